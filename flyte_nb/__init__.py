@@ -1,0 +1,1 @@
+"""Flyte's execution environments, at home in a Jupyter notebook."""

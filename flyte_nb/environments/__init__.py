@@ -1,0 +1,1 @@
+"""What the user said: declarations, inert and without I/O."""

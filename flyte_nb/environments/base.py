@@ -1,0 +1,248 @@
+"""Environment: the infrastructure that tasks and apps share, and the announcement that one was declared."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Protocol, TypeVar, Union
+
+from flyte_nb.environments.declaration import (
+    Check,
+    Declaration,
+    WrongType,
+    plain,
+    refuse,
+    refuse_type,
+    set_fields,
+)
+from flyte_nb.environments.image import Image
+from flyte_nb.environments.place import Place, here
+from flyte_nb.environments.resources import Resources
+from flyte_nb.environments.secrets import Secret, SecretRequest
+
+__all__ = ["Environment", "Listener", "listen"]
+
+_NAME = re.compile(r"[a-z0-9]+([_-][a-z0-9]+)*")
+_LONGEST_NAME = 253  # a Kubernetes object name
+_LONGEST_DESCRIPTION = 255
+_CUT = "...(cut)"
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+
+
+class Listener(Protocol):
+    """Whoever wants to know what is declared: the registry. A worker process has none."""
+
+    def declared(self, env: Environment) -> None:
+        """Hear that ``env`` was constructed and is valid; an exception refuses it."""
+
+    def bound(self, env: Environment, task: Any, replaced: Any) -> None:
+        """Hear that a task was bound to ``env``, in the place of ``replaced`` (None for a new name)."""
+
+    def depends(self, env: Environment, before: list[Environment]) -> None:
+        """Hear that ``env.depends_on`` was extended; ``before`` is the former list."""
+
+
+_listener: Listener | None = None
+
+
+def listen(listener: Listener | None) -> Listener | None:
+    """Set who hears declarations (None: nobody) and give who did before."""
+    global _listener
+    before, _listener = _listener, listener
+    return before
+
+
+def announce(event: str, *args: Any) -> None:
+    """Tell the listener, if there is one; ``event`` is the name of the `Listener` method."""
+    if _listener is not None:
+        getattr(_listener, event)(*args)
+
+
+def _name(value: str) -> str:
+    if not _NAME.fullmatch(value):
+        raise ValueError(f"rename it, for example to {suggest_name(value)!r}")
+    if len(value) > _LONGEST_NAME:
+        raise ValueError(f"it has {len(value)} characters")
+    return value
+
+
+def suggest_name(value: str) -> str:
+    """Give the nearest valid environment name."""
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", value)
+    return "-".join(re.findall(r"[a-z0-9]+", spaced.lower()))[:_LONGEST_NAME] or "my-env"
+
+
+def _description(value: str | None) -> str | None:
+    if value is not None and len(value) > _LONGEST_DESCRIPTION:
+        return value[: _LONGEST_DESCRIPTION - len(_CUT)] + _CUT
+    return value
+
+
+def _variables(value: dict[str, str] | None) -> dict[str, str] | None:
+    for name in value or ():
+        if not _VARIABLE.fullmatch(name):
+            raise ValueError(f"{name!r} is not a variable name")
+        if "\0" in (value or {})[name]:
+            raise ValueError(f"the value of {name!r} holds a NUL character")
+    return value
+
+
+def _include(value: Any) -> Any:
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        raise WrongType(f"a single {type(value).__name__}; write ({value!r},)" if isinstance(value, str) else "")
+    items = tuple(value)
+    if any(isinstance(item, str) and not item.strip() for item in items):
+        raise ValueError("an empty path")
+    return items
+
+
+Name = Annotated[str, Check(_name, "lower-case letters and digits in groups joined by single '-' or '_'",
+                            schema={"pattern": f"^{_NAME.pattern}$", "maxLength": _LONGEST_NAME})]
+Variables = Annotated[Union[dict[str, str], None],
+                      Check(_variables, "a dict of variable names to strings, such as {'LOG_LEVEL': 'info'}")]
+Include = Annotated[tuple[str, ...], Check(_include, "paths as a tuple or list of str", before=True)]
+Description = Annotated[Union[str, None], Check(_description, "text; cut at 255 characters")]
+
+_Env = TypeVar("_Env", bound="Environment")
+
+
+class _Announced(type):
+    """Announces an environment once the whole of its construction, a subclass's own checks included, has passed."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        env = super().__call__(*args, **kwargs)
+        env.place = here()
+        announce("declared", env)
+        return env
+
+
+@dataclass(repr=False)
+class Environment(Declaration, metaclass=_Announced):
+    """The infrastructure settings that tasks and apps share.
+
+    Parameters
+    ----------
+    name : str
+        Lower-case letters and digits in groups joined by single ``-`` or ``_``.
+    depends_on : list of Environment
+        Environments that are deployed with this one, before it.
+    pod_template : str or PodTemplate, optional
+        Advanced Kubernetes configuration, or the name of a template in the cluster.
+    description : str, optional
+        Cut at 255 characters.
+    secrets : str, Secret or list of these, optional
+        Credentials that the code receives.
+    env_vars : dict of str to str, optional
+        Environment variables of the process that runs the code.
+    resources : Resources, optional
+        What one execution asks of a machine.
+    interruptible : bool
+        Whether it may run on machines that can be taken away.
+    image : str, Image or "auto"
+        What is installed where it runs.
+    include : tuple of str
+        Extra files that travel with the code, relative to the place of the declaration.
+    service_account : str, optional
+        The Kubernetes service account it runs as.
+
+    Raises
+    ------
+    DeclarationError
+        When a field is not what it accepts; nothing is registered then.
+    """
+
+    name: Name
+    depends_on: list[Environment] = field(default_factory=list)
+    pod_template: Any = None
+    description: Description = None
+    secrets: Union[str, Secret, list[Union[str, Secret]], None] = None
+    env_vars: Variables = None
+    resources: Union[Resources, None] = None
+    interruptible: bool = False
+    image: Union[str, Image, None] = "auto"
+    include: Include = ()
+    service_account: Union[str, None] = None
+    #: where it was declared
+    place: Place = field(init=False, compare=False, default=Place("<unknown>", 0))
+
+    def __repr__(self) -> str:
+        shown = [f"name={self.name!r}"]
+        if self.depends_on:
+            shown.append(f"depends_on=<{len(self.depends_on)}>")
+        shown += [f"{change}" for change in _settings(self)]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the declaration as plain JSON data; dependencies are given by name."""
+        fields = {name: plain(value) for name, value in set_fields(self) if name != "depends_on"}
+        if self.depends_on:
+            fields["depends_on"] = [env.name for env in self.depends_on]
+        return {"type": type(self).__name__, **fields}
+
+    def add_dependency(self, *env: Environment) -> None:
+        """Make this environment depend on others; one that is there already is not added again.
+
+        Raises
+        ------
+        DeclarationTypeError
+            When one of them is not an Environment.
+        DeclarationValueError
+            When one of them is this environment.
+        """
+        for one in env:
+            if not isinstance(one, Environment):
+                raise refuse_type(self, "add_dependency", one, "Environment")
+            if one is self or one.name == self.name:
+                raise refuse(self, "add_dependency", one.name, "another environment", "it is this environment itself")
+        new = [one for i, one in enumerate(env) if not any(one is o for o in [*self.depends_on, *env[:i]])]
+        if new:
+            before, self.depends_on = self.depends_on, [*self.depends_on, *new]
+            announce("depends", self, before)
+
+
+def _settings(env: Environment) -> list[str]:
+    from flyte_nb.environments.declaration import mask
+
+    return [f"{name}={mask(name, value)}" for name, value in set_fields(env) if name not in ("name", "depends_on")]
+
+
+def clone(env: _Env, name: str, overrides: dict[str, Any], reset: Iterable[str] = ()) -> _Env:
+    """Make the clone behind every ``clone_with``: a new, announced environment of the same class.
+
+    Parameters
+    ----------
+    env : Environment
+        What is cloned; it stays as it is and shares nothing mutable with the clone.
+    name : str
+        The clone's name.
+    overrides : dict
+        Field values; None keeps the value of ``env``.
+    reset : iterable of str
+        Fields that go back to their default.
+
+    Raises
+    ------
+    DeclarationValueError
+        When ``reset`` names a field that does not exist, is required, or is overridden at the same time.
+    """
+    fields = {f.name: f for f in dataclasses.fields(env) if f.init}
+    values = {key: _own_copy(getattr(env, key)) for key in fields}
+    given = {key: value for key, value in overrides.items() if value is not None}
+    for key in [reset] if isinstance(reset, str) else reset:
+        if key not in fields or key == "name":
+            raise refuse(env, "clone_with(reset=)", key, ", ".join(k for k in fields if k != "name"))
+        if key in given:
+            raise refuse(env, "clone_with(reset=)", key, "a field that is not given a value in the same call")
+        default = fields[key]
+        values[key] = default.default_factory() if callable(default.default_factory) else default.default
+    return type(env)(**{**values, **given, "name": name})
+
+
+def _own_copy(value: Any) -> Any:
+    """Copy a field value for a clone; environments inside stay the same objects."""
+    if isinstance(value, list):
+        return [item if isinstance(item, Environment) else copy.deepcopy(item) for item in value]
+    return copy.deepcopy(value)

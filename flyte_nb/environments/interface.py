@@ -1,0 +1,238 @@
+"""NativeInterface: the inputs and outputs of a task, with their types, read from its signature."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flyte_nb.errors import ParameterError, RuntimeDataValidationError
+
+__all__ = ["NativeInterface"]
+
+EMPTY = inspect.Parameter.empty
+
+
+class _HasDefault:
+    """The mark of an input whose default is known elsewhere."""
+
+
+@dataclass(frozen=True)
+class NativeInterface:
+    """The inputs and outputs of a task.
+
+    Parameters
+    ----------
+    inputs : dict
+        Name to ``(type, default)``; ``inspect.Parameter.empty`` for no default.
+    outputs : dict
+        Name to type; the names are ``o0``, ``o1`` … unless a NamedTuple gives them.
+    docstring : str
+        The task's own description.
+    """
+
+    inputs: dict[str, tuple[Any, Any]]
+    outputs: dict[str, Any]
+    docstring: str = ""
+
+    has_default: typing.ClassVar[type] = _HasDefault
+
+    @classmethod
+    def from_callable(cls, func: Callable[..., Any]) -> NativeInterface:
+        """Read the interface of a function.
+
+        Raises
+        ------
+        ValueError
+            For ``*args`` and ``**kwargs``: the inputs of a task have names.
+        TypeError
+            For a tuple of one or of any number of items as the return annotation.
+        NameError
+            For an annotation that names what does not exist.
+        """
+        hints = typing.get_type_hints(func)
+        inputs = {}
+        for name, parameter in inspect.signature(func).parameters.items():
+            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+                raise ValueError(
+                    f"{func.__qualname__}: given {parameter}; accepted: named inputs, since *args and **kwargs have no names"
+                )
+            inputs[name] = (hints.get(name, EMPTY), parameter.default)
+        return cls(inputs, _outputs(hints.get("return")), inspect.getdoc(func) or "")
+
+    def required_inputs(self) -> list[str]:
+        """List the inputs without a default."""
+        return [name for name, (_, default) in self.inputs.items() if default is EMPTY]
+
+    def num_required_inputs(self) -> int:
+        """Count the inputs without a default."""
+        return len(self.required_inputs())
+
+    def has_outputs(self) -> bool:
+        """Tell whether the task returns anything."""
+        return bool(self.outputs)
+
+    def get_input_types(self) -> dict[str, Any]:
+        """Give the type of each input."""
+        return {name: kind for name, (kind, _) in self.inputs.items()}
+
+    def convert_to_kwargs(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Bind arguments to inputs, as Python binds them to parameters.
+
+        Raises
+        ------
+        ValueError
+            For too many, missing, unknown or doubly given inputs.
+        """
+        if len(args) > len(self.inputs):
+            raise ValueError(f"given {len(args)} positional inputs; accepted: {self._listed()}")
+        bound = dict(zip(self.inputs, args, strict=False))
+        for name, value in kwargs.items():
+            if name not in self.inputs:
+                raise ValueError(f"unknown input {name!r}; accepted: {self._listed()}")
+            if name in bound:
+                raise ValueError(f"input {name!r} is given twice, by position and by name")
+            bound[name] = value
+        return bound
+
+    def complete(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Bind arguments to inputs and insist on those without a default.
+
+        Raises
+        ------
+        ValueError
+            As `convert_to_kwargs`, and for a missing input.
+        """
+        bound = self.convert_to_kwargs(*args, **kwargs)
+        missing = [name for name in self.required_inputs() if name not in bound]
+        if missing:
+            raise ValueError(f"missing input {', '.join(map(repr, missing))}; accepted: {self._listed()}")
+        return bound
+
+    def parse(self, texts: Mapping[str, str]) -> dict[str, Any]:
+        """Read inputs from text, as a command line or a magic gives them.
+
+        Raises
+        ------
+        ParameterError
+            For an unknown input or a text that is not a value of its type.
+        """
+        return {name: self._parse_one(name, text) for name, text in texts.items()}
+
+    def _parse_one(self, name: str, text: str) -> Any:
+        if name not in self.inputs:
+            raise ParameterError(f"unknown input {name!r}; accepted: {self._listed()}")
+        kind = self.inputs[name][0]
+        try:
+            return parse(text, kind)
+        except ValueError as error:
+            raise ParameterError(f"input {name!r}: given {text!r}; accepted: {describe(kind)} ({_first_line(error)})") from None
+
+    def _listed(self) -> str:
+        return str(self) if self.inputs else "no inputs"
+
+    def __repr__(self) -> str:
+        inputs = ", ".join(_input(name, kind, default) for name, (kind, default) in self.inputs.items())
+        kinds = [f"{name}: {describe(kind)}" for name, kind in self.outputs.items()]
+        outputs = {0: "None", 1: "".join(kinds)}.get(len(kinds), f"({', '.join(kinds)})")
+        return f"({inputs}) -> {outputs}:"
+
+    def __str__(self) -> str:
+        inputs = ", ".join(_input(name, kind, default) for name, (kind, default) in self.inputs.items())
+        kinds = [describe(kind) for kind in self.outputs.values()]
+        outputs = {0: "None", 1: "".join(kinds)}.get(len(kinds), f"({', '.join(kinds)})")
+        return f"({inputs}) -> {outputs}"
+
+
+def _input(name: str, kind: Any, default: Any) -> str:
+    text = name if kind is EMPTY else f"{name}: {describe(kind)}"
+    return text if default is EMPTY else f"{text} = {default!r}"
+
+
+def _outputs(annotation: Any) -> dict[str, Any]:
+    if annotation in (None, type(None), EMPTY):
+        return {}
+    if isinstance(annotation, tuple):  # a bare tuple of types
+        kinds = list(annotation)
+    elif isinstance(annotation, type) and issubclass(annotation, tuple) and hasattr(annotation, "_fields"):
+        return dict(typing.get_type_hints(annotation))
+    elif typing.get_origin(annotation) is tuple:
+        kinds = list(typing.get_args(annotation))
+        if len(kinds) == 1 or Ellipsis in kinds:
+            raise TypeError(
+                f"return annotation: given {describe(annotation)}; accepted: a type, or a tuple of two or more types"
+            )
+    else:
+        return {"o0": annotation}
+    return {f"o{i}": kind for i, kind in enumerate(kinds)}
+
+
+def describe(kind: Any) -> str:
+    """Name a type the way people write it."""
+    if kind in (EMPTY, Any):
+        return "Any"
+    if isinstance(kind, type) and not typing.get_args(kind):
+        return kind.__qualname__
+    return str(kind).replace("typing.", "").replace("__main__.", "")
+
+
+def parse(text: str, kind: Any) -> Any:
+    """Read one value of a type from text: itself for a str, else JSON, else what pydantic makes of the words.
+
+    Raises
+    ------
+    ValueError
+        When the text is not a value of the type.
+    """
+    from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+    if kind is str:
+        return text
+    if kind in (EMPTY, Any):
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+    adapter = TypeAdapter(kind, config=None if _has_config(kind) else ConfigDict(arbitrary_types_allowed=True))
+    try:
+        return adapter.validate_json(text)
+    except ValidationError:
+        return adapter.validate_python(text)
+
+
+def _has_config(kind: Any) -> bool:
+    return isinstance(kind, type) and (hasattr(kind, "__dataclass_fields__") or hasattr(kind, "__pydantic_fields__")
+                                       or hasattr(kind, "__total__"))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[-1].split("[")[0].strip() if len(str(error).splitlines()) > 1 else str(error)
+
+
+def check_value(name: str, value: Any, kind: Any, task: str) -> Any:
+    """Check one value against its annotation; an int passes for a float.
+
+    Raises
+    ------
+    RuntimeDataValidationError
+        Naming the input or output, what was given and what is accepted.
+    """
+    from pydantic import ConfigDict, TypeAdapter, ValidationError
+    from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
+
+    if kind in (EMPTY, Any):
+        return value
+    try:
+        adapter = TypeAdapter(kind, config=None if _has_config(kind)
+                              else ConfigDict(strict=True, arbitrary_types_allowed=True))
+        adapter.validate_python(value)
+    except ValidationError:
+        raise RuntimeDataValidationError(
+            name, f"given {value!r:.80} of type {type(value).__name__}; accepted: {describe(kind)}", task
+        ) from None
+    except (PydanticSchemaGenerationError, PydanticUserError):
+        return value  # pydantic knows no rule for this type: any object passes, as in the SDK
+    return float(value) if kind is float and isinstance(value, int) else value

@@ -1,0 +1,86 @@
+"""Short tracebacks: the user's own lines, told in cells, without the library's frames."""
+
+from __future__ import annotations
+
+import linecache
+import os
+import re
+import traceback
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from types import TracebackType
+
+PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_CELL_FILE = re.compile(r"[/\\]ipykernel_\d+[/\\]\d+\.py$|^<ipython-input-(?P<number>\d+)-")
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One line of a traceback: where, in which function, and the line itself."""
+
+    file: str
+    line: int
+    function: str
+    code: str = ""
+
+    def told(self, place: str) -> str:
+        """Give the frame as text, with ``place`` in the place of file and line."""
+        inside = "" if self.function == "<module>" else f", in {self.function}"
+        return f"  {place}{inside}" + (f"\n    {self.code}" if self.code else "")
+
+
+def frames(trace: TracebackType | None) -> list[Frame]:
+    """List the frames of a traceback, outermost first."""
+    return [
+        Frame(f.filename, f.lineno or 0, f.name, (f.line or "").strip())
+        for f in traceback.extract_tb(trace)
+    ]
+
+
+def is_cell_file(file: str) -> bool:
+    """Tell whether a file name is one that IPython gives to a cell."""
+    return bool(_CELL_FILE.search(file))
+
+
+def is_library(file: str) -> bool:
+    """Tell whether a file belongs to this package, to IPython or to the interpreter's own machinery."""
+    return file.startswith((PACKAGE, "<frozen", "<string>")) or f"{os.sep}IPython{os.sep}" in file
+
+
+#: gives "In [n]" for the file of a cell; set by the session, which knows the cell numbers
+name_cell: Callable[[str], str] = lambda file: "cell"
+
+
+def place(frame: Frame) -> str:
+    """Say where a frame is, in cells where it is in one."""
+    file = name_cell(frame.file) if is_cell_file(frame.file) else frame.file
+    return f"{file}, line {frame.line}"
+
+
+def told(list_of_frames: Iterable[Frame], where: Callable[[Frame], str] = place) -> str:
+    """Tell the frames that are the user's own, one or two lines each."""
+    return "\n".join(f.told(where(f)) for f in list_of_frames if not is_library(f.file))
+
+
+def short(error: BaseException) -> list[str]:
+    """Tell an error in its own words, after the user's lines that led to it.
+
+    Parameters
+    ----------
+    error : BaseException
+        An error with or without a ``remote_traceback`` (text) and ``rows()`` of label and text.
+
+    Returns
+    -------
+    list of str
+        Lines as IPython wants them from ``_render_traceback_``.
+    """
+    linecache.checkcache()
+    parts = [part for part in (told(frames(error.__traceback__)), getattr(error, "remote_traceback", "")) if part]
+    title = type(error).__name__
+    rows = getattr(error, "rows", None)
+    if rows is None:
+        parts.append(f"{title}: {error}")
+    else:
+        parts.append(title + "".join(f"\n  {label:<9} {text}" for label, text in rows()))
+    return parts
