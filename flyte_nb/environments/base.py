@@ -38,11 +38,11 @@ class Listener(Protocol):
     def declared(self, env: Environment) -> None:
         """Hear that ``env`` was constructed and is valid; an exception refuses it."""
 
-    def bound(self, env: Environment, task: Any, replaced: Any) -> None:
-        """Hear that a task was bound to ``env``, in the place of ``replaced`` (None for a new name)."""
+    def binding(self, env: Environment, task: Any) -> None:
+        """Hear that a task is about to be bound to ``env``."""
 
-    def depends(self, env: Environment, before: list[Environment]) -> None:
-        """Hear that ``env.depends_on`` was extended; ``before`` is the former list."""
+    def depending(self, env: Environment) -> None:
+        """Hear that ``env.depends_on`` is about to be extended."""
 
 
 _listener: Listener | None = None
@@ -199,8 +199,8 @@ class Environment(Declaration, metaclass=_Announced):
                 raise refuse(self, "add_dependency", one.name, "another environment", "it is this environment itself")
         new = [one for i, one in enumerate(env) if not any(one is o for o in [*self.depends_on, *env[:i]])]
         if new:
-            before, self.depends_on = self.depends_on, [*self.depends_on, *new]
-            announce("depends", self, before)
+            announce("depending", self)
+            self.depends_on.extend(new)
 
 
 def _settings(env: Environment) -> list[str]:

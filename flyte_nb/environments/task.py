@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import weakref
 from collections.abc import Callable, Iterable
@@ -196,9 +195,8 @@ class TaskEnvironment(Environment):
             place=here(),
             **settings,
         )
-        replaced = self._tasks.get(task.name)
+        announce("binding", self, task)
         self._tasks[task.name] = task
-        announce("bound", self, task, replaced)
         return task
 
     def clone_with(
@@ -253,8 +251,3 @@ def rebind(task: TaskTemplate, env: TaskEnvironment) -> None:
     """Move a task to a newer declaration of its environment."""
     task.parent_env = weakref.ref(env)
     env._tasks[task.name] = task
-
-
-def fields_of(task: TaskTemplate) -> list[str]:
-    """List the names of a task's settings."""
-    return [f.name for f in dataclasses.fields(task)]
