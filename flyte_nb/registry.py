@@ -33,7 +33,7 @@ class Source:
     """
 
     key: str
-    label: str
+    label: str = field(compare=False)  # the same cell has another number each time it runs
     is_cell: bool = False
 
 

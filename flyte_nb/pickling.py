@@ -1,0 +1,108 @@
+"""Pickling that keeps a notebook's own classes and functions by reference, and says which ones it met."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import sys
+from collections.abc import Container
+from types import FunctionType
+from typing import Any
+
+MAIN = "__main__"
+
+
+def dumps(value: Any, defined: Container[str] = ()) -> tuple[bytes, list[bytes | memoryview], set[str]]:
+    """Pickle a value for another process that has the notebook's definitions as its ``__main__``.
+
+    Parameters
+    ----------
+    value : object
+        Anything. Classes and functions of ``__main__`` named in ``defined`` go by reference, other ones by value.
+    defined : container of str
+        The names that the other process will have.
+
+    Returns
+    -------
+    data : bytes
+        The pickle, protocol 5.
+    buffers : list of bytes-like
+        Its large buffers, out of band, without a copy.
+    used : set of str
+        The names of ``defined`` that the pickle refers to.
+
+    Raises
+    ------
+    Exception
+        Whatever the value's own pickling raises, for example ``TypeError`` for a lock.
+    """
+    buffers: list[bytes | memoryview] = []
+
+    def keep(buffer: pickle.PickleBuffer) -> None:
+        buffers.append(buffer.raw())
+
+    plain = _Plain(defined, keep)
+    try:
+        return plain.dump_bytes(value), buffers, plain.used
+    except Exception:  # a lambda, a local class: what pickle refuses, cloudpickle may take by value
+        buffers.clear()
+        by_value = _by_value(defined, keep)
+        return by_value.dump_bytes(value), buffers, by_value.used
+
+
+def loads(data: bytes, buffers: list[Any] | None = None) -> Any:
+    """Read what `dumps` wrote."""
+    return pickle.loads(data, buffers=buffers or None)
+
+
+class _Recording:
+    """Records which of the defined names are met; the other half of both picklers below."""
+
+    used: set[str]
+    defined: Container[str]
+
+    def is_defined(self, obj: Any) -> bool:
+        if not isinstance(obj, type | FunctionType) or getattr(obj, "__module__", None) != MAIN:
+            return False
+        root = obj.__qualname__.partition(".")[0]
+        if root not in self.defined or not hasattr(sys.modules[MAIN], root):
+            return False
+        self.used.add(root)
+        return True
+
+
+class _Plain(_Recording, pickle.Pickler):
+    def __init__(self, defined: Container[str], keep: Any) -> None:
+        self._file = io.BytesIO()
+        pickle.Pickler.__init__(self, self._file, protocol=5, buffer_callback=keep)
+        self.used, self.defined = set(), defined
+
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, type | FunctionType) and getattr(obj, "__module__", None) == MAIN and not self.is_defined(obj):
+            raise pickle.PicklingError(f"{obj.__qualname__} is not a definition of the notebook")
+        return NotImplemented
+
+    def dump_bytes(self, value: Any) -> bytes:
+        self.dump(value)
+        return self._file.getvalue()
+
+
+def _by_value(defined: Container[str], keep: Any) -> Any:
+    import cloudpickle
+
+    class ByValue(_Recording, cloudpickle.Pickler):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self._file = io.BytesIO()
+            super().__init__(self._file, protocol=5, buffer_callback=keep)
+            self.used, self.defined = set(), defined
+
+        def reducer_override(self, obj: Any) -> Any:
+            if self.is_defined(obj):
+                return obj.__qualname__  # by reference
+            return super().reducer_override(obj)
+
+        def dump_bytes(self, value: Any) -> bytes:
+            self.dump(value)
+            return self._file.getvalue()
+
+    return ByValue()

@@ -1,0 +1,1 @@
+"""Views over plain records: what people see of environments, changes, plans and runs."""

@@ -1,0 +1,85 @@
+"""Environments as cards and tables, and what a cell changed as a diff."""
+
+from __future__ import annotations
+
+from flyte_nb.environments.base import Environment
+from flyte_nb.environments.declaration import mask, set_fields
+from flyte_nb.registry import Changes, EnvironmentChange, Registry, tasks_of
+from flyte_nb.views import Card, Diff, Stack, Table, View, bullet
+
+__all__ = ["changes", "environment", "environments"]
+
+
+def environment(env: Environment, state: list[str] | None = None) -> Card:
+    """Show one environment: its settings, where it was declared, its tasks with their signatures.
+
+    Parameters
+    ----------
+    env : Environment
+        What is shown.
+    state : list of str, optional
+        Its states, such as ``"deployed at 1f3a"``.
+    """
+    rows = [(name, mask(name, value), "") for name, value in set_fields(env) if name not in ("name", "depends_on")]
+    if env.depends_on:
+        rows.append(("depends_on", ", ".join(bullet((e.name for e in env.depends_on), 8)), ""))
+    tasks = [f"{task.name.rpartition('.')[2]}{task.interface}" for task in tasks_of(env).values()]
+    return Card(
+        title=env.name,
+        kind=type(env).__name__,
+        strip=[f"declared at {env.place}", *(state or [])],
+        rows=rows,
+        sections=[("tasks", bullet(tasks))] if tasks else [],
+    )
+
+
+def environments(registry: Registry, states: dict[str, list[str]] | None = None) -> View:
+    """Show every environment alive, a line each."""
+    states = states or {}
+    rows = [
+        (
+            env.name,
+            type(env).__name__.removesuffix("Environment").lower() or "environment",
+            ", ".join(bullet((name.rpartition(".")[2] for name in tasks_of(env)), 4)) or "none",
+            str(env.place),
+            ", ".join(states.get(env.name, [])) or "declared",
+        )
+        for env in registry.values()
+    ]
+    if not rows:
+        return Diff([("!", "no environment is declared yet", "declare one with  %%flyte my-env --cpu 1")])
+    return Table(("environment", "kind", "tasks", "declared", "state"), rows)
+
+
+def changes(made: Changes, cards: bool = True) -> View:
+    """Show what a cell added, changed field by field, and withdrew.
+
+    Parameters
+    ----------
+    made : Changes
+        What the registry gave for the cell.
+    cards : bool
+        Whether to add a card for each environment that was added or changed.
+    """
+    lines = [("!", notice, "") for notice in made.notices]
+    lines += [("+", env.name, f"added {type(env).__name__}") for env in made.added]
+    for change in made.changed:
+        lines += _change(change)
+    lines += [("-", env.name, "withdrawn: the cell no longer declares it") for env in made.withdrawn]
+    if not lines:
+        lines = [("=", env.name, "unchanged") for env in made.same]
+    shown = [*made.added, *(change.env for change in made.changed)]
+    views: list[View] = [Diff(lines)] if lines else []
+    return Stack([*views, *(environment(env) for env in shown[:5])]) if cards else Stack(views)
+
+
+def _change(change: EnvironmentChange) -> list[tuple[str, str, str]]:
+    env = change.env
+    fields = [
+        ("~", f"{env.name}.{c.field}", f"changed: {mask(c.field, c.before)} → {mask(c.field, c.after)}")
+        for c in change.fields
+    ]
+    added = [("+", name, "task added") for name in change.tasks_added]
+    edited = [("~", name, "task changed") for name in change.tasks_changed]
+    withdrawn = [("-", name, "task withdrawn") for name in change.tasks_withdrawn]
+    return [*fields, *added, *edited, *withdrawn]
