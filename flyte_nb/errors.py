@@ -207,7 +207,7 @@ class TaskProcessError(RuntimeUserError):
         self.exit_code = exit_code
 
 
-class RuntimeDataValidationError(RuntimeUserError):
+class RuntimeDataValidationError(RuntimeUserError, TypeError):
     """An input or an output of a task that does not fit its annotation."""
 
     def __init__(self, var: str, e: Exception | str, task_name: str = "") -> None:

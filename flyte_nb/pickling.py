@@ -12,7 +12,7 @@ from typing import Any
 MAIN = "__main__"
 
 
-def dumps(value: Any, defined: Container[str] = ()) -> tuple[bytes, list[bytes | memoryview], set[str]]:
+def dumps(value: Any, defined: Container[str] = (), buffers: list[Any] | None = None) -> tuple[bytes, set[str]]:
     """Pickle a value for another process that has the notebook's definitions as its ``__main__``.
 
     Parameters
@@ -21,13 +21,13 @@ def dumps(value: Any, defined: Container[str] = ()) -> tuple[bytes, list[bytes |
         Anything. Classes and functions of ``__main__`` named in ``defined`` go by reference, other ones by value.
     defined : container of str
         The names that the other process will have.
+    buffers : list, optional
+        Takes the large buffers out of band, without a copy; None keeps them in the pickle.
 
     Returns
     -------
     data : bytes
         The pickle, protocol 5.
-    buffers : list of bytes-like
-        Its large buffers, out of band, without a copy.
     used : set of str
         The names of ``defined`` that the pickle refers to.
 
@@ -36,18 +36,15 @@ def dumps(value: Any, defined: Container[str] = ()) -> tuple[bytes, list[bytes |
     Exception
         Whatever the value's own pickling raises, for example ``TypeError`` for a lock.
     """
-    buffers: list[bytes | memoryview] = []
-
-    def keep(buffer: pickle.PickleBuffer) -> None:
-        buffers.append(buffer.raw())
-
+    keep = None if buffers is None else lambda buffer: buffers.append(buffer.raw())
     plain = _Plain(defined, keep)
     try:
-        return plain.dump_bytes(value), buffers, plain.used
+        return plain.dump_bytes(value), plain.used
     except Exception:  # a lambda, a local class: what pickle refuses, cloudpickle may take by value
-        buffers.clear()
+        if buffers is not None:
+            buffers.clear()
         by_value = _by_value(defined, keep)
-        return by_value.dump_bytes(value), buffers, by_value.used
+        return by_value.dump_bytes(value), by_value.used
 
 
 def loads(data: bytes, buffers: list[Any] | None = None) -> Any:

@@ -28,6 +28,7 @@ from flyte_nb.notebook.cells import CellLog, Statement
 __all__ = ["Captured", "Module", "locate", "module_for"]
 
 LIMIT = 10 * 1024 * 1024
+FILE = "cells.py"
 _MARK = re.compile(r"^# (In \[\d+\]), line (\d+)$")
 _KERNEL_NAMES = {
     "display": "from IPython.display import display",
@@ -88,21 +89,17 @@ class Module:
         return total.hexdigest()
 
     def write(self, folder: Path) -> Path:
-        """Write the module under ``folder``, in a folder named by its digest, and give the path of the file.
+        """Write the module into ``folder``, private to the user, and give the path of the file.
 
-        The folder is private to the user. A module of the same digest is replaced in one step, so that a reader
-        never sees half of it.
+        Each file is replaced in one step, so that a reader never sees half of it.
         """
-        home = folder / self.digest[:16]
-        for private in (folder, home):
-            private.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self.captured:
-            (home / "captured").mkdir(mode=0o700, exist_ok=True)
+            (folder / "captured").mkdir(mode=0o700, exist_ok=True)
         for value in self.captured:
-            write_file(home / "captured" / f"{value.name}.pkl", value.data)
-        path = home / "cells.py"
-        write_file(path, self.source.encode())
-        return path
+            write_file(folder / "captured" / f"{value.name}.pkl", value.data)
+        write_file(folder / FILE, self.source.encode())
+        return folder / FILE
 
 
 def write_file(path: Path, data: bytes) -> None:
@@ -221,9 +218,7 @@ class _Slice:
         if name not in self.namespace:
             raise SliceError(f"{name!r} of {label} no longer exists in the kernel; run its cell again")
         try:
-            data, buffers, used = pickling.dumps(self.namespace[name], self.log)
-            if buffers:  # the module's loader reads one file, so the buffers go in band
-                data, used = _in_band(self.namespace[name], self.log)
+            data, used = pickling.dumps(self.namespace[name], self.log)
         except Exception as error:  # a stranger's __reduce__ may raise anything
             raise SliceError(
                 f"variable {name!r} of {label} ({type(self.namespace[name]).__name__}) cannot leave the kernel: {error}. "
@@ -238,13 +233,6 @@ class _Slice:
             self.want(other, f"variable {name!r}")
         self.captured[name] = Captured(name, data, label)
         self.parts.append(f"{name} = _captured({name!r})  # {type(self.namespace[name]).__name__}")
-
-
-def _in_band(value: Any, log: CellLog) -> tuple[bytes, set[str]]:
-    import cloudpickle
-
-    _, _, used = pickling.dumps(value, log)
-    return cloudpickle.dumps(value, protocol=5), used
 
 
 def _marked(statement: Statement) -> str:

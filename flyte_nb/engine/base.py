@@ -1,0 +1,229 @@
+"""What every engine shares: the records of a run, the events it tells, and the protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from enum import Enum
+from pathlib import Path
+from typing import Any, Protocol
+
+from flyte_nb.errors import BaseRuntimeError
+from flyte_nb.plan.bundle import Bundle
+
+__all__ = ["Action", "Deployment", "Engine", "Event", "Outputs", "Phase", "Run", "Work"]
+
+
+class Phase(str, Enum):
+    """Where an action stands; the words are Flyte's."""
+
+    QUEUED = "queued"
+    WAITING_FOR_RESOURCES = "waiting_for_resources"
+    INITIALIZING = "initializing"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    ABORTED = "aborted"
+    TIMED_OUT = "timed_out"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether nothing follows."""
+        return self in (Phase.SUCCEEDED, Phase.FAILED, Phase.ABORTED, Phase.TIMED_OUT)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What an engine is asked to run.
+
+    Parameters
+    ----------
+    task : str
+        The fully qualified name of the task.
+    module : Path
+        The generated module, or the module of a bundle, that defines it.
+    inputs : tuple of bytes-like
+        The encoded inputs: a pickle of a dict by name, then its buffers.
+    shown : str
+        The inputs as a person reads them; bounded, masked.
+    env_vars : dict
+        Environment variables of the task's process.
+    version : str
+        The deployed version; empty for a run of what is declared.
+    notebook : str
+        The notebook or file it comes from, if known.
+    """
+
+    task: str
+    module: Path
+    inputs: tuple[bytes | memoryview, ...] = field(repr=False)
+    shown: str = ""
+    env_vars: dict[str, str] = field(default_factory=dict, repr=False)
+    version: str = ""
+    notebook: str = ""
+
+
+@dataclass
+class Action:
+    """One execution of one task: the root of a run, or a task that a task called."""
+
+    id: str
+    task: str
+    parent: str | None = None
+    phase: Phase = Phase.QUEUED
+    started: datetime | None = None
+    ended: datetime | None = None
+    error: str = ""
+
+    @property
+    def duration(self) -> timedelta | None:
+        """How long it took, or has taken so far."""
+        if self.started is None:
+            return None
+        return (self.ended or now()) - self.started
+
+
+class Outputs(tuple[Any, ...]):
+    """The outputs of a run: a tuple, also with the attributes ``o0``, ``o1`` … or the names of a NamedTuple.
+
+    A task with one output gives a tuple of one; a task without gives ``(None,)``.
+    """
+
+    _names: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, value: Any, names: tuple[str, ...]) -> Outputs:
+        """Wrap the value a task returned."""
+        outputs = cls(value) if len(names) > 1 else cls((value,))
+        outputs._names = names
+        return outputs
+
+    @property
+    def named_outputs(self) -> dict[str, Any]:
+        """The outputs by name."""
+        return dict(zip(self._names, self, strict=False))
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name not in self._names:
+            raise AttributeError(f"no output {name!r}; there is {', '.join(self._names) or 'none'}")
+        return self[self._names.index(name)]
+
+
+@dataclass
+class Run:
+    """A run as every engine records it.
+
+    Parameters
+    ----------
+    name : str
+        Unique in its store.
+    task : str
+        The task at its root.
+    actions : list of Action
+        The root first, then the tasks that tasks called, in the order of their start.
+    error : BaseRuntimeError or None
+        What failed it.
+    """
+
+    name: str
+    task: str
+    engine: str = "local"
+    inputs: str = ""
+    version: str = ""
+    actions: list[Action] = field(default_factory=list)
+    error: BaseRuntimeError | None = None
+    log: Path | None = field(default=None, repr=False)
+    result: Outputs | None = field(default=None, repr=False)
+
+    @property
+    def root(self) -> Action:
+        """The action of the run's own task."""
+        return self.actions[0]
+
+    @property
+    def phase(self) -> Phase:
+        """Where the run stands."""
+        return self.root.phase
+
+    def done(self) -> bool:
+        """Tell whether the run has ended."""
+        return self.phase.is_terminal
+
+    def wait(self) -> Run:
+        """Give the run once it has ended; a blocking ``flyte.run`` has waited already."""
+        return self
+
+    def outputs(self) -> Outputs:
+        """Give what the task returned.
+
+        Raises
+        ------
+        BaseRuntimeError
+            What failed the run.
+        """
+        if self.error is not None:
+            raise self.error
+        if self.result is None:
+            raise BaseRuntimeError("NoOutputs", "user", f"run {self.name} has no outputs here: it is {self.phase.value}")
+        return self.result
+
+    def logs(self) -> str:
+        """Give everything that the run printed."""
+        return self.log.read_text(errors="replace") if self.log is not None and self.log.exists() else ""
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened in a run, told while it happens.
+
+    Parameters
+    ----------
+    run : str
+        The run.
+    action : Action
+        A copy of the action as it is now.
+    stream : str
+        ``"stdout"`` or ``"stderr"`` for output; empty for a change of phase.
+    text : str
+        The output.
+    """
+
+    run: str
+    action: Action
+    stream: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One environment at one version."""
+
+    environment: str
+    version: str
+    created: datetime
+    tasks: tuple[str, ...] = ()
+    unchanged: bool = False
+
+
+Emit = Callable[[Event], None]
+
+
+class Engine(Protocol):
+    """A way to run and to deploy; `serve` joins it with the apps."""
+
+    name: str
+
+    async def run(self, work: Work, emit: Emit) -> Run:
+        """Run a task to its end, telling ``emit`` what happens; a failure is in the run's ``error``."""
+
+    async def deploy(self, bundle: Bundle) -> list[Deployment]:
+        """Make a bundle's environments callable at its version: all of them or none."""
+
+    async def stop(self) -> None:
+        """End what is running and give back what is held."""
+
+
+def now() -> datetime:
+    """Give the present time, aware of its zone."""
+    return datetime.now(timezone.utc)

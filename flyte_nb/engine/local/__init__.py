@@ -1,0 +1,1 @@
+"""The local engine: tasks in isolated processes on this machine, recorded in the store."""

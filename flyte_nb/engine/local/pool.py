@@ -1,0 +1,182 @@
+"""Pool: where worker processes come from, and how one is talked to and ended."""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from flyte_nb.engine import codec
+from flyte_nb.engine.base import Work
+
+__all__ = ["Died", "Pool", "Worker"]
+
+GRACE = 2.0  # seconds for a worker to end by itself
+_KERNEL_ONLY = ("JPY_", "PYDEVD", "IPYKERNEL")
+
+Output = Callable[[str, str], None]
+Child = Callable[[dict[str, Any], list[bytes]], Awaitable[tuple[dict[str, Any], tuple[bytes | memoryview, ...]]]]
+
+
+class Died(Exception):  # noqa: N818 - it says what happened
+    """The worker's process ended before it answered."""
+
+    def __init__(self, exit_code: int) -> None:
+        self.exit_code = exit_code
+        super().__init__(exit_code)
+
+
+class Worker:
+    """One worker process and the engine's end of its pipe."""
+
+    def __init__(self, process: asyncio.subprocess.Process, link: socket.socket) -> None:
+        self.process = process
+        self._link = link
+        self._children: set[asyncio.Task[None]] = set()
+        self._printing: list[asyncio.Task[None]] = []
+
+    @property
+    def pid(self) -> int:
+        """The process's number, and that of its group."""
+        return self.process.pid
+
+    async def connect(self, work: Work, output: Output) -> codec.Frame:
+        """Listen to what it prints and make it load its module; give its ``ready`` frame.
+
+        Raises
+        ------
+        Died
+            When it ends before that.
+        """
+        for name in ("stdout", "stderr"):
+            stream = getattr(self.process, name)
+            self._printing.append(asyncio.create_task(_relay(stream, lambda text, name=name: output(name, text))))
+        self._reader, self._writer = await asyncio.open_connection(sock=self._link, limit=1 << 24)
+        await self._send({"op": "load", "path": str(work.module), "sys_path": sys.path})
+        return await self._next()
+
+    async def call(self, work: Work, texts: bool, child: Child) -> codec.Frame:
+        """Run a task in the worker, and the tasks that it calls through ``child``; give its ``result`` frame.
+
+        Raises
+        ------
+        Died
+            When the process ends first.
+        """
+        await self._send({"op": "call", "id": "root", "task": work.task, "texts": texts}, work.inputs)
+        while True:
+            head, parts = await self._next()
+            if head["op"] == "result":
+                return head, parts
+            self._start_child(head, parts, child)
+
+    def _start_child(self, head: dict[str, Any], parts: list[bytes], child: Child) -> None:
+        async def run() -> None:
+            reply, answer = await child(head, parts)
+            await self._send({**reply, "op": "result", "id": head["id"]}, answer)
+
+        task = asyncio.create_task(run())
+        self._children.add(task)
+        task.add_done_callback(self._children.discard)
+
+    async def _send(self, head: dict[str, Any], parts: Any = ()) -> None:
+        with contextlib.suppress(ConnectionError):  # a worker that died is noticed where it is read
+            self._writer.writelines(codec.pack(head, parts))
+            await self._writer.drain()
+
+    async def _next(self) -> codec.Frame:
+        frame = await codec.read(self._reader)
+        if frame is None:
+            raise Died(await self.process.wait())
+        return frame
+
+    async def end(self) -> None:
+        """End the process and its whole group, gently where it is idle, and let its last output through."""
+        if self.process.returncode is None:
+            await self._send({"op": "bye"})
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self.process.wait(), GRACE)
+        await self._finish()
+
+    async def kill(self) -> None:
+        """End the process and its whole group at once."""
+        await self._finish()
+
+    async def _finish(self) -> None:
+        for task in self._children:
+            task.cancel()
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        await self.process.wait()
+        _, hanging = await asyncio.wait(self._printing, timeout=GRACE) if self._printing else ((), ())
+        for task in hanging:  # a process outside the group still holds the pipe
+            task.cancel()
+        if hasattr(self, "_writer"):
+            self._writer.close()
+        else:
+            self._link.close()
+
+
+async def _relay(stream: asyncio.StreamReader, told: Callable[[str], None]) -> None:
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    while data := await stream.read(1 << 16):
+        if text := decoder.decode(data):
+            told(text)
+    if text := decoder.decode(b"", final=True):
+        told(text)
+
+
+class Pool:
+    """Gives workers; today each call has a new process, which is where a warm parent will come in."""
+
+    def __init__(self) -> None:
+        self._alive: set[Worker] = set()
+
+    @asynccontextmanager
+    async def worker(self, work: Work) -> AsyncIterator[Worker]:
+        """Give a worker for one call, in a process group of its own; whatever happens, nothing of it is left."""
+        worker = await self._start(work)
+        self._alive.add(worker)
+        try:
+            yield worker
+            await worker.end()
+        except BaseException:
+            await worker.kill()
+            raise
+        finally:
+            self._alive.discard(worker)
+
+    async def _start(self, work: Work) -> Worker:
+        ours, theirs = socket.socketpair()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "flyte_nb.engine.local.worker", str(theirs.fileno()),
+                stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+                pass_fds=(theirs.fileno(),), start_new_session=True, env=environment(work.env_vars),
+            )  # fmt: skip
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        ours.setblocking(False)
+        return Worker(process, ours)
+
+    async def close(self) -> None:
+        """End every worker that is alive."""
+        await asyncio.gather(*(worker.kill() for worker in list(self._alive)))
+
+
+def environment(env_vars: dict[str, str]) -> dict[str, str]:
+    """Give the variables of a worker: this process's own without the kernel's, and then the task's."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith(_KERNEL_ONLY)}
+    if own.get("MPLBACKEND", "").startswith("module://matplotlib_inline"):
+        del own["MPLBACKEND"]  # it draws into the kernel, which a worker is not
+    return {**own, **env_vars}

@@ -1,0 +1,247 @@
+"""The worker: a process of its own that loads a module as ``__main__`` and runs tasks of it.
+
+Started as ``python -m flyte_nb.engine.local.worker FD``, with FD one end of a socket pair. Frames from the engine:
+``load``, ``call``, ``result`` (of a child task), ``bye``. Frames to it: ``ready``, ``result``, ``call`` (a child task).
+The worker listens to no declarations and ends with whoever started it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import faulthandler
+import itertools
+import os
+import queue
+import signal
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from flyte_nb.engine import codec
+from flyte_nb.environments import base
+from flyte_nb.environments.interface import check_value
+from flyte_nb.environments.task import TaskEnvironment, TaskTemplate, current_runner
+from flyte_nb.errors import FlyteError, RuntimeDataValidationError, UnknownNameError
+
+
+class Link:
+    """The worker's end of the pipe: a thread reads, whoever has something to say writes."""
+
+    def __init__(self, fd: int) -> None:
+        self._socket = socket.socket(fileno=fd)
+        self._writing = threading.Lock()
+        self._children: dict[str, Future[codec.Frame]] = {}
+        self._numbers = itertools.count(1)
+        self.requests: queue.SimpleQueue[codec.Frame] = queue.SimpleQueue()
+
+    def start(self) -> None:
+        """Read from now on, in a thread of its own."""
+        threading.Thread(target=self._read, name="flyte-nb-link", daemon=True).start()
+
+    def send(self, head: dict[str, Any], parts: Iterable[bytes | memoryview] = ()) -> None:
+        """Write one frame."""
+        with self._writing:
+            for buffer in codec.pack(head, parts):
+                self._socket.sendall(buffer)
+
+    def call(self, task: TaskTemplate, inputs: dict[str, Any]) -> Future[codec.Frame]:
+        """Ask the engine to run a child task."""
+        number = f"c{next(self._numbers)}"
+        future = self._children[number] = Future()
+        parts, _ = codec.encode(inputs, vars(sys.modules["__main__"]))
+        self.send({"op": "call", "id": number, "task": task.name, "env_vars": env_vars_of(task)}, parts)
+        return future
+
+    def _read(self) -> None:
+        while (frame := codec.receive(self._socket)) is not None:
+            head, _ = frame
+            if head["op"] == "result":
+                self._children.pop(head["id"]).set_result(frame)
+            else:
+                self.requests.put(frame)
+        end_group()  # the engine is gone, and so is whoever waits for this task
+
+
+def end_group() -> None:
+    """End this process and every process it started."""
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)
+
+
+class ChildRunner:
+    """Runs the tasks that a task calls, through the engine."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def call(self, task: TaskTemplate, inputs: dict[str, Any]) -> Any:
+        """Run a child task and wait for it."""
+        return value_of(self._link.call(task, inputs).result())
+
+    async def acall(self, task: TaskTemplate, inputs: dict[str, Any]) -> Any:
+        """Run a child task without blocking the loop."""
+        return value_of(await asyncio.wrap_future(self._link.call(task, inputs)))
+
+
+def value_of(frame: codec.Frame) -> Any:
+    """Give the value of a child's result, or raise what failed it."""
+    head, parts = frame
+    value = codec.decode(parts)
+    if head.get("failed"):
+        raise value
+    return value
+
+
+def env_vars_of(task: TaskTemplate) -> dict[str, str]:
+    """Give the environment variables that a task's process has."""
+    env = task.environment
+    return dict((env.env_vars if env is not None else None) or {})
+
+
+def load(path: Path) -> ModuleType:
+    """Execute a module file as ``__main__``, so that the classes of the notebook are the classes of the kernel."""
+    module = ModuleType("__main__")
+    module.__file__ = str(path)
+    sys.modules["__main__"] = module
+    exec(compile(path.read_bytes(), str(path), "exec"), vars(module))
+    return module
+
+
+def find(module: ModuleType, name: str) -> TaskTemplate:
+    """Find a task of a module by its fully qualified name.
+
+    Raises
+    ------
+    UnknownNameError
+        With the nearest names.
+    """
+    tasks = {value.name: value for value in vars(module).values() if isinstance(value, TaskTemplate)}
+    for env in [value for value in vars(module).values() if isinstance(value, TaskEnvironment)]:
+        tasks = {**env.tasks, **tasks}
+    if name not in tasks:
+        raise UnknownNameError("task", name, tasks)
+    return tasks[name]
+
+
+def run(task: TaskTemplate, inputs: dict[str, Any], link: Link) -> Any:
+    """Run a task's function, in this thread or in an event loop of its own, and check what it returns."""
+    token = current_runner.set(ChildRunner(link))
+    try:
+        value = task.forward(**inputs)
+        if asyncio.iscoroutine(value):
+            value = asyncio.run(value)
+    finally:
+        current_runner.reset(token)
+    return checked(value, task)
+
+
+def checked(value: Any, task: TaskTemplate) -> Any:
+    """Check what a task returned against its signature.
+
+    Raises
+    ------
+    RuntimeDataValidationError
+        When it has another type or another number of outputs.
+    """
+    outputs = task.interface.outputs
+    if not outputs:
+        if value is not None:
+            raise RuntimeDataValidationError(
+                "output", f"given {value!r:.80}; accepted: None, since the task has no return annotation", task.name
+            )
+        return None
+    if len(outputs) == 1:
+        return check_value("output o0", value, next(iter(outputs.values())), task.name)
+    if not isinstance(value, tuple) or len(value) != len(outputs):
+        raise RuntimeDataValidationError("outputs", f"given {value!r:.80}; accepted: a tuple of {len(outputs)}", task.name)
+    values = [check_value(f"output {n}", v, k, task.name) for v, (n, k) in zip(value, outputs.items(), strict=True)]
+    return type(value)(*values) if hasattr(value, "_fields") else tuple(values)
+
+
+def answer(link: Link, module: ModuleType, head: Mapping[str, Any], parts: list[bytes]) -> None:
+    """Run what one ``call`` frame asks for and send its result."""
+    reply: dict[str, Any] = {"op": "result", "id": head["id"]}
+    try:
+        task = find(module, head["task"])
+        inputs = codec.decode(parts)
+        if head.get("texts"):
+            inputs = task.interface.complete(**task.interface.parse(inputs))
+        value = run(task, inputs, link)
+        encoded, _ = codec.encode(value, vars(module))
+        reply["outputs"] = list(task.interface.outputs)
+    except BaseException as error:  # sys.exit and KeyboardInterrupt end the task, never the report
+        reply.update(failure(error))
+        encoded = pickled(error)
+    flush()
+    link.send(reply, encoded)
+
+
+def failure(error: BaseException) -> dict[str, Any]:
+    """Describe a failure as JSON data: the class, the message, and the frames outside this package."""
+    message = f"the task called sys.exit({error.code!r})" if isinstance(error, SystemExit) else str(error)
+    frames = [[f.filename, f.lineno or 0, f.name, (f.line or "").strip()] for f in traceback.extract_tb(error.__traceback__)]
+    return {"failed": True, "code": getattr(error, "code", None) if isinstance(error, FlyteError) else type(error).__name__,
+            "kind": type(error).__name__, "message": message, "frames": frames}  # fmt: skip
+
+
+def pickled(error: BaseException) -> tuple[bytes | memoryview, ...]:
+    """Encode an exception, or None where it does not pickle and come back."""
+    try:
+        parts, _ = codec.encode(error.with_traceback(None), vars(sys.modules["__main__"]))
+        codec.decode([bytes(p) for p in parts])
+    except Exception:  # a stranger's __reduce__ or __init__ may raise anything
+        parts, _ = codec.encode(None)
+    return parts
+
+
+def flush() -> None:
+    """Let everything printed so far reach the engine before the result does."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):  # a task may have closed or replaced them
+            stream.flush()
+
+
+def die_with_parent() -> None:
+    """On Linux, ask the kernel to end this process when the thread that started it is gone."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+def main() -> None:
+    """Serve one engine until it says ``bye`` or is gone."""
+    die_with_parent()
+    base.listen(None)
+    faulthandler.enable()
+    link = Link(int(sys.argv[1]))
+    link.start()
+    head, _ = link.requests.get()
+    sys.argv = [head["path"]]
+    sys.path[:] = [*sys.path, *(p for p in head["sys_path"] if p not in sys.path)]
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    try:
+        module = load(Path(head["path"]))
+    except BaseException as error:  # the user's definitions may raise anything
+        flush()
+        link.send({"op": "ready", **failure(error)}, pickled(error))
+        return
+    link.send({"op": "ready"})
+    while (request := link.requests.get())[0]["op"] != "bye":
+        answer(link, module, *request)
+
+
+if __name__ == "__main__":
+    # ``load`` puts the notebook's module in the place of __main__; run from the importable copy of this module
+    from flyte_nb.engine.local.worker import main as _main
+
+    _main()

@@ -1,0 +1,108 @@
+"""Bundle: what a deployment ships — one module, the values beside it, and what is declared — under one version."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flyte_nb.environments.base import Environment
+from flyte_nb.environments.interface import EMPTY, NativeInterface, describe
+from flyte_nb.environments.task import TaskEnvironment, TaskTemplate
+from flyte_nb.notebook.module import Module
+
+__all__ = ["Bundle", "bundle_for"]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What a deployment ships.
+
+    Parameters
+    ----------
+    version : str
+        From the content: the same definitions and declarations have the same version.
+    module : Module
+        The definitions of all the environments.
+    environments : tuple of dict
+        For each environment ``environment`` (its name), ``declaration`` and ``tasks``, as JSON data.
+    """
+
+    version: str
+    module: Module
+    environments: tuple[dict[str, Any], ...]
+
+    def write(self, folder: Path) -> Path:
+        """Write the bundle as a folder under ``folder``, whole or not at all, and give its path.
+
+        A bundle of the same version that is there already is left as it is.
+        """
+        home = folder / self.version
+        if home.exists():
+            return home
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(dir=folder, prefix=f".{self.version}."))
+        try:
+            self.module.write(draft)
+            (draft / "manifest.json").write_text(json.dumps(self.manifest(), indent=2, sort_keys=True))
+            os.rename(draft, home)
+        except OSError:
+            if not home.exists():  # another process may have written the same version meanwhile
+                raise
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+        return home
+
+    def manifest(self) -> dict[str, Any]:
+        """Give the bundle's table of contents as JSON data."""
+        return {"version": self.version, "digest": self.module.digest, "environments": list(self.environments)}
+
+
+def bundle_for(environments: Iterable[Environment], module: Module, version: str | None = None) -> Bundle:
+    """Make the bundle of some environments, in the order given.
+
+    Parameters
+    ----------
+    environments : iterable of Environment
+        What is deployed.
+    module : Module
+        The definitions they need.
+    version : str, optional
+        A name for the version in the place of the one from the content.
+    """
+    rows = tuple(
+        {
+            "environment": env.name,
+            "declaration": env.to_dict(),
+            "tasks": {name: task_row(task) for name, task in sorted(_tasks(env).items())},
+        }
+        for env in environments
+    )
+    if version is None:
+        content = json.dumps([module.digest, sorted(rows, key=lambda row: str(row["environment"]))], sort_keys=True)
+        version = hashlib.sha256(content.encode()).hexdigest()[:12]
+    return Bundle(version, module, rows)
+
+
+def _tasks(env: Environment) -> dict[str, TaskTemplate]:
+    return env.tasks if isinstance(env, TaskEnvironment) else {}
+
+
+def task_row(task: TaskTemplate) -> dict[str, Any]:
+    """Describe a task as JSON data: its inputs with type and default, its outputs, its description."""
+    interface: NativeInterface = task.interface
+    return {
+        "inputs": [
+            {"name": name, "type": describe(kind), **({} if default is EMPTY else {"default": repr(default)})}
+            for name, (kind, default) in interface.inputs.items()
+        ],
+        "outputs": {name: describe(kind) for name, kind in interface.outputs.items()},
+        "interface": str(interface),
+        "description": interface.docstring,
+    }
