@@ -1,1 +1,82 @@
-"""Flyte's execution environments, at home in a Jupyter notebook."""
+"""Flyte's execution environments, at home in a Jupyter notebook.
+
+::
+
+    import flyte_nb as flyte
+
+    env = flyte.TaskEnvironment(name="my-env", resources=flyte.Resources(cpu=1, memory="1Gi"))
+
+    @env.task
+    def double(x: int) -> int:
+        return 2 * x
+
+    flyte.run(double, x=21).outputs()
+
+The vocabulary is there at once; the verbs are loaded when they are first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from flyte_nb import errors
+from flyte_nb.environments.base import Environment, listen
+from flyte_nb.environments.image import Image
+from flyte_nb.environments.resources import Resources
+from flyte_nb.environments.secrets import Secret, SecretRequest
+from flyte_nb.environments.task import AsyncFunctionTaskTemplate, TaskEnvironment, TaskTemplate
+from flyte_nb.registry import process_registry
+
+if TYPE_CHECKING:
+    from flyte_nb.session import current_registry, deploy, deployed, run
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AsyncFunctionTaskTemplate",
+    "Environment",
+    "Image",
+    "Resources",
+    "Secret",
+    "SecretRequest",
+    "TaskEnvironment",
+    "TaskTemplate",
+    "__version__",
+    "current_registry",
+    "deploy",
+    "deployed",
+    "errors",
+    "run",
+    "version",
+]
+
+_LATER = {
+    "current_registry": "flyte_nb.session",
+    "deploy": "flyte_nb.session",
+    "deployed": "flyte_nb.session",
+    "run": "flyte_nb.session",
+}
+
+listen(process_registry)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; {errors.suggestion(name, __all__)}")
+    value = globals()[name] = getattr(import_module(_LATER[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+def version() -> str:
+    """Give the version of flyte_nb."""
+    return __version__
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Add ``%%flyte`` and ``%flyte`` to a shell; IPython calls this for ``%load_ext flyte_nb``."""
+    import_module("flyte_nb.magics").load(shell)

@@ -12,7 +12,9 @@ from typing import Any
 MAIN = "__main__"
 
 
-def dumps(value: Any, defined: Container[str] = (), buffers: list[Any] | None = None) -> tuple[bytes, set[str]]:
+def dumps(
+    value: Any, defined: Container[str] = (), buffers: list[Any] | None = None
+) -> tuple[bytes, set[str]]:
     """Pickle a value for another process that has the notebook's definitions as its ``__main__``.
 
     Parameters
@@ -52,6 +54,14 @@ def loads(data: bytes, buffers: list[Any] | None = None) -> Any:
     return pickle.loads(data, buffers=buffers or None)
 
 
+def _resolve(qualified: str) -> Any:
+    """Give what a qualified name of ``__main__`` stands for, or None."""
+    value: Any = sys.modules[MAIN]
+    for part in qualified.split("."):
+        value = getattr(value, part, None)
+    return value
+
+
 class _Recording:
     """Records which of the defined names are met; the other half of both picklers below."""
 
@@ -62,7 +72,7 @@ class _Recording:
         if not isinstance(obj, type | FunctionType) or getattr(obj, "__module__", None) != MAIN:
             return False
         root = obj.__qualname__.partition(".")[0]
-        if root not in self.defined or not hasattr(sys.modules[MAIN], root):
+        if root not in self.defined or _resolve(obj.__qualname__) is not obj:
             return False
         self.used.add(root)
         return True
@@ -75,7 +85,11 @@ class _Plain(_Recording, pickle.Pickler):
         self.used, self.defined = set(), defined
 
     def reducer_override(self, obj: Any) -> Any:
-        if isinstance(obj, type | FunctionType) and getattr(obj, "__module__", None) == MAIN and not self.is_defined(obj):
+        if (
+            isinstance(obj, type | FunctionType)
+            and getattr(obj, "__module__", None) == MAIN
+            and not self.is_defined(obj)
+        ):
             raise pickle.PicklingError(f"{obj.__qualname__} is not a definition of the notebook")
         return NotImplemented
 

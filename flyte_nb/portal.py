@@ -109,7 +109,9 @@ class Verb(Generic[P, R]):
         Gives the portal to run on.
     """
 
-    def __init__(self, function: Callable[Concatenate[Relay, P], Awaitable[R]], portal: Callable[[], Portal]) -> None:
+    def __init__(
+        self, function: Callable[Concatenate[Relay, P], Awaitable[R]], portal: Callable[[], Portal]
+    ) -> None:
         self._function, self._portal = function, portal
         functools.update_wrapper(self, function)
 

@@ -297,7 +297,8 @@ class Registry(Mapping[str, Environment]):
             old = cell.before[name].entry
             if old is not None and old.source != cell.source:
                 cell.notices.insert(
-                    0, f"environment {name!r} of {old.source.label} is replaced by the one in {cell.source.label}"
+                    0,
+                    f"environment {name!r} of {old.source.label} is replaced by the one in {cell.source.label}",
                 )
 
     def _touch_late(self, cell: _Transaction, name: str) -> None:
@@ -356,7 +357,11 @@ def same_task(one: TaskTemplate, other: TaskTemplate) -> bool:
     code, other_code = (getattr(getattr(t, "func", None), "__code__", None) for t in (one, other))
     if code is None or other_code is None:
         return one == other
-    return str(one.interface) == str(other.interface) and _settings(one) == _settings(other) and _same_code(code, other_code)
+    return (
+        str(one.interface) == str(other.interface)
+        and _settings(one) == _settings(other)
+        and _same_code(code, other_code)
+    )
 
 
 def _settings(task: TaskTemplate) -> list[str]:
@@ -379,3 +384,7 @@ def _same_const(one: object, other: object) -> bool:
     if hasattr(one, "co_code") and hasattr(other, "co_code"):
         return _same_code(one, other)
     return type(one) is type(other) and one == other
+
+
+#: what is declared in this process; a worker's process has nothing listening
+process_registry = Registry()

@@ -7,10 +7,11 @@ import os
 import re
 import traceback
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 
 PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_REWRITTEN = ("get_ipython().", "import flyte_nb as _flyte;", "raise __import__('flyte_nb')")
 _CELL_FILE = re.compile(r"[/\\]ipykernel_\d+[/\\]\d+\.py$|^<ipython-input-(?P<number>\d+)-")
 
 
@@ -32,8 +33,7 @@ class Frame:
 def frames(trace: TracebackType | None) -> list[Frame]:
     """List the frames of a traceback, outermost first."""
     return [
-        Frame(f.filename, f.lineno or 0, f.name, (f.line or "").strip())
-        for f in traceback.extract_tb(trace)
+        Frame(f.filename, f.lineno or 0, f.name, (f.line or "").strip()) for f in traceback.extract_tb(trace)
     ]
 
 
@@ -59,7 +59,12 @@ def place(frame: Frame) -> str:
 
 def told(list_of_frames: Iterable[Frame], where: Callable[[Frame], str] = place) -> str:
     """Tell the frames that are the user's own, one or two lines each."""
-    return "\n".join(f.told(where(f)) for f in list_of_frames if not is_library(f.file))
+    return "\n".join(_without_rewriting(f).told(where(f)) for f in list_of_frames if not is_library(f.file))
+
+
+def _without_rewriting(frame: Frame) -> Frame:
+    """Leave out the Python that a magic was rewritten into: the user never wrote it."""
+    return replace(frame, code="") if frame.code.startswith(_REWRITTEN) else frame
 
 
 def short(error: BaseException) -> list[str]:
@@ -76,7 +81,9 @@ def short(error: BaseException) -> list[str]:
         Lines as IPython wants them from ``_render_traceback_``.
     """
     linecache.checkcache()
-    parts = [part for part in (told(frames(error.__traceback__)), getattr(error, "remote_traceback", "")) if part]
+    parts = [
+        part for part in (told(frames(error.__traceback__)), getattr(error, "remote_traceback", "")) if part
+    ]
     title = type(error).__name__
     rows = getattr(error, "rows", None)
     if rows is None:

@@ -9,10 +9,11 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
 
+from flyte_nb.engine.definition import Definition
 from flyte_nb.errors import BaseRuntimeError
 from flyte_nb.plan.bundle import Bundle
 
-__all__ = ["Action", "Deployment", "Engine", "Event", "Outputs", "Phase", "Run", "Work"]
+__all__ = ["Action", "Deployment", "Deployments", "Engine", "Event", "Outputs", "Phase", "Run", "Work"]
 
 
 class Phase(str, Enum):
@@ -41,8 +42,8 @@ class Work:
     ----------
     task : str
         The fully qualified name of the task.
-    module : Path
-        The generated module, or the module of a bundle, that defines it.
+    definition : Definition
+        Where its process finds it.
     inputs : tuple of bytes-like
         The encoded inputs: a pickle of a dict by name, then its buffers.
     shown : str
@@ -51,16 +52,19 @@ class Work:
         Environment variables of the task's process.
     version : str
         The deployed version; empty for a run of what is declared.
+    texts : bool
+        Whether the inputs are texts, to be read by the types of the task.
     notebook : str
         The notebook or file it comes from, if known.
     """
 
     task: str
-    module: Path
+    definition: Definition
     inputs: tuple[bytes | memoryview, ...] = field(repr=False)
     shown: str = ""
     env_vars: dict[str, str] = field(default_factory=dict, repr=False)
     version: str = ""
+    texts: bool = False
     notebook: str = ""
 
 
@@ -110,7 +114,7 @@ class Outputs(tuple[Any, ...]):
         return self[self._names.index(name)]
 
 
-@dataclass
+@dataclass(repr=False)
 class Run:
     """A run as every engine records it.
 
@@ -146,6 +150,10 @@ class Run:
         """Where the run stands."""
         return self.root.phase
 
+    def __repr__(self) -> str:
+        took = self.root.duration
+        return f"<Run {self.name} of {self.task}: {self.phase.value}" + (f", {took.total_seconds():.2f} s>" if took else ">")
+
     def done(self) -> bool:
         """Tell whether the run has ended."""
         return self.phase.is_terminal
@@ -165,7 +173,9 @@ class Run:
         if self.error is not None:
             raise self.error
         if self.result is None:
-            raise BaseRuntimeError("NoOutputs", "user", f"run {self.name} has no outputs here: it is {self.phase.value}")
+            raise BaseRuntimeError(
+                "NoOutputs", "user", f"run {self.name} has no outputs here: it is {self.phase.value}"
+            )
         return self.result
 
     def logs(self) -> str:
@@ -206,6 +216,14 @@ class Deployment:
     unchanged: bool = False
 
 
+class Deployments(list[Deployment]):
+    """What one deployment did: dependencies first."""
+
+    def __repr__(self) -> str:
+        told = (f"{d.environment}@{d.version}{' (unchanged)' if d.unchanged else ''}" for d in self)
+        return f"<Deployments {', '.join(told)}>"
+
+
 Emit = Callable[[Event], None]
 
 
@@ -217,7 +235,7 @@ class Engine(Protocol):
     async def run(self, work: Work, emit: Emit) -> Run:
         """Run a task to its end, telling ``emit`` what happens; a failure is in the run's ``error``."""
 
-    async def deploy(self, bundle: Bundle) -> list[Deployment]:
+    async def deploy(self, bundle: Bundle) -> Deployments:
         """Make a bundle's environments callable at its version: all of them or none."""
 
     async def stop(self) -> None:

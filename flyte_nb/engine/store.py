@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from flyte_nb.engine.base import Action, Deployment, Phase, Run, now
+from flyte_nb.engine.base import Action, Deployment, Deployments, Phase, Run, now
 from flyte_nb.errors import BaseRuntimeError, StoreError, UnknownNameError
 
 __all__ = ["Store", "home_for"]
@@ -99,7 +99,17 @@ class Store:
 
     def add_run(self, run: Run, notebook: str = "") -> None:
         """Record a run that starts."""
-        row = (run.name, run.task, run.engine, run.inputs, run.version, notebook, self.session, os.getpid(), _born(os.getpid()))
+        row = (
+            run.name,
+            run.task,
+            run.engine,
+            run.inputs,
+            run.version,
+            notebook,
+            self.session,
+            os.getpid(),
+            _born(os.getpid()),
+        )
         with self._writing() as db:
             db.execute("INSERT INTO runs VALUES (?,?,?,?,?,?,?,?,?)", row)
 
@@ -129,13 +139,15 @@ class Store:
     def _run(self, row: sqlite3.Row) -> Run:
         action = Action(row["id"], row["task"], row["parent"], Phase(row["phase"]), _time(row["started"]),
                         _time(row["ended"]), row["error"])  # fmt: skip
-        error = BaseRuntimeError(row["error"].partition(":")[0], "user", row["error"]) if row["error"] else None
+        error = (
+            BaseRuntimeError(row["error"].partition(":")[0], "user", row["error"]) if row["error"] else None
+        )
         return Run(row["name"], row["task"], row["engine"], row["inputs"], row["version"], [action], error,
                    self.log_of(row["name"]))  # fmt: skip
 
     # --- deployments ---
 
-    def deploy(self, rows: Iterable[dict[str, Any]], version: str, bundle: str) -> list[Deployment]:
+    def deploy(self, rows: Iterable[dict[str, Any]], version: str, bundle: str) -> Deployments:
         """Make environments current at a version, all of them in one transaction.
 
         Parameters
@@ -147,13 +159,20 @@ class Store:
         bundle : str
             The folder of the bundle under `bundles`.
         """
-        deployed = []
+        deployed = Deployments()
         with self._writing() as db:
             for row in rows:
                 name = row["environment"]
                 known = db.execute("SELECT version FROM current WHERE environment = ?", (name,)).fetchone()
                 created = now()
-                values = (name, version, _text(created), bundle, json.dumps(row["declaration"]), json.dumps(row["tasks"]))
+                values = (
+                    name,
+                    version,
+                    _text(created),
+                    bundle,
+                    json.dumps(row["declaration"]),
+                    json.dumps(row["tasks"]),
+                )
                 db.execute("INSERT OR IGNORE INTO deployments VALUES (?,?,?,?,?,?)", values)
                 db.execute("INSERT OR REPLACE INTO current VALUES (?,?)", (name, version))
                 unchanged = known is not None and known["version"] == version
@@ -206,7 +225,9 @@ class Store:
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
             self._prepare_folder()
-            db = sqlite3.connect(self.home / "store.db", timeout=10, isolation_level=None, check_same_thread=False)
+            db = sqlite3.connect(
+                self.home / "store.db", timeout=10, isolation_level=None, check_same_thread=False
+            )
             try:
                 self._connection = _opened(db)
                 self._mark_orphans(self._connection)
@@ -228,13 +249,19 @@ class Store:
         open_phases = [p.value for p in Phase if not p.is_terminal]
         marks = ",".join("?" * len(open_phases))
         rows = db.execute(
-            f"SELECT DISTINCT name, pid, born FROM runs JOIN actions ON run = name WHERE phase IN ({marks})", open_phases
+            f"SELECT DISTINCT name, pid, born FROM runs JOIN actions ON run = name WHERE phase IN ({marks})",
+            open_phases,
         ).fetchall()
         for row in rows:
             if _born(row["pid"]) != row["born"]:
                 db.execute(
                     f"UPDATE actions SET phase = ?, error = ? WHERE run = ? AND phase IN ({marks})",
-                    (Phase.ABORTED.value, "ABORTED: the kernel ended before the run did", row["name"], *open_phases),
+                    (
+                        Phase.ABORTED.value,
+                        "ABORTED: the kernel ended before the run did",
+                        row["name"],
+                        *open_phases,
+                    ),
                 )
 
 
@@ -251,7 +278,9 @@ def _opened(db: sqlite3.Connection) -> sqlite3.Connection:
         db.execute(f"PRAGMA user_version={VERSION}")
     db.execute("COMMIT")
     if version > VERSION:
-        raise StoreError(f"the store is of version {version}, newer than this flyte_nb knows ({VERSION}); update flyte_nb")
+        raise StoreError(
+            f"the store is of version {version}, newer than this flyte_nb knows ({VERSION}); update flyte_nb"
+        )
     return db
 
 

@@ -92,17 +92,27 @@ def _variables(value: dict[str, str] | None) -> dict[str, str] | None:
 
 def _include(value: Any) -> Any:
     if isinstance(value, str | bytes) or not isinstance(value, Iterable):
-        raise WrongType(f"a single {type(value).__name__}; write ({value!r},)" if isinstance(value, str) else "")
+        raise WrongType(
+            f"a single {type(value).__name__}; write ({value!r},)" if isinstance(value, str) else ""
+        )
     items = tuple(value)
     if any(isinstance(item, str) and not item.strip() for item in items):
         raise ValueError("an empty path")
     return items
 
 
-Name = Annotated[str, Check(_name, "lower-case letters and digits in groups joined by single '-' or '_'",
-                            schema={"pattern": f"^{_NAME.pattern}$", "maxLength": _LONGEST_NAME})]
-Variables = Annotated[Union[dict[str, str], None],
-                      Check(_variables, "a dict of variable names to strings, such as {'LOG_LEVEL': 'info'}")]
+Name = Annotated[
+    str,
+    Check(
+        _name,
+        "lower-case letters and digits in groups joined by single '-' or '_'",
+        schema={"pattern": f"^{_NAME.pattern}$", "maxLength": _LONGEST_NAME},
+    ),
+]
+Variables = Annotated[
+    Union[dict[str, str], None],
+    Check(_variables, "a dict of variable names to strings, such as {'LOG_LEVEL': 'info'}"),
+]
 Include = Annotated[tuple[str, ...], Check(_include, "paths as a tuple or list of str", before=True)]
 Description = Annotated[Union[str, None], Check(_description, "text; cut at 255 characters")]
 
@@ -196,7 +206,9 @@ class Environment(Declaration, metaclass=_Announced):
             if not isinstance(one, Environment):
                 raise refuse_type(self, "add_dependency", one, "Environment")
             if one is self or one.name == self.name:
-                raise refuse(self, "add_dependency", one.name, "another environment", "it is this environment itself")
+                raise refuse(
+                    self, "add_dependency", one.name, "another environment", "it is this environment itself"
+                )
         new = [one for i, one in enumerate(env) if not any(one is o for o in [*self.depends_on, *env[:i]])]
         if new:
             announce("depending", self)
@@ -206,7 +218,9 @@ class Environment(Declaration, metaclass=_Announced):
 def _settings(env: Environment) -> list[str]:
     from flyte_nb.environments.declaration import mask
 
-    return [f"{name}={mask(name, value)}" for name, value in set_fields(env) if name not in ("name", "depends_on")]
+    return [
+        f"{name}={mask(name, value)}" for name, value in set_fields(env) if name not in ("name", "depends_on")
+    ]
 
 
 def clone(env: _Env, name: str, overrides: dict[str, Any], reset: Iterable[str] = ()) -> _Env:

@@ -144,13 +144,17 @@ def check_fields(declared: Declaration) -> None:
             object.__setattr__(declared, name, checked)
 
 
-def refuse(declared: Declaration | type, field: str, given: Any, accepted: str, reason: str = "") -> DeclarationError:
+def refuse(
+    declared: Declaration | type, field: str, given: Any, accepted: str, reason: str = ""
+) -> DeclarationError:
     """Make the error for a wrong value that no single field can see, such as two fields that exclude each other."""
     kind = declared if isinstance(declared, type) else type(declared)
     return DeclarationValueError(f"{kind.__name__}.{field}", mask(field, given), accepted, reason)
 
 
-def refuse_type(declared: Declaration | type, field: str, given: Any, accepted: str, reason: str = "") -> DeclarationError:
+def refuse_type(
+    declared: Declaration | type, field: str, given: Any, accepted: str, reason: str = ""
+) -> DeclarationError:
     """Make the error for a value of the wrong type, where no field's own check applies (a method's argument)."""
     kind = declared if isinstance(declared, type) else type(declared)
     return DeclarationTypeError(f"{kind.__name__}.{field}", mask(field, given), accepted, reason)
@@ -183,7 +187,12 @@ def _has(value: Any, key: Any) -> bool:
 
 
 def _is_type_error(code: str) -> bool:
-    return code.endswith("_type") or code in ("is_instance_of", "is_subclass_of", "callable_type", "none_required")
+    return code.endswith("_type") or code in (
+        "is_instance_of",
+        "is_subclass_of",
+        "callable_type",
+        "none_required",
+    )
 
 
 @functools.lru_cache(maxsize=512)
@@ -228,12 +237,18 @@ def accepted_by(annotation: Any) -> str:
         return f"{origin.__name__} of {accepted_by(args[0])}"
     if annotation is type(None):
         return "None"
-    return annotation.__name__ if isinstance(annotation, type) and not args else str(annotation).replace("typing.", "")
+    return (
+        annotation.__name__
+        if isinstance(annotation, type) and not args
+        else str(annotation).replace("typing.", "")
+    )
 
 
 def all_fields(declared: Declaration) -> dict[str, Any]:
     """Give the compared fields of a declaration by name."""
-    return {f.name: getattr(declared, f.name) for f in dataclasses.fields(typing.cast(Any, declared)) if f.compare}
+    return {
+        f.name: getattr(declared, f.name) for f in dataclasses.fields(typing.cast(Any, declared)) if f.compare
+    }
 
 
 def set_fields(declared: Declaration) -> Iterator[tuple[str, Any]]:
@@ -286,12 +301,19 @@ def _plain_other(value: Any) -> Any:
     if isinstance(value, type) or callable(value):
         return f"{value.__module__}.{value.__qualname__}"
     if dataclasses.is_dataclass(value):
-        return {"type": type(value).__name__, **{f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}}
+        return {
+            "type": type(value).__name__,
+            **{f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)},
+        }
     return repr(value)
 
 
-_SECRET_NAME = re.compile(r"(?i)(^|[_\-.])(pass(word|wd|phrase)?|pwd|secret|token|credentials?|(api|access|private|secret)?_?key|auth|dsn)s?($|[_\-.\d])")
-_SECRET_VALUE = re.compile(r"^(sk-|ghp_|gho_|github_pat_|xox[abp]-|AKIA|ASIA|eyJ[\w-]+\.eyJ|-----BEGIN )|://[^/\s:@]+:[^/\s@]+@")
+_SECRET_NAME = re.compile(
+    r"(?i)(^|[_\-.])(pass(word|wd|phrase)?|pwd|secret|token|credentials?|(api|access|private|secret)?_?key|auth|dsn)s?($|[_\-.\d])"
+)
+_SECRET_VALUE = re.compile(
+    r"^(sk-|ghp_|gho_|github_pat_|xox[abp]-|AKIA|ASIA|eyJ[\w-]+\.eyJ|-----BEGIN )|://[^/\s:@]+:[^/\s@]+@"
+)
 HIDDEN = "'********'"
 
 
@@ -305,7 +327,9 @@ def mask(name: str, value: Any) -> str:
     if isinstance(value, str) and value and name.rpartition(".")[2] != "secrets" and looks_secret("", value):
         return HIDDEN
     if isinstance(value, Mapping):
-        items = [f"{k!r}: {HIDDEN if looks_secret(str(k), v) else shorten(v)}" for k, v in list(value.items())[:20]]
+        items = [
+            f"{k!r}: {HIDDEN if looks_secret(str(k), v) else shorten(v)}" for k, v in list(value.items())[:20]
+        ]
         return "{" + ", ".join(items) + (", …" if len(value) > len(items) else "") + "}"
     if isinstance(value, list | tuple) and len(value) > 6:
         return f"[{', '.join(shorten(v) for v in value[:5])}, … {len(value)} in all]"

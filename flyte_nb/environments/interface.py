@@ -129,7 +129,9 @@ class NativeInterface:
         try:
             return parse(text, kind)
         except ValueError as error:
-            raise ParameterError(f"input {name!r}: given {text!r}; accepted: {describe(kind)} ({_first_line(error)})") from None
+            raise ParameterError(
+                f"input {name!r}: given {text!r}; accepted: {describe(kind)} ({_first_line(error)})"
+            ) from None
 
     def _listed(self) -> str:
         return str(self) if self.inputs else "no inputs"
@@ -196,7 +198,9 @@ def parse(text: str, kind: Any) -> Any:
             return json.loads(text)
         except ValueError:
             return text
-    adapter = TypeAdapter(kind, config=None if _has_config(kind) else ConfigDict(arbitrary_types_allowed=True))
+    adapter = TypeAdapter(
+        kind, config=None if _has_config(kind) else ConfigDict(arbitrary_types_allowed=True)
+    )
     try:
         return adapter.validate_json(text)
     except ValidationError:
@@ -204,12 +208,17 @@ def parse(text: str, kind: Any) -> Any:
 
 
 def _has_config(kind: Any) -> bool:
-    return isinstance(kind, type) and (hasattr(kind, "__dataclass_fields__") or hasattr(kind, "__pydantic_fields__")
-                                       or hasattr(kind, "__total__"))
+    return isinstance(kind, type) and (
+        hasattr(kind, "__dataclass_fields__")
+        or hasattr(kind, "__pydantic_fields__")
+        or hasattr(kind, "__total__")
+    )
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[-1].split("[")[0].strip() if len(str(error).splitlines()) > 1 else str(error)
+    """Give pydantic's own sentence, without its heading and its link."""
+    errors = getattr(error, "errors", None)
+    return str(errors(include_url=False)[0]["msg"]) if callable(errors) else str(error)
 
 
 def check_value(name: str, value: Any, kind: Any, task: str) -> Any:
@@ -226,8 +235,9 @@ def check_value(name: str, value: Any, kind: Any, task: str) -> Any:
     if kind in (EMPTY, Any):
         return value
     try:
-        adapter = TypeAdapter(kind, config=None if _has_config(kind)
-                              else ConfigDict(strict=True, arbitrary_types_allowed=True))
+        adapter = TypeAdapter(
+            kind, config=None if _has_config(kind) else ConfigDict(strict=True, arbitrary_types_allowed=True)
+        )
         adapter.validate_python(value)
     except ValidationError:
         raise RuntimeDataValidationError(

@@ -23,7 +23,9 @@ def _quantity(value: Any) -> Any:
     return value
 
 
-_Cpu = Annotated[Union[int, float, str, None], Check(_quantity, "cores as a number or a quantity such as '500m'")]
+_Cpu = Annotated[
+    Union[int, float, str, None], Check(_quantity, "cores as a number or a quantity such as '500m'")
+]
 _Memory = Annotated[Union[str, None], Check(_quantity, "a quantity with a unit, such as '512Mi' or '4Gi'")]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import symtable
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,10 +22,13 @@ class Cell:
         The Python that ran: magics already rewritten into calls.
     number : int
         The ``n`` of ``In [n]``.
+    file : str
+        The name that IPython gives the cell as a source file.
     """
 
     source: str
     number: int
+    file: str = ""
 
     @property
     def label(self) -> str:
@@ -68,6 +71,10 @@ class Statement:
         """Where it is: ``In [n], line m``."""
         return f"{self.cell.label}, line {self.line}"
 
+    def holds(self, line: int) -> bool:
+        """Tell whether a line of the cell is one of the statement's."""
+        return self.line <= line <= (self.node.end_lineno or self.line)
+
 
 class CellLog:
     """The latest statement that bound each name, and the statements that configured what it bound."""
@@ -75,6 +82,7 @@ class CellLog:
     def __init__(self) -> None:
         self._latest: dict[str, Statement] = {}
         self._configures: dict[str, list[Statement]] = {}
+        self._declares: dict[str, Statement] = {}
 
     def __contains__(self, name: object) -> bool:
         return name in self._latest
@@ -86,6 +94,17 @@ class CellLog:
         """Give the latest successful statement that bound ``name``."""
         return self._latest.get(name)
 
+    def declaring(self, name: str) -> Statement | None:
+        """Give the statement that declared an environment, or bound a task, of a (fully qualified) name.
+
+        Unlike `latest`, this finds it where its variable has been bound to something else since.
+        """
+        return self._declares.get(name)
+
+    def declared_by(self, statement: Statement) -> list[str]:
+        """Give the environments and tasks that a statement declared."""
+        return [name for name, known in self._declares.items() if known is statement]
+
     def configuring(self, name: str) -> list[Statement]:
         """Give the statements that configured the object of ``name`` since it was bound, such as ``name.add(…)``."""
         return self._configures.get(name, [])
@@ -96,6 +115,7 @@ class CellLog:
         until: int | None = None,
         only: Callable[[Statement], bool] = lambda statement: True,
         configurable: Callable[[str], bool] = lambda name: False,
+        declared: Iterable[tuple[str, int]] = (),
     ) -> None:
         """Take in a cell that ran.
 
@@ -109,10 +129,14 @@ class CellLog:
             Says whether a statement counts.
         configurable : callable
             Says whether a call on the object of a name configures it.
+        declared : iterable of (name, line)
+            The environments and tasks that the cell declared, and the lines of it where it did.
         """
+        lines = list(declared)
         for statement in statements(cell, until):
             if only(statement):
                 self._take(statement, configurable)
+                self._declares.update((name, statement) for name, line in lines if statement.holds(line))
 
     def _take(self, statement: Statement, configurable: Callable[[str], bool]) -> None:
         if isinstance(statement.node, ast.Delete):

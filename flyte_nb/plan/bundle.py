@@ -61,7 +61,11 @@ class Bundle:
 
     def manifest(self) -> dict[str, Any]:
         """Give the bundle's table of contents as JSON data."""
-        return {"version": self.version, "digest": self.module.digest, "environments": list(self.environments)}
+        return {
+            "version": self.version,
+            "digest": self.module.digest,
+            "environments": list(self.environments),
+        }
 
 
 def bundle_for(environments: Iterable[Environment], module: Module, version: str | None = None) -> Bundle:
@@ -85,7 +89,9 @@ def bundle_for(environments: Iterable[Environment], module: Module, version: str
         for env in environments
     )
     if version is None:
-        content = json.dumps([module.digest, sorted(rows, key=lambda row: str(row["environment"]))], sort_keys=True)
+        content = json.dumps(
+            [module.digest, sorted(rows, key=lambda row: str(row["environment"]))], sort_keys=True
+        )
         version = hashlib.sha256(content.encode()).hexdigest()[:12]
     return Bundle(version, module, rows)
 

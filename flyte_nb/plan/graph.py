@@ -11,7 +11,9 @@ from flyte_nb.errors import DeploymentError
 __all__ = ["order"]
 
 
-def order(roots: Iterable[Environment], newest: Callable[[Environment], Environment] = lambda e: e) -> list[Environment]:
+def order(
+    roots: Iterable[Environment], newest: Callable[[Environment], Environment] = lambda e: e
+) -> list[Environment]:
     """Give the environments that ``roots`` need, themselves included, dependencies first.
 
     Parameters
@@ -47,5 +49,7 @@ def order(roots: Iterable[Environment], newest: Callable[[Environment], Environm
 def _cycle(names: list[str], found: dict[str, Environment]) -> str:
     """Word a cycle; graphlib lists it from a dependency to what depends on it."""
     path = " → ".join(reversed(names))
-    places = "; ".join(f"{name!r} is declared at {found[name].place}" for name in dict.fromkeys(reversed(names)))
+    places = "; ".join(
+        f"{name!r} is declared at {found[name].place}" for name in dict.fromkeys(reversed(names))
+    )
     return f"the environments depend on each other in a circle: {path}. Take one of the dependencies away ({places})"

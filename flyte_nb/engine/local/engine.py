@@ -13,7 +13,8 @@ from typing import Any
 
 from flyte_nb import tracebacks
 from flyte_nb.engine import codec
-from flyte_nb.engine.base import Action, Deployment, Emit, Event, Outputs, Phase, Run, Work, now
+from flyte_nb.engine.base import Action, Deployments, Emit, Event, Outputs, Phase, Run, Work, now
+from flyte_nb.engine.definition import MAIN
 from flyte_nb.engine.local.pool import Died, Pool
 from flyte_nb.engine.store import Store
 from flyte_nb.errors import BaseRuntimeError, RuntimeUserError, TaskProcessError
@@ -32,7 +33,6 @@ class Call:
     action: Action
     work: Work
     emit: Emit
-    texts: bool = False
 
     def told(self, **changes: Any) -> None:
         """Tell that the action changed phase, or printed."""
@@ -71,30 +71,18 @@ class LocalEngine:
         self.pool = Pool()
         self._handle: Handler = recorded(store, self._execute)
 
-    async def run(self, work: Work, emit: Emit, texts: bool = False, notebook: str = "") -> Run:
-        """Run a task to its end; what failed it is in the run's ``error``.
-
-        Parameters
-        ----------
-        work : Work
-            What to run.
-        emit : callable
-            Hears the events.
-        texts : bool
-            Whether the inputs are texts that the worker reads by the task's types.
-        notebook : str
-            Where the task comes from, for the record.
-        """
+    async def run(self, work: Work, emit: Emit) -> Run:
+        """Run a task to its end; what failed it is in the run's ``error``."""
         run = Run(name=new_name(work.task), task=work.task, inputs=work.shown, version=work.version)
         run.log = self.store.log_of(run.name)
-        self.store.add_run(run, notebook or work.notebook)
-        outcome = await self._handle(Call(run, _new_action(run, work.task, None), work, emit, texts))
+        self.store.add_run(run, work.notebook)
+        outcome = await self._handle(Call(run, _new_action(run, work.task, None), work, emit))
         run.error = outcome.error
         if outcome.error is None:
             _read_result(run, outcome)
         return run
 
-    async def deploy(self, bundle: Bundle) -> list[Deployment]:
+    async def deploy(self, bundle: Bundle) -> Deployments:
         """Write the bundle, then make its environments current in one transaction."""
         home = bundle.write(self.store.bundles)
         return self.store.deploy(bundle.environments, bundle.version, home.name)
@@ -111,16 +99,21 @@ class LocalEngine:
             async with self.pool.worker(call.work) as worker:
                 head, parts = await worker.connect(call.work, tell)
                 if not head.get("failed"):
-                    head, parts = await worker.call(call.work, call.texts, lambda h, p: self._child(call, h, p))
+                    head, parts = await worker.call(call.work, lambda h, p: self._child(call, h, p)
+                    )
         except Died as died:
             return Outcome(error=_death(died.exit_code, call.work.task))
         if head.get("failed"):
             return Outcome(error=_failure(head, parts, call.work))
         return Outcome(tuple(parts), tuple(head["outputs"]))
 
-    async def _child(self, parent: Call, head: dict[str, Any], parts: list[bytes]) -> tuple[dict[str, Any], Any]:
+    async def _child(
+        self, parent: Call, head: dict[str, Any], parts: list[bytes]
+    ) -> tuple[dict[str, Any], Any]:
         """Carry out a task that a task called, as an action of the same run."""
-        work = replace(parent.work, task=head["task"], inputs=tuple(parts), env_vars=head["env_vars"], shown="")
+        work = replace(
+            parent.work, task=head["task"], inputs=tuple(parts), env_vars=head["env_vars"], shown=""
+        )
         action = _new_action(parent.run, work.task, parent.action.id)
         outcome = await self._handle(Call(parent.run, action, work, parent.emit))
         if outcome.error is None:
@@ -197,10 +190,17 @@ def _read_result(run: Run, outcome: Outcome) -> None:
 def _death(exit_code: int, task: str) -> TaskProcessError:
     """Word the end of a process that ended before its task did."""
     if exit_code < 0:
-        name = signal.Signals(-exit_code).name if -exit_code in set(signal.Signals) else f"signal {-exit_code}"
-        how = {"SIGSEGV": " (a segmentation fault in native code)", "SIGKILL": " (killed, perhaps for its memory)"}
+        name = (
+            signal.Signals(-exit_code).name if -exit_code in set(signal.Signals) else f"signal {-exit_code}"
+        )
+        how = {
+            "SIGSEGV": " (a segmentation fault in native code)",
+            "SIGKILL": " (killed, perhaps for its memory)",
+        }
         return TaskProcessError(f"the process of {task} was ended by {name}{how.get(name, '')}", exit_code)
-    return TaskProcessError(f"the process of {task} ended with exit code {exit_code} before the task did", exit_code)
+    return TaskProcessError(
+        f"the process of {task} ended with exit code {exit_code} before the task did", exit_code
+    )
 
 
 def _failure(head: dict[str, Any], parts: list[bytes], work: Work) -> BaseRuntimeError:
@@ -228,13 +228,14 @@ def _original(parts: list[bytes]) -> BaseException | None:
 
 def _told(frames: list[list[Any]], work: Work) -> str:
     """Tell the frames of a task in cells and lines, without this package's own."""
+    path = work.definition.path
     try:
-        source = work.module.read_text()
+        source = path.read_text() if path is not None else ""
     except OSError:
         source = ""
 
     def where(frame: Frame) -> str:
-        cell = locate(source, frame.line) if frame.file == str(work.module) else None
+        cell = locate(source, frame.line) if frame.file == str(path) else None
         return f"{cell[0]}, line {cell[1]}" if cell else f"{frame.file}, line {frame.line}"
 
     return tracebacks.told([Frame(*frame) for frame in frames], where)

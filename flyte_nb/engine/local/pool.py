@@ -22,7 +22,9 @@ GRACE = 2.0  # seconds for a worker to end by itself
 _KERNEL_ONLY = ("JPY_", "PYDEVD", "IPYKERNEL")
 
 Output = Callable[[str, str], None]
-Child = Callable[[dict[str, Any], list[bytes]], Awaitable[tuple[dict[str, Any], tuple[bytes | memoryview, ...]]]]
+Child = Callable[
+    [dict[str, Any], list[bytes]], Awaitable[tuple[dict[str, Any], tuple[bytes | memoryview, ...]]]
+]
 
 
 class Died(Exception):  # noqa: N818 - it says what happened
@@ -57,12 +59,16 @@ class Worker:
         """
         for name in ("stdout", "stderr"):
             stream = getattr(self.process, name)
-            self._printing.append(asyncio.create_task(_relay(stream, lambda text, name=name: output(name, text))))
+            self._printing.append(
+                asyncio.create_task(_relay(stream, lambda text, name=name: output(name, text)))
+            )
         self._reader, self._writer = await asyncio.open_connection(sock=self._link, limit=1 << 24)
-        await self._send({"op": "load", "path": str(work.module), "sys_path": sys.path})
+        definition = work.definition
+        path = None if definition.path is None else str(definition.path)
+        await self._send({"op": "load", "path": path, "main": definition.main, "sys_path": sys.path})
         return await self._next()
 
-    async def call(self, work: Work, texts: bool, child: Child) -> codec.Frame:
+    async def call(self, work: Work, child: Child) -> codec.Frame:
         """Run a task in the worker, and the tasks that it calls through ``child``; give its ``result`` frame.
 
         Raises
@@ -70,7 +76,10 @@ class Worker:
         Died
             When the process ends first.
         """
-        await self._send({"op": "call", "id": "root", "task": work.task, "texts": texts}, work.inputs)
+        definition = work.definition
+        head = {"op": "call", "id": "root", "task": work.task, "module": definition.module, "texts": work.texts}
+        by_value = (definition.pickled,) if definition.pickled else ()
+        await self._send({**head, "by_value": bool(by_value)}, (*by_value, *work.inputs))
         while True:
             head, parts = await self._next()
             if head["op"] == "result":

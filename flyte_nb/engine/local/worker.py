@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import faulthandler
+import importlib
 import itertools
 import os
 import queue
@@ -24,7 +25,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from flyte_nb import pickling
 from flyte_nb.engine import codec
+from flyte_nb.engine.definition import MAIN, definition_of, loading
 from flyte_nb.environments import base
 from flyte_nb.environments.interface import check_value
 from flyte_nb.environments.task import TaskEnvironment, TaskTemplate, current_runner
@@ -55,8 +58,11 @@ class Link:
         """Ask the engine to run a child task."""
         number = f"c{next(self._numbers)}"
         future = self._children[number] = Future()
-        parts, _ = codec.encode(inputs, vars(sys.modules["__main__"]))
-        self.send({"op": "call", "id": number, "task": task.name, "env_vars": env_vars_of(task)}, parts)
+        parts, _ = codec.encode(inputs, vars(sys.modules[MAIN]))
+        found = find(task.__module__, task.name) is not None
+        by_value = () if found else (definition_of(task).pickled,)
+        head = {"op": "call", "id": number, "task": task.name, "module": task.__module__, "by_value": not found}
+        self.send({**head, "env_vars": env_vars_of(task)}, (*by_value, *parts))
         return future
 
     def _read(self) -> None:
@@ -106,29 +112,41 @@ def env_vars_of(task: TaskTemplate) -> dict[str, str]:
     return dict((env.env_vars if env is not None else None) or {})
 
 
-def load(path: Path) -> ModuleType:
-    """Execute a module file as ``__main__``, so that the classes of the notebook are the classes of the kernel."""
-    module = ModuleType("__main__")
-    module.__file__ = str(path)
-    sys.modules["__main__"] = module
-    exec(compile(path.read_bytes(), str(path), "exec"), vars(module))
-    return module
+def load(path: Path | None, name: str) -> None:
+    """Execute a file as the main module, so that the classes of the notebook are the classes of the kernel."""
+    module = ModuleType(name)
+    sys.modules[MAIN] = sys.modules[name] = module
+    if path is not None:
+        module.__file__ = str(path)
+        exec(compile(path.read_bytes(), str(path), "exec"), vars(module))
 
 
-def find(module: ModuleType, name: str) -> TaskTemplate:
-    """Find a task of a module by its fully qualified name.
+def find(module: str, name: str) -> TaskTemplate | None:
+    """Find a task by its fully qualified name in the main module or in one to import; None where it is not."""
+    values = vars(sys.modules.get(module) or importlib.import_module(module)).values()
+    for value in values:
+        if isinstance(value, TaskTemplate) and value.name == name:
+            return value
+    owners = [value for value in values if isinstance(value, TaskEnvironment) and name in value.tasks]
+    return owners[0].tasks[name] if owners else None
+
+
+def wanted(head: Mapping[str, Any], parts: list[bytes]) -> tuple[TaskTemplate, dict[str, Any]]:
+    """Give the task and the inputs that a ``call`` frame names.
 
     Raises
     ------
     UnknownNameError
-        With the nearest names.
+        When the module does not hold the task.
     """
-    tasks = {value.name: value for value in vars(module).values() if isinstance(value, TaskTemplate)}
-    for env in [value for value in vars(module).values() if isinstance(value, TaskEnvironment)]:
-        tasks = {**env.tasks, **tasks}
-    if name not in tasks:
-        raise UnknownNameError("task", name, tasks)
-    return tasks[name]
+    if head["by_value"]:
+        task = pickling.loads(parts.pop(0))
+    else:
+        task = find(head["module"], head["task"])
+    if task is None:
+        raise UnknownNameError("task", head["task"])
+    inputs = codec.decode(parts)
+    return task, task.interface.complete(**task.interface.parse(inputs)) if head["texts"] else inputs
 
 
 def run(task: TaskTemplate, inputs: dict[str, Any], link: Link) -> Any:
@@ -155,27 +173,29 @@ def checked(value: Any, task: TaskTemplate) -> Any:
     if not outputs:
         if value is not None:
             raise RuntimeDataValidationError(
-                "output", f"given {value!r:.80}; accepted: None, since the task has no return annotation", task.name
+                "output",
+                f"given {value!r:.80}; accepted: None, since the task has no return annotation",
+                task.name,
             )
         return None
     if len(outputs) == 1:
         return check_value("output o0", value, next(iter(outputs.values())), task.name)
     if not isinstance(value, tuple) or len(value) != len(outputs):
-        raise RuntimeDataValidationError("outputs", f"given {value!r:.80}; accepted: a tuple of {len(outputs)}", task.name)
-    values = [check_value(f"output {n}", v, k, task.name) for v, (n, k) in zip(value, outputs.items(), strict=True)]
+        raise RuntimeDataValidationError(
+            "outputs", f"given {value!r:.80}; accepted: a tuple of {len(outputs)}", task.name
+        )
+    values = [
+        check_value(f"output {n}", v, k, task.name) for v, (n, k) in zip(value, outputs.items(), strict=True)
+    ]
     return type(value)(*values) if hasattr(value, "_fields") else tuple(values)
 
 
-def answer(link: Link, module: ModuleType, head: Mapping[str, Any], parts: list[bytes]) -> None:
+def answer(link: Link, head: Mapping[str, Any], parts: list[bytes]) -> None:
     """Run what one ``call`` frame asks for and send its result."""
     reply: dict[str, Any] = {"op": "result", "id": head["id"]}
     try:
-        task = find(module, head["task"])
-        inputs = codec.decode(parts)
-        if head.get("texts"):
-            inputs = task.interface.complete(**task.interface.parse(inputs))
-        value = run(task, inputs, link)
-        encoded, _ = codec.encode(value, vars(module))
+        task, inputs = wanted(head, parts)
+        encoded, _ = codec.encode(run(task, inputs, link), vars(sys.modules[MAIN]))
         reply["outputs"] = list(task.interface.outputs)
     except BaseException as error:  # sys.exit and KeyboardInterrupt end the task, never the report
         reply.update(failure(error))
@@ -187,7 +207,10 @@ def answer(link: Link, module: ModuleType, head: Mapping[str, Any], parts: list[
 def failure(error: BaseException) -> dict[str, Any]:
     """Describe a failure as JSON data: the class, the message, and the frames outside this package."""
     message = f"the task called sys.exit({error.code!r})" if isinstance(error, SystemExit) else str(error)
-    frames = [[f.filename, f.lineno or 0, f.name, (f.line or "").strip()] for f in traceback.extract_tb(error.__traceback__)]
+    frames = [
+        [f.filename, f.lineno or 0, f.name, (f.line or "").strip()]
+        for f in traceback.extract_tb(error.__traceback__)
+    ]
     return {"failed": True, "code": getattr(error, "code", None) if isinstance(error, FlyteError) else type(error).__name__,
             "kind": type(error).__name__, "message": message, "frames": frames}  # fmt: skip
 
@@ -195,7 +218,7 @@ def failure(error: BaseException) -> dict[str, Any]:
 def pickled(error: BaseException) -> tuple[bytes | memoryview, ...]:
     """Encode an exception, or None where it does not pickle and come back."""
     try:
-        parts, _ = codec.encode(error.with_traceback(None), vars(sys.modules["__main__"]))
+        parts, _ = codec.encode(error.with_traceback(None), vars(sys.modules[MAIN]))
         codec.decode([bytes(p) for p in parts])
     except Exception:  # a stranger's __reduce__ or __init__ may raise anything
         parts, _ = codec.encode(None)
@@ -225,19 +248,22 @@ def main() -> None:
     link = Link(int(sys.argv[1]))
     link.start()
     head, _ = link.requests.get()
-    sys.argv = [head["path"]]
+    path = None if head["path"] is None else Path(head["path"])
+    sys.argv = [head["path"] or ""]
     sys.path[:] = [*sys.path, *(p for p in head["sys_path"] if p not in sys.path)]
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    token = loading.set(True)
     try:
-        module = load(Path(head["path"]))
+        load(path, head["main"])
     except BaseException as error:  # the user's definitions may raise anything
         flush()
         link.send({"op": "ready", **failure(error)}, pickled(error))
         return
+    loading.reset(token)
     link.send({"op": "ready"})
     while (request := link.requests.get())[0]["op"] != "bye":
-        answer(link, module, *request)
+        answer(link, *request)
 
 
 if __name__ == "__main__":

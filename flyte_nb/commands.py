@@ -1,0 +1,67 @@
+"""Parsing of verbs and options, shared by the magics and the command line: errors are exceptions, with the nearest name."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from flyte_nb.errors import UsageError, suggestion
+
+__all__ = ["Parser", "key_values", "pair"]
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that raises `UsageError`, suggesting the nearest option or verb."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"allow_abbrev": False, **kwargs})
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse, and refuse what is not known with a suggestion."""
+        found, rest = super().parse_known_args(args, namespace)
+        unknown = [word for word in rest if word.startswith("-")]
+        if unknown:
+            self._refuse_option(unknown[0])
+        return found, rest
+
+    def _refuse_option(self, word: str) -> NoReturn:
+        options = [o for action in self._actions for o in action.option_strings if o.startswith("--")]
+        raise UsageError(f"{self.prog}: unknown option {word!r}; {suggestion(word.partition('=')[0], options)}")
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what argparse would print and exit for."""
+        raise UsageError(f"{self.prog}: {message}")
+
+
+def choose(prog: str, words: Sequence[str], verbs: Sequence[str], default: str = "help") -> tuple[str, list[str]]:
+    """Split a line into its verb and the rest.
+
+    Raises
+    ------
+    UsageError
+        For an unknown verb, with the nearest one.
+    """
+    verb, *rest = words or [default]
+    if verb not in verbs:
+        raise UsageError(f"{prog}: unknown verb {verb!r}; {suggestion(verb, verbs)}")
+    return verb, rest
+
+
+def pair(text: str, example: str = "NAME=VALUE") -> tuple[str, str]:
+    """Split ``NAME=VALUE``.
+
+    Raises
+    ------
+    UsageError
+        Without ``=`` or without a name.
+    """
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise UsageError(f"given {text!r}; accepted: {example}")
+    return name, value
+
+
+def key_values(words: Sequence[str], example: str = "NAME=VALUE") -> dict[str, str]:
+    """Read ``NAME=VALUE`` words into a dict."""
+    return dict(pair(word, example) for word in words)

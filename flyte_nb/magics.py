@@ -1,0 +1,230 @@
+"""The magics: parse a line, ask the session, show the answer.
+
+``%%flyte NAME --cpu 2`` is sugar: it is rewritten into the Python that declares the environment, on the line of the magic,
+so that the cell is an ordinary cell — it may await, its line numbers hold, and its module can be read.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable
+from typing import Any
+
+from IPython.core.magic import Magics, line_cell_magic, magics_class
+from IPython.display import display
+
+from flyte_nb.commands import Parser, choose, key_values
+from flyte_nb.engine.base import Deployments, Run
+from flyte_nb.environments.base import Environment
+from flyte_nb.errors import FlyteError, UsageError
+from flyte_nb.notebook.shell import MAGIC, Running
+from flyte_nb.registry import Changes, Registry
+from flyte_nb.session import Session, current_session, deploy, run
+from flyte_nb.views import Stack, Table, Text, View
+from flyte_nb.widgets import environments as cards
+from flyte_nb.widgets import runs as run_views
+
+__all__ = ["FlyteMagics", "declaration", "load"]
+
+WELCOME = "flyte_nb is ready: declare an environment with  %%flyte my-env --cpu 1   or type  %flyte help"
+HELP = (
+    ("%%flyte [NAME] [options]", "a cell that declares; with NAME, an environment bound as env (and task = env.task)"),
+    ("%flyte list", "the environments declared here"),
+    ("%flyte show NAME", "one environment, with its settings and tasks"),
+    ("%flyte run TASK k=v ..", "run a task in a process of its own"),
+    ("%flyte deploy [NAME ..] [--dry-run] [--version V]", "deploy to this machine's store; all of them without a name"),
+    ("%flyte runs", "the latest runs"),
+    ("%flyte help [VERB]", "this page, or the options of one verb"),
+)
+
+
+def cell_parser() -> Parser:
+    """Give the parser of the line of a ``%%flyte`` cell."""
+    parser = Parser(prog="%%flyte", add_help=False, description="Declare an environment for the cell.")
+    parser.add_argument("name", nargs="?", help="the environment's name; without one the cell runs as it stands")
+    for option, words in {
+        "cpu": "cores, such as 2 or 500m",
+        "memory": "such as 4Gi",
+        "gpu": "a count, or DEVICE:COUNT",
+        "disk": "such as 10Gi",
+        "image": "a URI",
+        "description": "a sentence",
+        "cache": "disable, auto or override",
+    }.items():
+        parser.add_argument(f"--{option}", help=words)
+    for option, words in {
+        "env": "NAME=VALUE, a variable of the task's process",
+        "secret": "the key of a secret",
+        "include": "a file that travels with the code",
+        "depends-on": "the name of another environment",
+    }.items():
+        parser.add_argument(f"--{option}", action="append", default=[], help=words)
+    parser.add_argument("--interruptible", action="store_true", help="may run on machines that can be taken away")
+    return parser
+
+
+def declaration(line: str) -> str:
+    """Give the Python, on one line, that the line of a ``%%flyte`` cell stands for; empty without a name.
+
+    Raises
+    ------
+    UsageError
+        For an unknown option, with the nearest one, and for options without a name.
+    """
+    options = cell_parser().parse_args(shlex.split(line))
+    settings = _settings(options)
+    if options.name is None:
+        if settings:
+            raise UsageError("%%flyte: options need the name of an environment: %%flyte NAME [options]")
+        return ""
+    arguments = ", ".join([repr(options.name), *settings])
+    return f"import flyte_nb as _flyte; env = _flyte.TaskEnvironment({arguments}); task = env.task"
+
+
+def _settings(options: Any) -> list[str]:
+    resources = {k: v for k in ("cpu", "memory", "gpu", "disk") if (v := getattr(options, k)) is not None}
+    settings = []
+    if resources:
+        inner = ", ".join(f"{key}={_number(value)!r}" for key, value in resources.items())
+        settings.append(f"resources=_flyte.Resources({inner})")
+    plain = {k: v for k in ("image", "description", "cache") if (v := getattr(options, k)) is not None}
+    plain |= {"env_vars": key_values(options.env, "--env NAME=VALUE")} if options.env else {}
+    plain |= {"secrets": options.secret} if options.secret else {}
+    plain |= {"include": tuple(options.include)} if options.include else {}
+    plain |= {"interruptible": True} if options.interruptible else {}
+    settings += [f"{key}={value!r}" for key, value in plain.items()]
+    if options.depends_on:
+        needed = ", ".join(f"_flyte.current_registry().find({name!r})" for name in options.depends_on)
+        settings.append(f"depends_on=[{needed}]")
+    return settings
+
+
+def _number(text: str) -> int | str:
+    return int(text) if re.fullmatch(r"\d+", text) else text
+
+
+def rewrite(lines: list[str]) -> list[str]:
+    """Rewrite a ``%%flyte`` cell into plain Python; an input transformer of IPython's."""
+    if not lines or not re.match(rf"{MAGIC}(\s|$)", lines[0]):
+        return lines
+    try:
+        first = declaration(lines[0][len(MAGIC) :].strip())
+    except (FlyteError, ValueError) as error:
+        first = f"raise __import__('flyte_nb').errors.UsageError({str(error)!r})"
+    return [f"{first}\n", *lines[1:]]
+
+
+@magics_class
+class FlyteMagics(Magics):
+    """``%flyte`` and ``%%flyte``."""
+
+    def __init__(self, shell: Any, session: Session) -> None:
+        super().__init__(shell)
+        self._session = session
+        self._verbs: dict[str, Callable[[list[str]], View | None]] = {
+            "list": self._list,
+            "show": self._show,
+            "run": self._run,
+            "deploy": self._deploy,
+            "runs": self._runs,
+            "help": self._help,
+        }
+
+    @line_cell_magic
+    def flyte(self, line: str, cell: str | None = None) -> View | None:
+        """Environments, tasks and deployments: type ``%flyte help``."""
+        if cell is not None:  # reached only by code that calls the magic itself; cells are rewritten before they run
+            self.shell.run_cell(f"{MAGIC} {line}\n{cell}")
+            return None
+        verb, words = choose("%flyte", shlex.split(line), list(self._verbs))
+        return self._verbs[verb](words)
+
+    def _list(self, words: list[str]) -> View:
+        _parser("list").parse_args(words)
+        return cards.environments(self._session.registry, self._states())
+
+    def _show(self, words: list[str]) -> View:
+        parser = _parser("show")
+        parser.add_argument("name")
+        name = parser.parse_args(words).name
+        return cards.environment(self._session.registry.find(name), self._states().get(name))
+
+    def _run(self, words: list[str]) -> View:
+        parser = _parser("run")
+        parser.add_argument("task")
+        parser.add_argument("inputs", nargs="*", metavar="NAME=VALUE")
+        options = parser.parse_args(words)
+        task = self._session.registry.find_task(options.task)
+        made: Run = run(task, **task.interface.parse(key_values(options.inputs)))
+        return run_views.run(made)
+
+    def _deploy(self, words: list[str]) -> View:
+        parser = _parser("deploy")
+        parser.add_argument("names", nargs="*", metavar="NAME")
+        parser.add_argument("--dry-run", action="store_true")
+        parser.add_argument("--version")
+        parser.add_argument("--engine", default="local")
+        options = parser.parse_args(words)
+        registry = self._session.registry
+        wanted = [registry.find(name) for name in options.names] or list(registry.values())
+        made = deploy(*wanted, dry_run=options.dry_run, version=options.version, engine=options.engine)
+        return run_views.deployments(made, options.dry_run)
+
+    def _runs(self, words: list[str]) -> View:
+        parser = _parser("runs")
+        parser.add_argument("--last", type=int, default=20)
+        return run_views.runs(self._session.store.runs(parser.parse_args(words).last))
+
+    def _help(self, words: list[str]) -> View:
+        if words == ["cell"]:
+            return Text(cell_parser().format_help())
+        known = [row for row in HELP if not words or row[0].startswith(f"%flyte {words[0]}")]
+        if not known:
+            choose("%flyte", words, list(self._verbs))
+        return Stack([Table(("type", "to"), [list(row) for row in known]), *self._cell_help(words)])
+
+    def _cell_help(self, words: list[str]) -> list[View]:
+        return [] if words else [Text(cell_parser().format_help().partition("options:")[2].rstrip())]
+
+    def _states(self) -> dict[str, list[str]]:
+        return {name: [f"deployed at {version}"] for name, version in self._session.store.current().items()}
+
+
+def _parser(verb: str) -> Parser:
+    return Parser(prog=f"%flyte {verb}", add_help=False)
+
+
+def show_changes(changes: Changes, running: Running) -> None:
+    """Show what a cell changed: all of it under ``%%flyte``, only what needs notice under a plain cell."""
+    if running.asks and (changes or changes.same):
+        display(cards.changes(changes))
+    elif changes.notices:
+        display(cards.changes(Changes(notices=changes.notices), cards=False))
+
+
+def show_as_cards(shell: Any) -> None:
+    """Let environments, runs and deployments appear as cards where a cell ends with one."""
+    views: dict[type, Callable[[Any], View]] = {
+        Environment: cards.environment,
+        Run: run_views.run,
+        Deployments: run_views.deployments,
+        Registry: cards.environments,
+    }
+    for kind, view in views.items():
+        bundle = shell.display_formatter.mimebundle_formatter
+        bundle.for_type(kind, lambda value, view=view, **_: view(value)._repr_mimebundle_())
+
+
+def load(shell: Any) -> None:
+    """Add the magics to a shell and watch its cells; loading twice changes nothing."""
+    session = current_session(shell)
+    transformers = shell.input_transformer_manager.cleanup_transforms
+    first_time = rewrite not in transformers
+    if first_time:
+        transformers.append(rewrite)
+    session.show_changes = show_changes
+    shell.register_magics(FlyteMagics(shell, session))
+    show_as_cards(shell)
+    if first_time:
+        print(WELCOME)

@@ -1,0 +1,406 @@
+"""Session: one object per process that joins the registry, the notebook, the store and the engine — and the verbs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Coroutine, Iterable
+from pathlib import Path
+from typing import Any
+
+from flyte_nb.engine import codec
+from flyte_nb.engine.base import Deployment, Deployments, Engine, Event, Run, Work, now
+from flyte_nb.engine.definition import MAIN, SCRIPT, Definition, definition_of, refuse_while_loading
+from flyte_nb.engine.local.engine import LocalEngine
+from flyte_nb.engine.store import Store, home_for
+from flyte_nb.environments.base import Environment
+from flyte_nb.environments.declaration import Declaration, mask
+from flyte_nb.environments.interface import check_value
+from flyte_nb.environments.task import TaskTemplate
+from flyte_nb.errors import DeploymentError, UnknownNameError
+from flyte_nb.notebook.cells import CellLog
+from flyte_nb.notebook.module import Module
+from flyte_nb.notebook.shell import Running, Watch
+from flyte_nb.notebook.slicing import module_for
+from flyte_nb.plan.bundle import Bundle, bundle_for
+from flyte_nb.plan.graph import order
+from flyte_nb.portal import Portal, Relay, Verb
+from flyte_nb.registry import Changes, Registry, Source, process_registry, tasks_of
+
+__all__ = ["Deployed", "Session", "current_registry", "current_session", "deploy", "deployed", "run"]
+
+
+class Session:
+    """What one process knows: what is declared, which cells ran, where records go, how tasks run.
+
+    Parameters
+    ----------
+    shell : InteractiveShell, optional
+        The shell whose cells are watched; None outside IPython.
+    folder : Path, optional
+        Where the work is done; the store is found from it.
+    """
+
+    def __init__(self, shell: Any = None, folder: Path | None = None) -> None:
+        self.registry: Registry = process_registry
+        self.log = CellLog()
+        self.portal = Portal()
+        self.store = Store(home_for(folder or Path.cwd()))
+        self.engines: dict[str, Engine] = {"local": LocalEngine(self.store)}
+        #: shows what a cell changed; the magics set it
+        self.show_changes: Callable[[Changes, Running], None] = lambda changes, running: None
+        self._shell = shell
+        self._watch = Watch(shell, self) if shell is not None else None
+        if self._watch is not None:
+            self._catch_up(self._watch)
+            self._watch.start()
+
+    @property
+    def namespace(self) -> dict[str, Any]:
+        """The live values of the kernel, or of the main module."""
+        return self._shell.user_ns if self._shell is not None else vars(sys.modules[MAIN])
+
+    def engine(self, name: str) -> Engine:
+        """Give an engine by name.
+
+        Raises
+        ------
+        UnknownNameError
+            With the names there are.
+        """
+        if name not in self.engines:
+            raise UnknownNameError("engine", name, self.engines)
+        return self.engines[name]
+
+    def close(self) -> None:
+        """Stop the engines and listen to no more cells."""
+        if self._watch is not None:
+            self._watch.stop()
+        for engine in self.engines.values():
+            self.portal.submit(engine.stop()).result(timeout=10)
+
+    # --- cells ---
+
+    def begin(self, running: Running) -> None:
+        """Start the transaction of a cell."""
+        self.registry.begin(Source(running.key, running.cell.label, is_cell=True))
+
+    def end(self, running: Running, failed_at: int | None) -> None:
+        """End the transaction of a cell: keep what it did when it succeeded, else leave the registry as it was."""
+        if failed_at is not None:
+            self.registry.rollback()
+            self._record(running, failed_at)
+            return
+        changes = self.registry.commit()
+        self._record(running, None)
+        self.show_changes(changes, running)
+
+    def _record(self, running: Running, until: int | None) -> None:
+        self.log.record(
+            running.cell, until, configurable=self._is_declared, declared=_declared_in(self.registry, running.cell.file)
+        )
+
+    def _is_declared(self, name: str) -> bool:
+        return isinstance(self.namespace.get(name), Declaration)
+
+    def _catch_up(self, watch: Watch) -> None:
+        """Take in the cells that ran before anyone watched; what bound no live name is taken to have failed."""
+        for cell in watch.past():
+            self.log.record(
+                cell,
+                only=lambda s: all(name in self.namespace for name in s.binds),
+                configurable=self._is_declared,
+                declared=_declared_in(self.registry, cell.file),
+            )
+
+    # --- what a verb needs ---
+
+    def definition(self, task: TaskTemplate, used: Iterable[str] = ()) -> Definition:
+        """Say where a worker finds a task: for a cell's, write the module that holds it.
+
+        Parameters
+        ----------
+        task : TaskTemplate
+            The task.
+        used : iterable of str
+            Further definitions of the notebook that its inputs refer to.
+
+        Raises
+        ------
+        SliceError
+            When something it reads cannot leave the kernel.
+        """
+        if self._shell is None or task.__module__ != MAIN or "<locals>" in getattr(task, "func", task).__qualname__:
+            return definition_of(task)
+        module = module_for(self.log, self.namespace, names=used, tasks=[task])
+        return Definition(module.write(self.store.modules / module.digest[:16]))
+
+    def work(self, task: TaskTemplate, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Work:
+        """Prepare a run: bind and check the inputs, encode them, and find the task's definition.
+
+        Raises
+        ------
+        TypeError
+            For something that is not a task, and for an input of the wrong type.
+        ValueError
+            For missing, unknown or doubly given inputs.
+        """
+        if not isinstance(task, TaskTemplate):
+            raise TypeError(f"flyte.run: given {task!r:.80}; accepted: a task, made with @env.task")
+        inputs = task.interface.complete(*args, **kwargs)
+        kinds = task.interface.get_input_types()
+        inputs = {n: check_value(f"input {n!r}", value, kinds[n], task.name) for n, value in inputs.items()}
+        parts, used = codec.encode(inputs, self.log)
+        env = task.environment
+        return Work(
+            task=task.name,
+            definition=self.definition(task, used),
+            inputs=parts,
+            shown=", ".join(f"{name}={mask(name, value)}" for name, value in inputs.items()),
+            env_vars=dict((env.env_vars if env is not None else None) or {}),
+        )
+
+    def bundle(self, environments: Iterable[Environment], version: str | None = None) -> Bundle:
+        """Make the bundle of some environments and of all that they depend on.
+
+        Raises
+        ------
+        DeploymentError
+            For a cycle, or for tasks that are not in the notebook's cells.
+        """
+        ordered = order(environments, self.registry.newest)
+        return bundle_for(ordered, self._module_of(ordered), version)
+
+    def _module_of(self, environments: list[Environment]) -> Module:
+        tasks = [task for env in environments for task in tasks_of(env).values()]
+        if self._shell is not None:
+            return module_for(self.log, self.namespace, tasks=tasks, environments=environments)
+        files = {task.place.file for task in tasks} or {env.place.file for env in environments}
+        if len(files) != 1:
+            raise DeploymentError(f"the environments are declared in {len(files)} files: {', '.join(sorted(files))}; "
+                                  "deploy those of one file at a time")  # fmt: skip
+        return Module(Path(files.pop()).read_text())
+
+
+def _declared_in(registry: Registry, file: str) -> list[tuple[str, int]]:
+    """List the environments and tasks that a cell's file declared, with their lines."""
+    environments = [(env.name, env.place) for env in registry.values()]
+    tasks = [(task.name, task.place) for env in registry.values() for task in tasks_of(env).values()]
+    return [(name, place.line) for name, place in [*environments, *tasks] if place.file == file]
+
+
+_session: Session | None = None
+
+
+def current_session(shell: Any = None) -> Session:
+    """Give the session of this process, made when it is first asked for; in a kernel it watches the cells."""
+    global _session
+    if _session is None:
+        _session = Session(shell or _find_shell())
+        sys.modules.setdefault(SCRIPT, sys.modules[MAIN])  # what a script's or a bundle's worker returns refers to it
+    return _session
+
+
+def _find_shell() -> Any:
+    """Give IPython's shell where one runs, without importing IPython."""
+    ipython = sys.modules.get("IPython")
+    return ipython.get_ipython() if ipython is not None else None
+
+
+def current_registry() -> Registry:
+    """Give the environments alive in this process: a mapping by name, with ``observe(callback)``."""
+    return process_registry
+
+
+def _portal() -> Portal:
+    return current_session().portal
+
+
+def print_output(event: Event) -> None:
+    """Show what a run prints, where the caller's own output goes."""
+    if event.text:
+        stream = sys.stderr if event.stream == "stderr" else sys.stdout
+        stream.write(event.text)
+        stream.flush()
+
+
+async def _carry_out(relay: Relay, engine: str, work: Work, show: Callable[[Event], None]) -> Run:
+    """Run prepared work and raise what failed it."""
+    chosen = current_session().engine(engine)
+
+    def start(tell: Callable[[Event], None]) -> Coroutine[Any, Any, Run]:
+        return chosen.run(work, tell)
+
+    run = await relay(start, show)
+    if run.error is not None:
+        raise run.error
+    return run
+
+
+async def _run(relay: Relay, task: TaskTemplate, /, *args: Any, **kwargs: Any) -> Run:
+    """Run a task in a process of its own; its output appears in the cell.
+
+    Parameters
+    ----------
+    task : TaskTemplate
+        A task, made with ``@env.task``.
+    *args, **kwargs
+        Its inputs.
+
+    Returns
+    -------
+    Run
+        With ``outputs()``, ``logs()``, ``phase`` and the actions.
+
+    Raises
+    ------
+    RuntimeUserError
+        When the task failed; the original exception is its ``__cause__``.
+    TaskProcessError
+        When the task's process ended before the task did.
+    SliceError
+        When something the task reads cannot leave the kernel.
+    TypeError, ValueError
+        For inputs that do not fit.
+    """
+    refuse_while_loading("run")
+    return await _carry_out(relay, "local", current_session().work(task, args, kwargs), print_output)
+
+
+async def _deploy(
+    relay: Relay, *envs: Environment, dry_run: bool = False, version: str | None = None, engine: str = "local"
+) -> Deployments:
+    """Deploy environments and all that they depend on, as one bundle under one version.
+
+    Parameters
+    ----------
+    *envs : Environment
+        What is deployed; their newest declarations.
+    dry_run : bool
+        Only say what would be deployed.
+    version : str, optional
+        A name for the version; from the content by default.
+    engine : str
+        Where to: ``"local"`` is the store on this machine.
+
+    Returns
+    -------
+    Deployments
+        Dependencies first. The same content has the same version and is ``unchanged``.
+
+    Raises
+    ------
+    DeploymentError
+        When nothing was deployed; the last version is untouched.
+    SliceError
+        When something a task reads cannot leave the kernel.
+    """
+    refuse_while_loading("deploy")
+    session = current_session()
+    for env in envs:
+        if not isinstance(env, Environment):
+            raise TypeError(f"flyte.deploy: given {env!r:.80}; accepted: environments")
+    if not envs:
+        raise DeploymentError("nothing to deploy: name one environment or more")
+    bundle = session.bundle(envs, version)
+    if dry_run:
+        return planned(bundle, session.store.current())
+    chosen = session.engine(engine)
+    return await relay(lambda tell: chosen.deploy(bundle), print_output)
+
+
+def planned(bundle: Bundle, current: dict[str, str]) -> Deployments:
+    """Say what deploying a bundle would give."""
+    return Deployments(
+        Deployment(row["environment"], bundle.version, now(), tuple(row["tasks"]), current.get(row["environment"]) == bundle.version)
+        for row in bundle.environments
+    )
+
+
+class Deployed:
+    """A deployed task, callable from any process that shares the store.
+
+    Parameters
+    ----------
+    name : str
+        ``<environment>.<task>``.
+    row : dict
+        What the store knows of its environment.
+    """
+
+    def __init__(self, name: str, row: dict[str, Any], store: Store) -> None:
+        self.name, self.version = name, str(row["version"])
+        self.interface: str = row["tasks"][name]["interface"]
+        self.description: str = row["tasks"][name]["description"]
+        self.inputs: list[dict[str, str]] = row["tasks"][name]["inputs"]
+        self._env_vars = dict(row["declaration"].get("env_vars") or {})
+        self._path = store.bundles / row["bundle"] / "cells.py"
+
+    def __repr__(self) -> str:
+        return f"<deployed {self.name}{self.interface} at {self.version}>"
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the deployed task in a process of its own and give what it returned."""
+        outputs = call_deployed(self.work(args, kwargs)).outputs()
+        return tuple(outputs) if len(outputs) > 1 else outputs[0]
+
+    async def aio(self, *args: Any, **kwargs: Any) -> Any:
+        """Do the same without blocking the caller's event loop."""
+        outputs = (await call_deployed.aio(self.work(args, kwargs))).outputs()
+        return tuple(outputs) if len(outputs) > 1 else outputs[0]
+
+    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Bind arguments to the task's inputs.
+
+        Raises
+        ------
+        ValueError
+            For missing, unknown or doubly given inputs.
+        """
+        from flyte_nb.environments.interface import EMPTY, NativeInterface
+
+        inputs = {i["name"]: (i["type"], i.get("default", EMPTY)) for i in self.inputs}
+        return NativeInterface(inputs, {}).complete(*args, **kwargs)
+
+    def work(self, args: tuple[Any, ...], kwargs: dict[str, Any], texts: bool = False) -> Work:
+        """Prepare a run; ``texts`` says that the inputs are to be read from text by the task's own types."""
+        inputs = self.bind(args, kwargs)
+        parts, _ = codec.encode(inputs)
+        shown = ", ".join(f"{name}={mask(name, value)}" for name, value in inputs.items())
+        return Work(self.name, Definition(self._path, SCRIPT), parts, shown, self._env_vars, self.version, texts)
+
+
+async def _call_deployed(relay: Relay, work: Work) -> Run:
+    """Run the work of a deployed task."""
+    return await _carry_out(relay, "local", work, print_output)
+
+
+def deployed(name: str, version: str | None = None) -> Deployed:
+    """Give a deployed task.
+
+    Parameters
+    ----------
+    name : str
+        ``<environment>.<task>``.
+    version : str, optional
+        The current one by default.
+
+    Raises
+    ------
+    UnknownNameError
+        When no such environment, version or task is deployed; the nearest names are suggested.
+    """
+    store = current_session().store
+    environment, _, _ = name.rpartition(".")
+    if environment not in store.current():
+        known = [task for env in store.current() for task in store.deployed(env)["tasks"]]
+        raise UnknownNameError("deployed task", name, known)
+    row = store.deployed(environment, version)
+    if name not in row["tasks"]:
+        raise UnknownNameError("deployed task", name, row["tasks"])
+    return Deployed(name, row, store)
+
+
+run = Verb(_run, _portal)
+deploy = Verb(_deploy, _portal)
+call_deployed = Verb(_call_deployed, _portal)

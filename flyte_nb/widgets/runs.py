@@ -1,0 +1,76 @@
+"""Runs and deployments as cards and tables."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from flyte_nb.engine.base import Deployments, Run
+from flyte_nb.views import Card, Diff, Table, View, bullet
+
+__all__ = ["deployments", "run", "runs"]
+
+
+def run(made: Run) -> Card:
+    """Show one run: its phase, times, inputs, outputs, and the tasks it called."""
+    rows = [("inputs", made.inputs or "none", "")]
+    if made.result is not None:
+        rows += [(name, f"{value!r:.300}", "") for name, value in _outputs(made).items()]
+    if made.error is not None:
+        rows.append(("error", f"{made.error.code}: {made.error}", ""))
+    children = [f"{action.task}  {action.phase.value}  {told(action.duration)}" for action in made.actions[1:]]
+    return Card(
+        title=made.name,
+        kind=made.task,
+        strip=[made.phase.value, told(made.root.duration)],
+        rows=rows,
+        sections=[("tasks called", bullet(children))] if children else [],
+    )
+
+
+def _outputs(made: Run) -> dict[str, object]:
+    assert made.result is not None
+    return made.result.named_outputs or {"output": made.result[0]}
+
+
+def runs(made: list[Run]) -> View:
+    """Show runs, a line each, newest first."""
+    if not made:
+        return Diff([("!", "no run is recorded here yet", "run a task with  %flyte run TASK name=value")])
+    rows = [
+        (
+            r.name,
+            r.task,
+            r.phase.value,
+            r.root.started.astimezone().strftime("%Y-%m-%d %H:%M:%S") if r.root.started else "",
+            told(r.root.duration if r.done() else None),
+            r.version or "as declared",
+            r.root.error.partition("\n")[0][:100] or r.inputs[:100],
+        )
+        for r in made
+    ]
+    return Table(("run", "task", "phase", "started", "took", "version", "inputs or error"), rows)
+
+
+def deployments(made: Deployments, dry_run: bool = False) -> View:
+    """Show what was deployed, or would be."""
+    verb = "would deploy" if dry_run else "deployed"
+    lines = [
+        (
+            "=" if d.unchanged else "+",
+            d.environment,
+            f"unchanged at version {d.version}" if d.unchanged else f"{verb} at version {d.version}: "
+            + (", ".join(bullet((t.rpartition(".")[2] for t in d.tasks), 6)) or "no tasks"),
+        )
+        for d in made
+    ]  # fmt: skip
+    return Diff(lines)
+
+
+def told(duration: timedelta | None) -> str:
+    """Word a duration: milliseconds below a second, then seconds, then minutes."""
+    if duration is None:
+        return ""
+    seconds = duration.total_seconds()
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    return f"{seconds:.1f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
