@@ -1,4 +1,4 @@
-"""Parsing of verbs and options, shared by the magics and the command line: errors are exceptions, with the nearest name."""
+"""Parsing of verbs and options, shared by the magics and the command line; an error suggests the nearest name."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The magics: parse a line, ask the session, show the answer.
 
-``%%flyte NAME --cpu 2`` is sugar: it is rewritten into the Python that declares the environment, on the line of the magic,
-so that the cell is an ordinary cell — it may await, its line numbers hold, and its module can be read.
+``%%flyte NAME --cpu 2`` is sugar: it is rewritten into the Python that declares the environment, on the magic's line,
+so that the cell is an ordinary cell: it may await, its line numbers hold, its module can be read.
 """
 
 from __future__ import annotations
@@ -29,11 +29,17 @@ __all__ = ["FlyteMagics", "declaration", "load"]
 
 WELCOME = "flyte_nb is ready: declare an environment with  %%flyte my-env --cpu 1   or type  %flyte help"
 HELP = (
-    ("%%flyte [NAME] [options]", "a cell that declares; with NAME, an environment bound as env (and task = env.task)"),
+    (
+        "%%flyte [NAME] [options]",
+        "a cell that declares; with NAME, an environment bound as env (and task = env.task)",
+    ),
     ("%flyte list", "the environments declared here"),
     ("%flyte show NAME", "one environment, with its settings and tasks"),
     ("%flyte run TASK k=v ..", "run a task in a process of its own"),
-    ("%flyte deploy [NAME ..] [--dry-run] [--version V]", "deploy to this machine's store; all of them without a name"),
+    (
+        "%flyte deploy [NAME ..] [--dry-run] [--version V]",
+        "deploy to this machine's store; all of them without a name",
+    ),
     ("%flyte runs", "the latest runs"),
     ("%flyte help [VERB]", "this page, or the options of one verb"),
 )
@@ -121,7 +127,7 @@ class FlyteMagics(Magics):
 
     def __init__(self, shell: Any, session: Session) -> None:
         super().__init__(shell)
-        self._session = session
+        self._shell, self._session = shell, session
         self._verbs: dict[str, Callable[[list[str]], View | None]] = {
             "list": self._list,
             "show": self._show,
@@ -135,7 +141,7 @@ class FlyteMagics(Magics):
     def flyte(self, line: str, cell: str | None = None) -> View | None:
         """Environments, tasks and deployments: type ``%flyte help``."""
         if cell is not None:  # reached only by code that calls the magic itself; cells are rewritten before they run
-            self.shell.run_cell(f"{MAGIC} {line}\n{cell}")
+            self._shell.run_cell(f"{MAGIC} {line}\n{cell}")
             return None
         verb, words = choose("%flyte", shlex.split(line), list(self._verbs))
         return self._verbs[verb](words)

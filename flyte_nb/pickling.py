@@ -12,9 +12,7 @@ from typing import Any
 MAIN = "__main__"
 
 
-def dumps(
-    value: Any, defined: Container[str] = (), buffers: list[Any] | None = None
-) -> tuple[bytes, set[str]]:
+def dumps(value: Any, defined: Container[str] = (), buffers: list[Any] | None = None) -> tuple[bytes, set[str]]:
     """Pickle a value for another process that has the notebook's definitions as its ``__main__``.
 
     Parameters

@@ -1,7 +1,7 @@
 """Portal: one background event loop, and two ways to wait for what runs on it — blocking, or awaiting.
 
-A verb is written once, as an async function whose first parameter is a `Relay`. What happens on the loop is shown by the
-caller itself, in its own thread or task, so that output lands in the cell that asked for it.
+A verb is written once, as an async function whose first parameter is a `Relay`. What happens on the loop is shown by
+the caller itself, in its own thread or task, so that output lands in the cell that asked for it.
 """
 
 from __future__ import annotations
@@ -109,9 +109,7 @@ class Verb(Generic[P, R]):
         Gives the portal to run on.
     """
 
-    def __init__(
-        self, function: Callable[Concatenate[Relay, P], Awaitable[R]], portal: Callable[[], Portal]
-    ) -> None:
+    def __init__(self, function: Callable[Concatenate[Relay, P], Awaitable[R]], portal: Callable[[], Portal]) -> None:
         self._function, self._portal = function, portal
         functools.update_wrapper(self, function)
 

@@ -259,7 +259,7 @@ class Registry(Mapping[str, Environment]):
         return self._cell.before[name]
 
     def _source_of_place(self, env: Environment) -> Source:
-        """A module that is being imported is its own source; anything else comes from the cell that runs."""
+        """Give where a declaration comes from: a module that is being imported, else the cell that runs."""
         imported = env.place.at_import and not env.place.in_cell
         if self._cell is not None and not imported:
             return self._cell.source
@@ -275,11 +275,9 @@ class Registry(Mapping[str, Environment]):
 
     def _note_rebinding(self, task: TaskTemplate, before: _Before) -> None:
         assert self._cell is not None
-        source = self._task_sources.get(task.name)
-        if source not in (None, self._cell.source) and task.name in before.tasks:
-            self._cell.notices.append(
-                f"task {task.name!r} of {source.label if source else '?'} is replaced by the one in {self._cell.source.label}"
-            )
+        old, new = self._task_sources.get(task.name), self._cell.source
+        if old is not None and old != new and task.name in before.tasks:
+            self._cell.notices.append(f"task {task.name!r} of {old.label} is replaced by the one in {new.label}")
 
     def _withdraw(self, cell: _Transaction) -> None:
         for name, entry in list(self._entries.items()):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
@@ -15,7 +14,7 @@ from flyte_nb.engine.local.engine import LocalEngine
 from flyte_nb.engine.store import Store, home_for
 from flyte_nb.environments.base import Environment
 from flyte_nb.environments.declaration import Declaration, mask
-from flyte_nb.environments.interface import check_value
+from flyte_nb.environments.interface import EMPTY, NativeInterface, check_value
 from flyte_nb.environments.task import TaskTemplate
 from flyte_nb.errors import DeploymentError, UnknownNameError
 from flyte_nb.notebook.cells import CellLog
@@ -97,7 +96,10 @@ class Session:
 
     def _record(self, running: Running, until: int | None) -> None:
         self.log.record(
-            running.cell, until, configurable=self._is_declared, declared=_declared_in(self.registry, running.cell.file)
+            running.cell,
+            until,
+            configurable=self._is_declared,
+            declared=_declared_in(self.registry, running.cell.file),
         )
 
     def _is_declared(self, name: str) -> bool:
@@ -130,7 +132,11 @@ class Session:
         SliceError
             When something it reads cannot leave the kernel.
         """
-        if self._shell is None or task.__module__ != MAIN or "<locals>" in getattr(task, "func", task).__qualname__:
+        if (
+            self._shell is None
+            or task.__module__ != MAIN
+            or "<locals>" in getattr(task, "func", type(task)).__qualname__
+        ):
             return definition_of(task)
         module = module_for(self.log, self.namespace, names=used, tasks=[task])
         return Definition(module.write(self.store.modules / module.digest[:16]))
@@ -312,7 +318,13 @@ async def _deploy(
 def planned(bundle: Bundle, current: dict[str, str]) -> Deployments:
     """Say what deploying a bundle would give."""
     return Deployments(
-        Deployment(row["environment"], bundle.version, now(), tuple(row["tasks"]), current.get(row["environment"]) == bundle.version)
+        Deployment(
+            row["environment"],
+            bundle.version,
+            now(),
+            tuple(row["tasks"]),
+            current.get(row["environment"]) == bundle.version,
+        )
         for row in bundle.environments
     )
 
@@ -333,6 +345,7 @@ class Deployed:
         self.interface: str = row["tasks"][name]["interface"]
         self.description: str = row["tasks"][name]["description"]
         self.inputs: list[dict[str, str]] = row["tasks"][name]["inputs"]
+        self._outputs: dict[str, str] = row["tasks"][name]["outputs"]
         self._env_vars = dict(row["declaration"].get("env_vars") or {})
         self._path = store.bundles / row["bundle"] / "cells.py"
 
@@ -357,10 +370,8 @@ class Deployed:
         ValueError
             For missing, unknown or doubly given inputs.
         """
-        from flyte_nb.environments.interface import EMPTY, NativeInterface
-
         inputs = {i["name"]: (i["type"], i.get("default", EMPTY)) for i in self.inputs}
-        return NativeInterface(inputs, {}).complete(*args, **kwargs)
+        return NativeInterface(inputs, self._outputs).complete(*args, **kwargs)
 
     def work(self, args: tuple[Any, ...], kwargs: dict[str, Any], texts: bool = False) -> Work:
         """Prepare a run; ``texts`` says that the inputs are to be read from text by the task's own types."""

@@ -32,9 +32,7 @@ class Frame:
 
 def frames(trace: TracebackType | None) -> list[Frame]:
     """List the frames of a traceback, outermost first."""
-    return [
-        Frame(f.filename, f.lineno or 0, f.name, (f.line or "").strip()) for f in traceback.extract_tb(trace)
-    ]
+    return [Frame(f.filename, f.lineno or 0, f.name, (f.line or "").strip()) for f in traceback.extract_tb(trace)]
 
 
 def is_cell_file(file: str) -> bool:
@@ -48,7 +46,7 @@ def is_library(file: str) -> bool:
 
 
 #: gives "In [n]" for the file of a cell; set by the session, which knows the cell numbers
-name_cell: Callable[[str], str] = lambda file: "cell"
+name_cell: Callable[[str], str] = str
 
 
 def place(frame: Frame) -> str:
@@ -81,9 +79,7 @@ def short(error: BaseException) -> list[str]:
         Lines as IPython wants them from ``_render_traceback_``.
     """
     linecache.checkcache()
-    parts = [
-        part for part in (told(frames(error.__traceback__)), getattr(error, "remote_traceback", "")) if part
-    ]
+    parts = [part for part in (told(frames(error.__traceback__)), getattr(error, "remote_traceback", "")) if part]
     title = type(error).__name__
     rows = getattr(error, "rows", None)
     if rows is None:

@@ -16,15 +16,11 @@ _FONT = (
     "font-family:var(--jp-ui-font-family,system-ui,sans-serif);font-size:var(--jp-ui-font-size1,13px);"
     "color:var(--jp-ui-font-color1,#212121);line-height:1.5"
 )
-_CODE = (
-    "font-family:var(--jp-code-font-family,ui-monospace,monospace);font-size:var(--jp-code-font-size,13px)"
-)
+_CODE = "font-family:var(--jp-code-font-family,ui-monospace,monospace);font-size:var(--jp-code-font-size,13px)"
 _BORDER = "var(--jp-border-color1,#bdbdbd)"
 _SIGNS = {"+": "var(--jp-success-color1,#2e7d32)", "~": "var(--jp-warn-color1,#b26a00)",
           "-": "var(--jp-error-color1,#c62828)", "!": "var(--jp-warn-color1,#b26a00)"}  # fmt: skip
-_CELL = (
-    "padding:1px 16px 1px 0;text-align:left;vertical-align:top;white-space:pre-wrap;overflow-wrap:anywhere"
-)
+_CELL = "padding:1px 16px 1px 0;text-align:left;vertical-align:top;white-space:pre-wrap;overflow-wrap:anywhere"
 MOST_ROWS = 50
 LONGEST_TEXT = 300
 
@@ -84,10 +80,10 @@ class Table(View):
     """
 
     headings: Sequence[str]
-    rows: list[Sequence[str]]
+    rows: Sequence[Sequence[str]]
     title: str = ""
 
-    def _shown(self) -> tuple[list[Sequence[str]], str]:
+    def _shown(self) -> tuple[Sequence[Sequence[str]], str]:
         more = len(self.rows) - MOST_ROWS
         return self.rows[:MOST_ROWS], f"… and {more:,} more" if more > 0 else ""
 
@@ -100,17 +96,16 @@ class Table(View):
 
     def body(self) -> str:
         rows, more = self._shown()
-        head = "".join(
-            f'<th style="{_CELL};{_MUTED};font-weight:600">{escape(h)}</th>' for h in self.headings
-        )
+        head = "".join(f'<th style="{_CELL};{_MUTED};font-weight:600">{escape(h)}</th>' for h in self.headings)
         lines = "".join(
-            "<tr>" + "".join(f'<td style="{_CELL}">{escape(cell)}</td>' for cell in row) + "</tr>"
-            for row in rows
+            "<tr>" + "".join(f'<td style="{_CELL}">{escape(cell)}</td>' for cell in row) + "</tr>" for row in rows
         )
         title = f'<div style="font-weight:600">{escape(self.title)}</div>' if self.title else ""
         head = f"<thead><tr>{head}</tr></thead>" if head else ""
         foot = f'<div style="{_MUTED}">{escape(more)}</div>' if more else ""
-        return f'{title}<table style="border-collapse:collapse;background:none">{head}<tbody>{lines}</tbody></table>{foot}'
+        return (
+            f'{title}<table style="border-collapse:collapse;background:none">{head}<tbody>{lines}</tbody></table>{foot}'
+        )
 
 
 @dataclass(repr=False)
@@ -160,16 +155,10 @@ class Card(View):
             + "</td></tr>"
             for label, value, note in self.rows
         )
-        table = (
-            f'<table style="border-collapse:collapse;margin:4px 0;background:none">{rows}</table>'
-            if rows
-            else ""
-        )
+        table = f'<table style="border-collapse:collapse;margin:4px 0;background:none">{rows}</table>' if rows else ""
         sections = "".join(
             f'<div style="{_MUTED}">{escape(heading)}</div>'
-            + "".join(
-                f'<div style="{_CODE};margin-left:12px;white-space:pre-wrap">{escape(i)}</div>' for i in items
-            )
+            + "".join(f'<div style="{_CODE};margin-left:12px;white-space:pre-wrap">{escape(i)}</div>' for i in items)
             for heading, items in self.sections
         )
         return (
@@ -227,9 +216,7 @@ class Text(View):
         return self.content
 
     def body(self) -> str:
-        return (
-            f'<pre style="{_CODE};margin:0;background:none;color:inherit">{html.escape(self.content)}</pre>'
-        )
+        return f'<pre style="{_CODE};margin:0;background:none;color:inherit">{html.escape(self.content)}</pre>'
 
 
 def bullet(items: Iterable[str], most: int = 20) -> list[str]:

@@ -152,7 +152,9 @@ class Run:
 
     def __repr__(self) -> str:
         took = self.root.duration
-        return f"<Run {self.name} of {self.task}: {self.phase.value}" + (f", {took.total_seconds():.2f} s>" if took else ">")
+        return f"<Run {self.name} of {self.task}: {self.phase.value}" + (
+            f", {took.total_seconds():.2f} s>" if took else ">"
+        )
 
     def done(self) -> bool:
         """Tell whether the run has ended."""

@@ -79,7 +79,8 @@ def definition_of(task: TaskTemplate) -> Definition:
         data, _ = pickling.dumps(task, vars(sys.modules[MAIN]) if path else ())
     except Exception as error:  # a stranger's __reduce__ may raise anything
         raise SliceError(
-            f"task {task.name!r} is defined inside a function and cannot travel: {error}. Define it at the top of its module"
+            f"task {task.name!r} is defined inside a function and cannot travel: {error}. "
+            "Define it at the top of its module"
         ) from None
     return Definition(path, SCRIPT, pickled=data)
 

@@ -1,7 +1,7 @@
 """Store: the memory of runs and deployments, one SQLite file that several kernels may share.
 
-It lives in the folder ``.flyte_nb``: with generated modules, bundles and logs beside it. Everything is written first and
-made current last, in one transaction or one rename, so that a kernel that dies leaves it readable.
+It lives in the folder ``.flyte_nb``: with generated modules, bundles and logs beside it. Everything is written first
+and made current last, in one transaction or one rename, so that a kernel that dies leaves it readable.
 """
 
 from __future__ import annotations
@@ -139,9 +139,7 @@ class Store:
     def _run(self, row: sqlite3.Row) -> Run:
         action = Action(row["id"], row["task"], row["parent"], Phase(row["phase"]), _time(row["started"]),
                         _time(row["ended"]), row["error"])  # fmt: skip
-        error = (
-            BaseRuntimeError(row["error"].partition(":")[0], "user", row["error"]) if row["error"] else None
-        )
+        error = BaseRuntimeError(row["error"].partition(":")[0], "user", row["error"]) if row["error"] else None
         return Run(row["name"], row["task"], row["engine"], row["inputs"], row["version"], [action], error,
                    self.log_of(row["name"]))  # fmt: skip
 
@@ -225,9 +223,7 @@ class Store:
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
             self._prepare_folder()
-            db = sqlite3.connect(
-                self.home / "store.db", timeout=10, isolation_level=None, check_same_thread=False
-            )
+            db = sqlite3.connect(self.home / "store.db", timeout=10, isolation_level=None, check_same_thread=False)
             try:
                 self._connection = _opened(db)
                 self._mark_orphans(self._connection)
@@ -290,7 +286,8 @@ def _told(home: Path) -> Any:
         yield
     except (sqlite3.Error, OSError) as error:
         raise StoreError(
-            f"the store {home / 'store.db'} cannot be used: {error}. Set FLYTE_NB_HOME to another folder, or move the file away"
+            f"the store {home / 'store.db'} cannot be used: {error}. "
+            "Set FLYTE_NB_HOME to another folder, or move the file away"
         ) from error
 
 

@@ -7,7 +7,7 @@ import dataclasses
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Protocol, TypeVar, Union
+from typing import Annotated, Any, Protocol, TypeVar
 
 from flyte_nb.environments.declaration import (
     Check,
@@ -21,7 +21,7 @@ from flyte_nb.environments.declaration import (
 from flyte_nb.environments.image import Image
 from flyte_nb.environments.place import Place, here
 from flyte_nb.environments.resources import Resources
-from flyte_nb.environments.secrets import Secret, SecretRequest
+from flyte_nb.environments.secrets import Secret
 
 __all__ = ["Environment", "Listener", "listen"]
 
@@ -92,9 +92,7 @@ def _variables(value: dict[str, str] | None) -> dict[str, str] | None:
 
 def _include(value: Any) -> Any:
     if isinstance(value, str | bytes) or not isinstance(value, Iterable):
-        raise WrongType(
-            f"a single {type(value).__name__}; write ({value!r},)" if isinstance(value, str) else ""
-        )
+        raise WrongType(f"a single {type(value).__name__}; write ({value!r},)" if isinstance(value, str) else "")
     items = tuple(value)
     if any(isinstance(item, str) and not item.strip() for item in items):
         raise ValueError("an empty path")
@@ -110,11 +108,11 @@ Name = Annotated[
     ),
 ]
 Variables = Annotated[
-    Union[dict[str, str], None],
+    dict[str, str] | None,
     Check(_variables, "a dict of variable names to strings, such as {'LOG_LEVEL': 'info'}"),
 ]
 Include = Annotated[tuple[str, ...], Check(_include, "paths as a tuple or list of str", before=True)]
-Description = Annotated[Union[str, None], Check(_description, "text; cut at 255 characters")]
+Description = Annotated[str | None, Check(_description, "text; cut at 255 characters")]
 
 _Env = TypeVar("_Env", bound="Environment")
 
@@ -168,13 +166,13 @@ class Environment(Declaration, metaclass=_Announced):
     depends_on: list[Environment] = field(default_factory=list)
     pod_template: Any = None
     description: Description = None
-    secrets: Union[str, Secret, list[Union[str, Secret]], None] = None
+    secrets: str | Secret | list[str | Secret] | None = None
     env_vars: Variables = None
-    resources: Union[Resources, None] = None
+    resources: Resources | None = None
     interruptible: bool = False
-    image: Union[str, Image, None] = "auto"
+    image: str | Image | None = "auto"
     include: Include = ()
-    service_account: Union[str, None] = None
+    service_account: str | None = None
     #: where it was declared
     place: Place = field(init=False, compare=False, default=Place("<unknown>", 0))
 
@@ -206,9 +204,7 @@ class Environment(Declaration, metaclass=_Announced):
             if not isinstance(one, Environment):
                 raise refuse_type(self, "add_dependency", one, "Environment")
             if one is self or one.name == self.name:
-                raise refuse(
-                    self, "add_dependency", one.name, "another environment", "it is this environment itself"
-                )
+                raise refuse(self, "add_dependency", one.name, "another environment", "it is this environment itself")
         new = [one for i, one in enumerate(env) if not any(one is o for o in [*self.depends_on, *env[:i]])]
         if new:
             announce("depending", self)
@@ -218,9 +214,7 @@ class Environment(Declaration, metaclass=_Announced):
 def _settings(env: Environment) -> list[str]:
     from flyte_nb.environments.declaration import mask
 
-    return [
-        f"{name}={mask(name, value)}" for name, value in set_fields(env) if name not in ("name", "depends_on")
-    ]
+    return [f"{name}={mask(name, value)}" for name, value in set_fields(env) if name not in ("name", "depends_on")]
 
 
 def clone(env: _Env, name: str, overrides: dict[str, Any], reset: Iterable[str] = ()) -> _Env:

@@ -25,7 +25,7 @@ _OWN = __name__.rpartition(".")[0].partition(".")[0] + "."  # "flyte_nb."
 _LONGEST = 80
 
 
-class WrongType(ValueError):
+class WrongType(ValueError):  # noqa: N818 - the reason, not the error
     """Raised by a rule for a value of the wrong type; it reaches the user as a `DeclarationTypeError`."""
 
 
@@ -134,7 +134,7 @@ def check_fields(declared: Declaration) -> None:
     """
     from pydantic import ValidationError
 
-    for name, validate, accepted in _checks(type(declared)):
+    for name, validate, accepted in _checks(typing.cast("Any", type(declared))):
         value = getattr(declared, name)
         try:
             checked = validate(value)
@@ -144,9 +144,7 @@ def check_fields(declared: Declaration) -> None:
             object.__setattr__(declared, name, checked)
 
 
-def refuse(
-    declared: Declaration | type, field: str, given: Any, accepted: str, reason: str = ""
-) -> DeclarationError:
+def refuse(declared: Declaration | type, field: str, given: Any, accepted: str, reason: str = "") -> DeclarationError:
     """Make the error for a wrong value that no single field can see, such as two fields that exclude each other."""
     kind = declared if isinstance(declared, type) else type(declared)
     return DeclarationValueError(f"{kind.__name__}.{field}", mask(field, given), accepted, reason)
@@ -202,7 +200,7 @@ def _checks(kind: type[Declaration]) -> tuple[tuple[str, Callable[[Any], Any], s
 
     strict = ConfigDict(strict=True, arbitrary_types_allowed=True)
     checks = []
-    for name, annotation in field_types(kind).items():
+    for name, annotation in field_types(typing.cast("Any", kind)).items():
         bare = typing.get_args(annotation)[0] if hasattr(annotation, "__metadata__") else annotation
         config = None if dataclasses.is_dataclass(bare) else strict
         validate = TypeAdapter(annotation, config=config).validator.validate_python
@@ -237,18 +235,12 @@ def accepted_by(annotation: Any) -> str:
         return f"{origin.__name__} of {accepted_by(args[0])}"
     if annotation is type(None):
         return "None"
-    return (
-        annotation.__name__
-        if isinstance(annotation, type) and not args
-        else str(annotation).replace("typing.", "")
-    )
+    return annotation.__name__ if isinstance(annotation, type) and not args else str(annotation).replace("typing.", "")
 
 
 def all_fields(declared: Declaration) -> dict[str, Any]:
     """Give the compared fields of a declaration by name."""
-    return {
-        f.name: getattr(declared, f.name) for f in dataclasses.fields(typing.cast(Any, declared)) if f.compare
-    }
+    return {f.name: getattr(declared, f.name) for f in dataclasses.fields(typing.cast(Any, declared)) if f.compare}
 
 
 def set_fields(declared: Declaration) -> Iterator[tuple[str, Any]]:
@@ -327,9 +319,7 @@ def mask(name: str, value: Any) -> str:
     if isinstance(value, str) and value and name.rpartition(".")[2] != "secrets" and looks_secret("", value):
         return HIDDEN
     if isinstance(value, Mapping):
-        items = [
-            f"{k!r}: {HIDDEN if looks_secret(str(k), v) else shorten(v)}" for k, v in list(value.items())[:20]
-        ]
+        items = [f"{k!r}: {HIDDEN if looks_secret(str(k), v) else shorten(v)}" for k, v in list(value.items())[:20]]
         return "{" + ", ".join(items) + (", …" if len(value) > len(items) else "") + "}"
     if isinstance(value, list | tuple) and len(value) > 6:
         return f"[{', '.join(shorten(v) for v in value[:5])}, … {len(value)} in all]"

@@ -58,7 +58,8 @@ class NativeInterface:
         for name, parameter in inspect.signature(func).parameters.items():
             if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
                 raise ValueError(
-                    f"{func.__qualname__}: given {parameter}; accepted: named inputs, since *args and **kwargs have no names"
+                    f"{func.__qualname__}: given {parameter}; "
+                    "accepted: named inputs, since *args and **kwargs have no names"
                 )
             inputs[name] = (hints.get(name, EMPTY), parameter.default)
         return cls(inputs, _outputs(hints.get("return")), inspect.getdoc(func) or "")
@@ -198,9 +199,7 @@ def parse(text: str, kind: Any) -> Any:
             return json.loads(text)
         except ValueError:
             return text
-    adapter = TypeAdapter(
-        kind, config=None if _has_config(kind) else ConfigDict(arbitrary_types_allowed=True)
-    )
+    adapter = TypeAdapter(kind, config=None if _has_config(kind) else ConfigDict(arbitrary_types_allowed=True))
     try:
         return adapter.validate_json(text)
     except ValidationError:
@@ -209,9 +208,7 @@ def parse(text: str, kind: Any) -> Any:
 
 def _has_config(kind: Any) -> bool:
     return isinstance(kind, type) and (
-        hasattr(kind, "__dataclass_fields__")
-        or hasattr(kind, "__pydantic_fields__")
-        or hasattr(kind, "__total__")
+        hasattr(kind, "__dataclass_fields__") or hasattr(kind, "__pydantic_fields__") or hasattr(kind, "__total__")
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Annotated, Any, Union
+from typing import Annotated, Any
 
 from flyte_nb.environments.declaration import Check, Declaration, WrongType
 
@@ -23,10 +23,8 @@ def _quantity(value: Any) -> Any:
     return value
 
 
-_Cpu = Annotated[
-    Union[int, float, str, None], Check(_quantity, "cores as a number or a quantity such as '500m'")
-]
-_Memory = Annotated[Union[str, None], Check(_quantity, "a quantity with a unit, such as '512Mi' or '4Gi'")]
+_Cpu = Annotated[int | float | str | None, Check(_quantity, "cores as a number or a quantity such as '500m'")]
+_Memory = Annotated[str | None, Check(_quantity, "a quantity with a unit, such as '512Mi' or '4Gi'")]
 
 
 @dataclass(repr=False)
@@ -49,6 +47,6 @@ class Resources(Declaration):
 
     cpu: _Cpu = None
     memory: _Memory = None
-    gpu: Union[int, str, None] = None
+    gpu: int | str | None = None
     disk: _Memory = None
-    shm: Union[str, None] = None
+    shm: str | None = None

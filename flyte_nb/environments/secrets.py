@@ -40,9 +40,9 @@ class Secret(Declaration):
     """
 
     key: str
-    group: Union[str, None] = None
-    mount: Annotated[Union[Path, None], Check(_mount, "/etc/flyte/secrets", before=True)] = None
-    as_env_var: Union[str, None] = None
+    group: str | None = None
+    mount: Annotated[Path | None, Check(_mount, "/etc/flyte/secrets", before=True)] = None
+    as_env_var: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -58,7 +58,7 @@ class Secret(Declaration):
             )
 
 
-SecretRequest = Union[str, Secret, list[Union[str, Secret]]]
+SecretRequest = Union[str, Secret, list[str | Secret]]
 
 
 def secrets_from_request(request: SecretRequest | None) -> list[Secret]:

@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar, Union, overload
+from typing import Any, Protocol, TypeVar, overload
 
 from flyte_nb.environments.base import Environment, announce, clone
 from flyte_nb.environments.image import Image
@@ -157,10 +157,10 @@ class TaskEnvironment(Environment):
         return self._tasks
 
     @overload
-    def task(self, func: Callable[..., Any], /) -> AsyncFunctionTaskTemplate: ...
+    def task(self, func: Callable[..., Any]) -> AsyncFunctionTaskTemplate: ...
     @overload
     def task(self, **settings: Any) -> Callable[[Callable[..., Any]], AsyncFunctionTaskTemplate]: ...
-    def task(self, func: Callable[..., Any] | None = None, /, **settings: Any) -> Any:
+    def task(self, func: Callable[..., Any] | None = None, **settings: Any) -> Any:
         """Bind a function to this environment, as ``@env.task`` or ``@env.task(cache="auto", …)``.
 
         Parameters
@@ -202,7 +202,7 @@ class TaskEnvironment(Environment):
     def clone_with(
         self: _Self,
         name: str,
-        image: Union[str, Image, None] = None,
+        image: str | Image | None = None,
         resources: Resources | None = None,
         env_vars: dict[str, str] | None = None,
         secrets: SecretRequest | None = None,

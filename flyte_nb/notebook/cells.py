@@ -198,7 +198,9 @@ def _text(node: ast.stmt, lines: list[str]) -> tuple[int, str]:
 def names(source: str) -> tuple[set[str], set[str], set[str]]:
     """Give the global names that a piece of code binds, reads when it runs, and reads later in its functions."""
     top = symtable.symtable(source, "<cell>", "exec")
-    binds, reads, defers = set(), set(), set()
+    binds: set[str] = set()
+    reads: set[str] = set()
+    defers: set[str] = set()
     for symbol in top.get_symbols():
         if symbol.is_assigned() or symbol.is_imported() or symbol.is_namespace():
             binds.add(symbol.get_name())

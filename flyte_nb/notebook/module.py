@@ -13,7 +13,6 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-
 __all__ = ["Captured", "Module", "locate", "write_file"]
 
 FILE = "cells.py"

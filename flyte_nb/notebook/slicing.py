@@ -95,9 +95,7 @@ class _Slice:
         imports = "".join(f"{source}\n" for source in sorted(self.imports, key=_import_order))
         loader = f"\n{_LOADER}" if self.captured else ""
         body = "".join(f"\n\n{part}\n" for part in self.parts)
-        return Module(
-            f"{_DOCSTRING}\n{imports}{loader}{body}", tuple(self.captured[n] for n in sorted(self.captured))
-        )
+        return Module(f"{_DOCSTRING}\n{imports}{loader}{body}", tuple(self.captured[n] for n in sorted(self.captured)))
 
     def want(self, name: str, reader: str) -> None:
         """Take in a name, after everything that it needs in order to be bound."""
@@ -179,9 +177,7 @@ class _Slice:
         elif name in _KERNEL_NAMES:
             self.imports.add(_KERNEL_NAMES[name])
         elif not hasattr(builtins, name) and name not in ("__file__", "__name__"):
-            raise SliceError(
-                f"{reader} reads {name!r}, which no cell has bound; {suggestion(name, self.log)}"
-            )
+            raise SliceError(f"{reader} reads {name!r}, which no cell has bound; {suggestion(name, self.log)}")
 
     def _capture(self, name: str, label: str) -> None:
         if name not in self.namespace:
@@ -189,8 +185,9 @@ class _Slice:
         try:
             data, used = pickling.dumps(self.namespace[name], self.log)
         except Exception as error:  # a stranger's __reduce__ may raise anything
+            kind = type(self.namespace[name]).__name__
             raise SliceError(
-                f"variable {name!r} of {label} ({type(self.namespace[name]).__name__}) cannot leave the kernel: {error}. "
+                f"variable {name!r} of {label} ({kind}) cannot leave the kernel: {error}. "
                 "Make it inside the task, pass it as an input, or bind it in a statement that can run again"
             ) from None
         if len(data) > LIMIT:
@@ -265,11 +262,7 @@ def is_definition(statement: Statement, namespace: Mapping[str, Any]) -> bool:
         return all(_only_defines(child) for child in ast.walk(node) if isinstance(child, ast.stmt))
     if isinstance(node, ast.Expr):
         return True  # it configures something that is wanted
-    if (
-        not isinstance(node, ast.Assign | ast.AnnAssign)
-        or node.value is None
-        or statement.binds & statement.reads
-    ):
+    if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None or statement.binds & statement.reads:
         return False
     values = [namespace[name] for name in statement.binds if name in namespace]
     if all(_is_declared(value) for value in values):
@@ -297,17 +290,13 @@ def _has_no_call(value: ast.expr) -> bool:
     return not any(isinstance(part, calls) for part in ast.walk(value))
 
 
-def _still_equal(
-    node: ast.Assign | ast.AnnAssign, statement: Statement, namespace: Mapping[str, Any]
-) -> bool:
+def _still_equal(node: ast.Assign | ast.AnnAssign, statement: Statement, namespace: Mapping[str, Any]) -> bool:
     """Tell whether evaluating a call-free assignment again gives the live values."""
     again: dict[str, Any] = {}
     try:
         exec(compile(ast.Module([node], []), "<definition>", "exec"), dict(namespace), again)
         return all(
-            name in namespace
-            and type(again[name]) is type(namespace[name])
-            and bool(again[name] == namespace[name])
+            name in namespace and type(again[name]) is type(namespace[name]) and bool(again[name] == namespace[name])
             for name in statement.binds
         )
     except Exception:  # a stranger's operators may raise, or compare to an array

@@ -89,9 +89,7 @@ def bundle_for(environments: Iterable[Environment], module: Module, version: str
         for env in environments
     )
     if version is None:
-        content = json.dumps(
-            [module.digest, sorted(rows, key=lambda row: str(row["environment"]))], sort_keys=True
-        )
+        content = json.dumps([module.digest, sorted(rows, key=lambda row: str(row["environment"]))], sort_keys=True)
         version = hashlib.sha256(content.encode()).hexdigest()[:12]
     return Bundle(version, module, rows)
 

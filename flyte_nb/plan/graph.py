@@ -49,7 +49,5 @@ def order(
 def _cycle(names: list[str], found: dict[str, Environment]) -> str:
     """Word a cycle; graphlib lists it from a dependency to what depends on it."""
     path = " → ".join(reversed(names))
-    places = "; ".join(
-        f"{name!r} is declared at {found[name].place}" for name in dict.fromkeys(reversed(names))
-    )
+    places = "; ".join(f"{name!r} is declared at {found[name].place}" for name in dict.fromkeys(reversed(names)))
     return f"the environments depend on each other in a circle: {path}. Take one of the dependencies away ({places})"

@@ -20,9 +20,7 @@ def environment(env: Environment, state: list[str] | None = None) -> Card:
     state : list of str, optional
         Its states, such as ``"deployed at 1f3a"``.
     """
-    rows = [
-        (name, mask(name, value), "") for name, value in set_fields(env) if name not in ("name", "depends_on")
-    ]
+    rows = [(name, mask(name, value), "") for name, value in set_fields(env) if name not in ("name", "depends_on")]
     if env.depends_on:
         rows.append(("depends_on", ", ".join(bullet((e.name for e in env.depends_on), 8)), ""))
     tasks = [f"{task.name.rpartition('.')[2]}{task.interface}" for task in tasks_of(env).values()]

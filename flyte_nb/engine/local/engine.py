@@ -14,7 +14,6 @@ from typing import Any
 from flyte_nb import tracebacks
 from flyte_nb.engine import codec
 from flyte_nb.engine.base import Action, Deployments, Emit, Event, Outputs, Phase, Run, Work, now
-from flyte_nb.engine.definition import MAIN
 from flyte_nb.engine.local.pool import Died, Pool
 from flyte_nb.engine.store import Store
 from flyte_nb.errors import BaseRuntimeError, RuntimeUserError, TaskProcessError
@@ -99,21 +98,16 @@ class LocalEngine:
             async with self.pool.worker(call.work) as worker:
                 head, parts = await worker.connect(call.work, tell)
                 if not head.get("failed"):
-                    head, parts = await worker.call(call.work, lambda h, p: self._child(call, h, p)
-                    )
+                    head, parts = await worker.call(call.work, lambda h, p: self._child(call, h, p))
         except Died as died:
             return Outcome(error=_death(died.exit_code, call.work.task))
         if head.get("failed"):
             return Outcome(error=_failure(head, parts, call.work))
         return Outcome(tuple(parts), tuple(head["outputs"]))
 
-    async def _child(
-        self, parent: Call, head: dict[str, Any], parts: list[bytes]
-    ) -> tuple[dict[str, Any], Any]:
+    async def _child(self, parent: Call, head: dict[str, Any], parts: list[bytes]) -> tuple[dict[str, Any], Any]:
         """Carry out a task that a task called, as an action of the same run."""
-        work = replace(
-            parent.work, task=head["task"], inputs=tuple(parts), env_vars=head["env_vars"], shown=""
-        )
+        work = replace(parent.work, task=head["task"], inputs=tuple(parts), env_vars=head["env_vars"], shown="")
         action = _new_action(parent.run, work.task, parent.action.id)
         outcome = await self._handle(Call(parent.run, action, work, parent.emit))
         if outcome.error is None:
@@ -125,7 +119,6 @@ def recorded(store: Store, handle: Handler) -> Handler:
     """Wrap a handler: the action's phases and times go to the store and to whoever listens."""
 
     async def record(call: Call) -> Outcome:
-        action = call.action
         _enter(store, call, Phase.RUNNING, started=now())
         try:
             outcome = await handle(call)
@@ -180,8 +173,8 @@ def _read_result(run: Run, outcome: Outcome) -> None:
     except Exception as error:  # a class that this process does not have, or one whose __setstate__ raises
         run.error = RuntimeUserError(
             "ResultUnreadable",
-            f"{run.task} succeeded, but what it returned cannot be read here: {error}. Return plain data, or import the "
-            "class where the result is used",
+            f"{run.task} succeeded, but what it returned cannot be read here: {error}. Return plain data, or import "
+            "the class where the result is used",
         )
         return
     run.result = Outputs.of(value, outcome.names)
@@ -190,17 +183,13 @@ def _read_result(run: Run, outcome: Outcome) -> None:
 def _death(exit_code: int, task: str) -> TaskProcessError:
     """Word the end of a process that ended before its task did."""
     if exit_code < 0:
-        name = (
-            signal.Signals(-exit_code).name if -exit_code in set(signal.Signals) else f"signal {-exit_code}"
-        )
+        name = signal.Signals(-exit_code).name if -exit_code in set(signal.Signals) else f"signal {-exit_code}"
         how = {
             "SIGSEGV": " (a segmentation fault in native code)",
             "SIGKILL": " (killed, perhaps for its memory)",
         }
         return TaskProcessError(f"the process of {task} was ended by {name}{how.get(name, '')}", exit_code)
-    return TaskProcessError(
-        f"the process of {task} ended with exit code {exit_code} before the task did", exit_code
-    )
+    return TaskProcessError(f"the process of {task} ended with exit code {exit_code} before the task did", exit_code)
 
 
 def _failure(head: dict[str, Any], parts: list[bytes], work: Work) -> BaseRuntimeError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import codecs
 import contextlib
+import functools
 import os
 import signal
 import socket
@@ -22,9 +23,7 @@ GRACE = 2.0  # seconds for a worker to end by itself
 _KERNEL_ONLY = ("JPY_", "PYDEVD", "IPYKERNEL")
 
 Output = Callable[[str, str], None]
-Child = Callable[
-    [dict[str, Any], list[bytes]], Awaitable[tuple[dict[str, Any], tuple[bytes | memoryview, ...]]]
-]
+Child = Callable[[dict[str, Any], list[bytes]], Awaitable[tuple[dict[str, Any], tuple[bytes | memoryview, ...]]]]
 
 
 class Died(Exception):  # noqa: N818 - it says what happened
@@ -59,9 +58,7 @@ class Worker:
         """
         for name in ("stdout", "stderr"):
             stream = getattr(self.process, name)
-            self._printing.append(
-                asyncio.create_task(_relay(stream, lambda text, name=name: output(name, text)))
-            )
+            self._printing.append(asyncio.create_task(_relay(stream, functools.partial(output, name))))
         self._reader, self._writer = await asyncio.open_connection(sock=self._link, limit=1 << 24)
         definition = work.definition
         path = None if definition.path is None else str(definition.path)
@@ -77,7 +74,13 @@ class Worker:
             When the process ends first.
         """
         definition = work.definition
-        head = {"op": "call", "id": "root", "task": work.task, "module": definition.module, "texts": work.texts}
+        head = {
+            "op": "call",
+            "id": "root",
+            "task": work.task,
+            "module": definition.module,
+            "texts": work.texts,
+        }
         by_value = (definition.pickled,) if definition.pickled else ()
         await self._send({**head, "by_value": bool(by_value)}, (*by_value, *work.inputs))
         while True:

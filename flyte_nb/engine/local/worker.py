@@ -31,7 +31,7 @@ from flyte_nb.engine.definition import MAIN, definition_of, loading
 from flyte_nb.environments import base
 from flyte_nb.environments.interface import check_value
 from flyte_nb.environments.task import TaskEnvironment, TaskTemplate, current_runner
-from flyte_nb.errors import FlyteError, RuntimeDataValidationError, UnknownNameError
+from flyte_nb.errors import BaseRuntimeError, RuntimeDataValidationError, UnknownNameError
 
 
 class Link:
@@ -61,7 +61,13 @@ class Link:
         parts, _ = codec.encode(inputs, vars(sys.modules[MAIN]))
         found = find(task.__module__, task.name) is not None
         by_value = () if found else (definition_of(task).pickled,)
-        head = {"op": "call", "id": number, "task": task.name, "module": task.__module__, "by_value": not found}
+        head = {
+            "op": "call",
+            "id": number,
+            "task": task.name,
+            "module": task.__module__,
+            "by_value": not found,
+        }
         self.send({**head, "env_vars": env_vars_of(task)}, (*by_value, *parts))
         return future
 
@@ -139,10 +145,7 @@ def wanted(head: Mapping[str, Any], parts: list[bytes]) -> tuple[TaskTemplate, d
     UnknownNameError
         When the module does not hold the task.
     """
-    if head["by_value"]:
-        task = pickling.loads(parts.pop(0))
-    else:
-        task = find(head["module"], head["task"])
+    task = pickling.loads(parts.pop(0)) if head["by_value"] else find(head["module"], head["task"])
     if task is None:
         raise UnknownNameError("task", head["task"])
     inputs = codec.decode(parts)
@@ -184,9 +187,7 @@ def checked(value: Any, task: TaskTemplate) -> Any:
         raise RuntimeDataValidationError(
             "outputs", f"given {value!r:.80}; accepted: a tuple of {len(outputs)}", task.name
         )
-    values = [
-        check_value(f"output {n}", v, k, task.name) for v, (n, k) in zip(value, outputs.items(), strict=True)
-    ]
+    values = [check_value(f"output {n}", v, k, task.name) for v, (n, k) in zip(value, outputs.items(), strict=True)]
     return type(value)(*values) if hasattr(value, "_fields") else tuple(values)
 
 
@@ -208,10 +209,9 @@ def failure(error: BaseException) -> dict[str, Any]:
     """Describe a failure as JSON data: the class, the message, and the frames outside this package."""
     message = f"the task called sys.exit({error.code!r})" if isinstance(error, SystemExit) else str(error)
     frames = [
-        [f.filename, f.lineno or 0, f.name, (f.line or "").strip()]
-        for f in traceback.extract_tb(error.__traceback__)
+        [f.filename, f.lineno or 0, f.name, (f.line or "").strip()] for f in traceback.extract_tb(error.__traceback__)
     ]
-    return {"failed": True, "code": getattr(error, "code", None) if isinstance(error, FlyteError) else type(error).__name__,
+    return {"failed": True, "code": error.code if isinstance(error, BaseRuntimeError) else type(error).__name__,
             "kind": type(error).__name__, "message": message, "frames": frames}  # fmt: skip
 
 

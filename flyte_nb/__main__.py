@@ -1,0 +1,7 @@
+"""``python -m flyte_nb`` is ``flyte-nb``."""
+
+import sys
+
+from flyte_nb.cli import main
+
+sys.exit(main())

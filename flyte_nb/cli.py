@@ -1,0 +1,233 @@
+"""The command line: the same verbs for a shell. Progress and errors go to stderr, results to stdout."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flyte_nb.commands import Parser, choose, key_values
+from flyte_nb.errors import BaseRuntimeError, FlyteError, UsageError
+
+if TYPE_CHECKING:
+    from flyte_nb.headless import Executed
+
+__all__ = ["main"]
+
+VERBS = {
+    "run": "run a notebook without a front end: run NOTEBOOK [-p NAME=VALUE].. [-o OUT.ipynb] [--timeout S]",
+    "call": "call a deployed task: call ENV.TASK [--version V] [--INPUT VALUE]..",
+    "runs": "list the latest runs: runs [--last N]",
+    "help": "this page",
+}
+USAGE, FAILED = 2, 1
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Carry out one command and give its exit status: 0 done, 1 failed, 2 used wrongly."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] in (["-h"], ["--help"]):
+        words = ["help"]
+    commands: dict[str, Callable[[list[str]], int]] = {
+        "run": _run,
+        "call": _call,
+        "runs": _runs,
+        "help": _help,
+    }
+    try:
+        verb, rest = choose("flyte-nb", words, list(VERBS))
+        return commands[verb](rest)
+    except BaseRuntimeError as error:
+        _say_failure(error)
+        return USAGE if error.code == "ParameterError" else FAILED
+    except FlyteError as error:
+        print(str(error) if str(error).startswith("flyte-nb") else f"flyte-nb: {error}", file=sys.stderr)
+        return USAGE
+    except KeyboardInterrupt:
+        print("flyte-nb: interrupted", file=sys.stderr)
+        return 130
+
+
+def _help(words: list[str]) -> int:
+    print("Flyte's execution environments, at home in a notebook.\n")
+    for verb, text in VERBS.items():
+        print(f"  flyte-nb {verb:<6} {text}")
+    return 0
+
+
+def _say_failure(error: BaseRuntimeError) -> None:
+    if error.remote_traceback:
+        print(error.remote_traceback, file=sys.stderr)
+    code = "" if error.code == type(error).__name__ else f"{error.code}: "
+    print(f"flyte-nb: {code}{error}", file=sys.stderr)
+
+
+def _parse(parser: Parser, words: list[str]) -> Any:
+    """Parse the words of a verb; ``--help`` prints the page and ends the command."""
+    return parser.parse_args(words)
+
+
+def _run(words: list[str]) -> int:
+    parser = Parser(prog="flyte-nb run", description="Run a notebook top to bottom in a fresh kernel.")
+    parser.add_argument("notebook", type=Path)
+    parser.add_argument("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE", dest="parameters",
+                        help="a value for a name that the cell tagged 'parameters' binds")  # fmt: skip
+    parser.add_argument("-o", "--output", type=Path, help="where to write the executed notebook")
+    parser.add_argument("--timeout", type=float, metavar="SECONDS", help="how long a cell may take")
+    options = _parse(parser, words)
+
+    from flyte_nb.headless import execute, value_of
+
+    parameters = {name: value_of(text) for name, text in key_values(options.parameters, "-p NAME=VALUE").items()}
+    with _Progress(options.notebook.name) as progress:
+        executed = execute(options.notebook, parameters, options.timeout, progress)
+    if options.output is not None:
+        _write(executed, options.output)
+    _summarise(executed, options.notebook)
+    return FAILED if executed.error is not None else 0
+
+
+class _Progress:
+    """A line per cell on stderr, with a live bar where stderr is a terminal."""
+
+    def __init__(self, name: str) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+                             console=self._console, transient=True, disable=not self._console.is_terminal)  # fmt: skip
+        self._name, self._task, self._since = name, self._bar.add_task(name, total=None), 0.0
+
+    def __enter__(self) -> _Progress:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        self._bar.stop()
+
+    def __call__(self, number: int, total: int, state: str, source: str) -> None:
+        import time
+
+        from rich.markup import escape
+
+        title = escape(next((line.strip() for line in source.splitlines() if line.strip()), "")[:60])
+        if state == "running":
+            self._since = time.monotonic()
+            self._bar.update(self._task, total=total, completed=number - 1, description=f"[{number}/{total}] {title}")
+            return
+        took = time.monotonic() - self._since
+        sign = "[green]ok[/]    " if state == "done" else "[red]failed[/]"
+        self._console.print(f"{sign} {escape(f'[{number}/{total}]')} {took:6.2f} s  {title}")
+        self._bar.update(self._task, completed=number)
+
+
+def _write(executed: Executed, path: Path) -> None:
+    import nbformat
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(executed.notebook, path)
+
+
+def _summarise(executed: Executed, path: Path) -> None:
+    from flyte_nb.engine.store import Store, home_for
+    from flyte_nb.widgets.runs import runs
+
+    made = Store(home_for(path.parent)).runs(last=1000, session=executed.session)
+    if executed.error is not None:
+        error = executed.error
+        print(f"\ncell {error.number}:\n{_indented(error.source)}\n", file=sys.stderr)
+        trace = error.trace or f"{error.name}: {error.value}"
+        print(trace if sys.stderr.isatty() else _COLOURS.sub("", trace), file=sys.stderr)
+    if made:
+        print(runs(list(reversed(made))).text())
+    failed = sum(run.phase.value != "succeeded" for run in made)
+    counted = f"{len(made)} runs" if len(made) != 1 else "1 run"
+    print(f"{path.name}: {executed.cells} cells, {counted}" + (f", {failed} not succeeded" if failed else ""))
+
+
+def _indented(source: str) -> str:
+    return "\n".join(f"    {line}" for line in source.splitlines())
+
+
+def _call(words: list[str]) -> int:
+    parser = Parser(prog="flyte-nb call", add_help=False)
+    parser.add_argument("task")
+    parser.add_argument("--version")
+    parser.add_argument("-h", "--help", action="store_true")
+    if not words:
+        raise UsageError(f"flyte-nb call: name a task; {VERBS['call']}")
+    own, rest = _own_options(words)
+    options = parser.parse_args(own)
+
+    from flyte_nb.session import call_deployed, deployed
+
+    task = deployed(options.task, options.version)
+    if options.help:
+        print(_task_help(task))
+        return 0
+    try:
+        work = task.work((), _inputs(rest), texts=True)
+    except ValueError as error:
+        raise UsageError(f"{task.name}: {error}") from None
+    outputs = call_deployed(work).outputs()
+    for value in outputs:
+        print(value)
+    return 0
+
+
+def _own_options(words: list[str]) -> tuple[list[str], list[str]]:
+    """Part the command's own words from the task's inputs."""
+    own, rest, words = words[:1], [], words[1:]
+    while words:
+        word = words.pop(0)
+        if word in ("-h", "--help"):
+            own.append(word)
+        elif word == "--version" and words:
+            own += [word, words.pop(0)]
+        else:
+            rest.append(word)
+    return own, rest
+
+
+def _inputs(words: list[str]) -> dict[str, str]:
+    """Read ``--name value`` and ``--name=value``."""
+    inputs: dict[str, str] = {}
+    words = list(words)
+    while words:
+        word = words.pop(0)
+        if not word.startswith("--") or word == "--":
+            raise UsageError(f"flyte-nb call: given {word!r}; accepted: --INPUT VALUE")
+        name, equals, value = word[2:].partition("=")
+        if not equals:
+            if not words:
+                raise UsageError(f"flyte-nb call: --{name} needs a value")
+            value = words.pop(0)
+        inputs[name.replace("-", "_")] = value
+    return inputs
+
+
+def _task_help(task: Any) -> str:
+    lines = [
+        f"{task.name}{task.interface}",
+        *([task.description] if task.description else []),
+        f"version {task.version}",
+    ]
+    for row in task.inputs:
+        default = f" (default {row['default']})" if "default" in row else ""
+        lines.append(f"  --{row['name']} {row['type']}{default}")
+    return "\n".join(lines)
+
+
+def _runs(words: list[str]) -> int:
+    parser = Parser(prog="flyte-nb runs", description="List the latest runs of this folder's store.")
+    parser.add_argument("--last", type=int, default=20)
+    options = _parse(parser, words)
+    from flyte_nb.engine.store import Store, home_for
+    from flyte_nb.widgets.runs import runs
+
+    print(runs(Store(home_for(Path.cwd())).runs(options.last)).text())
+    return 0

@@ -1,0 +1,226 @@
+"""Run a notebook without a front end: parameters in, progress out, the executed notebook written where asked."""
+
+from __future__ import annotations
+
+import ast
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from flyte_nb.errors import NotebookError, ParameterError, UnknownNameError, suggestion
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+__all__ = ["CellFailed", "Executed", "execute"]
+
+TAG = "parameters"
+INJECTED = "injected-parameters"
+
+
+class CellFailed(NotebookError):  # noqa: N818 - it says what happened
+    """A cell of a headless notebook raised.
+
+    Parameters
+    ----------
+    number : int
+        The cell's place among the code cells, from 1.
+    source : str
+        Its source.
+    name, value : str
+        The exception's class and message.
+    trace : str
+        The traceback as the kernel gave it, with terminal colours.
+    """
+
+    def __init__(self, number: int, source: str, name: str, value: str, trace: str) -> None:
+        self.number, self.source, self.name, self.value, self.trace = number, source, name, value, trace
+        super().__init__(f"cell {number} failed: {name}: {value}")
+
+
+@dataclass
+class Executed:
+    """A notebook that ran.
+
+    Parameters
+    ----------
+    notebook : NotebookNode
+        With outputs; up to the failing cell where one failed.
+    cells : int
+        How many code cells ran.
+    session : str
+        What the runs it made are recorded under.
+    error : CellFailed or None
+        What ended it early.
+    """
+
+    notebook: NotebookNode
+    cells: int = 0
+    session: str = ""
+    error: CellFailed | None = field(default=None)
+
+
+Progress = Callable[[int, int, str, str], None]
+
+
+def execute(
+    path: Path,
+    parameters: Mapping[str, Any] | None = None,
+    timeout: float | None = None,
+    progress: Progress = lambda number, total, state, source: None,
+) -> Executed:
+    """Run a notebook top to bottom in a fresh kernel, in the folder it lies in.
+
+    Parameters
+    ----------
+    path : Path
+        The notebook.
+    parameters : mapping, optional
+        Values for names that its ``parameters`` cell binds.
+    timeout : float, optional
+        Seconds a cell may take; unlimited by default.
+    progress : callable
+        Called with the number of a code cell, how many there are, ``"running"``, ``"done"`` or ``"failed"``, and the
+        cell's source.
+
+    Raises
+    ------
+    UnknownNameError
+        When there is no such file.
+    NotebookError
+        When the file is not a notebook.
+    ParameterError
+        For a parameter that the notebook does not have.
+    """
+    notebook = inject(read(path), parameters or {}, path)
+    return _run(notebook, path, timeout, progress)
+
+
+def read(path: Path) -> NotebookNode:
+    """Read a notebook.
+
+    Raises
+    ------
+    UnknownNameError
+        When there is no such file; the nearest names of the folder are suggested.
+    NotebookError
+        When the file is not a notebook.
+    """
+    import nbformat
+    from nbformat.reader import NotJSONError
+
+    if not path.is_file():
+        known = [p.name for p in path.parent.glob("*.ipynb")] if path.parent.is_dir() else []
+        raise UnknownNameError("notebook", path.name, known)
+    try:
+        notebook = nbformat.read(path, as_version=4)
+        nbformat.validate(notebook)
+    except (NotJSONError, UnicodeDecodeError) as error:
+        raise NotebookError(f"{path} is not a notebook: it is not JSON ({str(error)[:80]})") from None
+    except (nbformat.ValidationError, AttributeError, KeyError, TypeError) as error:
+        raise NotebookError(f"{path} is not a notebook: {str(error).splitlines()[0]}") from None
+    return cast("NotebookNode", notebook)
+
+
+def inject(notebook: NotebookNode, parameters: Mapping[str, Any], path: Path) -> NotebookNode:
+    """Give the notebook with a cell after its ``parameters`` cell that binds the given values.
+
+    Raises
+    ------
+    ParameterError
+        For a name that the ``parameters`` cell does not bind, and when there is no such cell.
+    """
+    if not parameters:
+        return notebook
+    tagged = [i for i, cell in enumerate(notebook.cells) if TAG in cell.metadata.get("tags", [])]
+    if not tagged:
+        raise ParameterError(f"{path} takes no parameters: no cell of it is tagged {TAG!r}")
+    known = bound(notebook.cells[tagged[0]].source)
+    for name in parameters:
+        if name not in known:
+            raise ParameterError(f"{path} has no parameter {name!r}; {suggestion(name, known)}")
+    import nbformat
+
+    source = "\n".join(f"{name} = {value!r}" for name, value in parameters.items())
+    cell = nbformat.v4.new_code_cell(source, metadata={"tags": [INJECTED]})
+    if notebook.nbformat_minor < 5:
+        del cell["id"]
+    rest = [c for c in notebook.cells[tagged[0] + 1 :] if INJECTED not in c.metadata.get("tags", [])]
+    notebook.cells = [*notebook.cells[: tagged[0] + 1], cell, *rest]
+    return notebook
+
+
+def bound(source: str) -> list[str]:
+    """List the names that a parameters cell binds."""
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:
+        return []
+    stores = (n for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
+    return list(dict.fromkeys(node.id for node in stores))
+
+
+def value_of(text: str) -> Any:
+    """Read the value of a parameter from text: a Python literal, else the text itself."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return {"true": True, "false": False, "null": None, "none": None}.get(text.lower(), text)
+
+
+def _run(notebook: NotebookNode, path: Path, timeout: float | None, progress: Progress) -> Executed:
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+
+    numbers = {id(cell): n for n, cell in enumerate((c for c in notebook.cells if is_code(c)), start=1)}
+    done = Executed(notebook, session=f"headless-{secrets.token_hex(4)}")
+
+    def tell(state: str) -> Callable[..., None]:
+        return lambda cell, **_: (
+            progress(numbers[id(cell)], len(numbers), state, cell.source) if is_code(cell) else None
+        )
+
+    def finished(cell: NotebookNode, **kwargs: Any) -> None:
+        failed = next((o for o in cell.get("outputs", []) if o.output_type == "error"), None)
+        tell("failed" if failed is not None else "done")(cell)
+        if failed is None:
+            done.cells += is_code(cell)
+        elif "raises-exception" not in cell.metadata.get("tags", []):
+            trace = "\n".join(failed.traceback)
+            done.error = CellFailed(numbers[id(cell)], cell.source, failed.ename, failed.evalue, trace)
+            raise done.error
+
+    client = NotebookClient(
+        notebook,
+        timeout=timeout,
+        kernel_name=notebook.metadata.get("kernelspec", {}).get("name") or "python3",
+        resources={"metadata": {"path": str(path.parent.absolute())}},
+        extra_arguments=["--IPKernelApp.log_level=ERROR"],
+        allow_errors=True,  # the hook below ends the notebook, once the output is in
+        on_cell_execute=tell("running"),
+        on_cell_executed=finished,
+    )
+    try:
+        client.execute(env={**os.environ, "FLYTE_NB_SESSION": done.session})
+    except CellFailed:
+        pass
+    except (CellTimeoutError, DeadKernelError) as error:
+        done.error = _ended(notebook, numbers, error)
+    return done
+
+
+def is_code(cell: NotebookNode) -> bool:
+    """Tell whether a cell is one that runs."""
+    return cell.cell_type == "code" and bool(cell.source.strip())
+
+
+def _ended(notebook: NotebookNode, numbers: dict[int, int], error: Exception) -> CellFailed:
+    """Name the cell in which the kernel died or the time ran out."""
+    running = [c for c in notebook.cells if is_code(c) and c.get("execution_count") is None]
+    cell = running[0] if running else notebook.cells[-1]
+    return CellFailed(
+        numbers.get(id(cell), 0), cell.source, type(error).__name__, str(error).strip().splitlines()[0], ""
+    )
