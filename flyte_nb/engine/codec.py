@@ -1,7 +1,7 @@
 """Frames: what goes over the pipe between an engine and a worker.
 
-A frame is a JSON head and any number of byte parts. Its wire form is a count, the sizes, then the parts, big-endian; the
-head is the first part. Values travel as parts that only the two ends decode.
+A frame is a JSON head and any number of byte parts. Its wire form is a count, the sizes, then the parts, big-endian;
+the head is the first part. Values travel as parts that only the two ends decode.
 """
 
 from __future__ import annotations
