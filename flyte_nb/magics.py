@@ -217,9 +217,10 @@ def show_as_cards(shell: Any) -> None:
         Deployments: run_views.deployments,
         Registry: cards.environments,
     }
+    formatters = shell.display_formatter.formatters
     for kind, view in views.items():
-        bundle = shell.display_formatter.mimebundle_formatter
-        bundle.for_type(kind, lambda value, view=view, **_: view(value)._repr_mimebundle_())
+        formatters["text/html"].for_type(kind, lambda value, view=view: view(value).html())
+        formatters["text/plain"].for_type(kind, lambda value, p, cycle, view=view: p.text(view(value).text()))
 
 
 def load(shell: Any) -> None:
