@@ -11,7 +11,8 @@
     │   ├── SliceError                   a name that cannot leave the kernel
     │   └── ParameterError               a notebook parameter that does not fit
     ├── UsageError                       a verb, a magic or a command used wrongly
-    │   └── UnknownNameError             no environment, task, option or file of that name
+    │   ├── InputError               inputs that do not fit a task
+    │   ├── UnknownNameError             no environment, task, option or file of that name
     ├── StoreError                       the local store cannot be read or written
     └── BaseRuntimeError                 a run or a deployment that failed (RuntimeError)
         ├── RuntimeUserError             … through the user's code
@@ -39,6 +40,7 @@ __all__ = [
     "DeploymentError",
     "DuplicateEnvironmentError",
     "FlyteError",
+    "InputError",
     "NotebookError",
     "ParameterError",
     "RuntimeDataValidationError",
@@ -49,6 +51,7 @@ __all__ = [
     "TaskProcessError",
     "UnknownNameError",
     "UsageError",
+    "UsageTypeError",
 ]
 
 
@@ -126,6 +129,14 @@ class ParameterError(NotebookError, ValueError):
 
 class UsageError(FlyteError, ValueError):
     """A verb, a magic or a command that was used wrongly."""
+
+
+class InputError(UsageError):
+    """Inputs that do not fit a task: missing, unknown, or given twice."""
+
+
+class UsageTypeError(UsageError, TypeError):
+    """An argument of a verb that is of the wrong type."""
 
 
 class UnknownNameError(UsageError, LookupError):

@@ -16,7 +16,7 @@ from flyte_nb.environments.base import Environment
 from flyte_nb.environments.declaration import Declaration, mask
 from flyte_nb.environments.interface import EMPTY, NativeInterface, check_value
 from flyte_nb.environments.task import TaskTemplate
-from flyte_nb.errors import DeploymentError, UnknownNameError
+from flyte_nb.errors import DeploymentError, UnknownNameError, UsageTypeError
 from flyte_nb.notebook.cells import CellLog
 from flyte_nb.notebook.module import Module
 from flyte_nb.notebook.shell import Running, Watch
@@ -152,7 +152,7 @@ class Session:
             For missing, unknown or doubly given inputs.
         """
         if not isinstance(task, TaskTemplate):
-            raise TypeError(f"flyte.run: given {task!r:.80}; accepted: a task, made with @env.task")
+            raise UsageTypeError(f"flyte.run: given {task!r:.80}; accepted: a task, made with @env.task")
         inputs = task.interface.complete(*args, **kwargs)
         kinds = task.interface.get_input_types()
         inputs = {n: check_value(f"input {n!r}", value, kinds[n], task.name) for n, value in inputs.items()}
@@ -305,7 +305,7 @@ async def _deploy(
     session = current_session()
     for env in envs:
         if not isinstance(env, Environment):
-            raise TypeError(f"flyte.deploy: given {env!r:.80}; accepted: environments")
+            raise UsageTypeError(f"flyte.deploy: given {env!r:.80}; accepted: environments")
     if not envs:
         raise DeploymentError("nothing to deploy: name one environment or more")
     bundle = session.bundle(envs, version)

@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import pytest
-
 import flyte_nb
+import pytest
 
 PACKAGE = Path(flyte_nb.__file__).parent
 
@@ -39,7 +38,18 @@ DEFERRED = {
     ("cli", "widgets"): "each command loads what it needs",
 }
 FRONT = {"__init__", "__main__"}  # the package's own doors may open on anything
-HEAVY = ["IPython", "ipywidgets", "grpc", "flyte", "nbformat", "nbclient", "sqlite3", "http.server", "asyncio", "kubernetes"]
+HEAVY = [
+    "IPython",
+    "ipywidgets",
+    "grpc",
+    "flyte",
+    "nbformat",
+    "nbclient",
+    "sqlite3",
+    "http.server",
+    "asyncio",
+    "kubernetes",
+]
 
 
 class Import(NamedTuple):
@@ -81,7 +91,11 @@ def targets(node: ast.AST, known: dict[str, Path]) -> list[str]:
         names = [alias.name for alias in node.names]
     elif isinstance(node, ast.ImportFrom) and node.level == 0:
         names = [f"{node.module}.{alias.name}" for alias in node.names]
-    elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("import_module", "importlib.import_module", "__import__"):
+    elif isinstance(node, ast.Call) and ast.unparse(node.func) in (
+        "import_module",
+        "importlib.import_module",
+        "__import__",
+    ):
         names = [a.value for a in node.args[:1] if isinstance(a, ast.Constant) and isinstance(a.value, str)]
     elif isinstance(node, ast.ImportFrom):
         return [f"relative import on line {node.lineno}"]
@@ -159,7 +173,10 @@ def test_imports_point_down() -> None:
         ({"registry.py": "from flyte_nb.notebook import cells"}, "registry:1 imports notebook.cells: sideways"),
         ({"session.py": "def f():\n    from flyte_nb import errors"}, "session:2 imports errors: hidden in a function"),
         ({"plan/a.py": "import flyte_nb.plan.b", "plan/b.py": "import flyte_nb.plan.a"}, "a circle of imports"),
-        ({"environments/base.py": "def f():\n    import flyte_nb.magics"}, "environments.base:2 imports magics: upward"),
+        (
+            {"environments/base.py": "def f():\n    import flyte_nb.magics"},
+            "environments.base:2 imports magics: upward",
+        ),
         ({"session.py": "import flyte"}, "session:1 imports flyte: only engine.cluster may"),
         ({"session.py": "from . import errors"}, "session: relative import"),
         ({"session.py": "import_module('flyte_nb.cli')"}, "session:1 imports cli: upward"),
@@ -178,7 +195,9 @@ def test_the_guard_sees_what_is_planted(tmp_path: Path, planted: dict[str, str],
 def loaded(code: str) -> set[str]:
     """Give the modules that a fresh interpreter has loaded after some code."""
     script = f"{code}\nimport sys\nprint(*sorted(sys.modules))"
-    return set(subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split())
+    return set(
+        subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    )
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flyte_nb.errors import ParameterError, RuntimeDataValidationError
+from flyte_nb.errors import InputError, ParameterError, RuntimeDataValidationError
 
 __all__ = ["NativeInterface"]
 
@@ -85,17 +85,17 @@ class NativeInterface:
 
         Raises
         ------
-        ValueError
+        InputError
             For too many, missing, unknown or doubly given inputs.
         """
         if len(args) > len(self.inputs):
-            raise ValueError(f"given {len(args)} positional inputs; accepted: {self._listed()}")
+            raise InputError(f"given {len(args)} positional inputs; accepted: {self._listed()}")
         bound = dict(zip(self.inputs, args, strict=False))
         for name, value in kwargs.items():
             if name not in self.inputs:
-                raise ValueError(f"unknown input {name!r}; accepted: {self._listed()}")
+                raise InputError(f"unknown input {name!r}; accepted: {self._listed()}")
             if name in bound:
-                raise ValueError(f"input {name!r} is given twice, by position and by name")
+                raise InputError(f"input {name!r} is given twice, by position and by name")
             bound[name] = value
         return bound
 
@@ -104,13 +104,13 @@ class NativeInterface:
 
         Raises
         ------
-        ValueError
+        InputError
             As `convert_to_kwargs`, and for a missing input.
         """
         bound = self.convert_to_kwargs(*args, **kwargs)
         missing = [name for name in self.required_inputs() if name not in bound]
         if missing:
-            raise ValueError(f"missing input {', '.join(map(repr, missing))}; accepted: {self._listed()}")
+            raise InputError(f"missing input {', '.join(map(repr, missing))}; accepted: {self._listed()}")
         return bound
 
     def parse(self, texts: Mapping[str, str]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """How long it takes to get going: imports, the extension, an isolated run. Prints a table for the README.
 
-Run as ``python tests/benchmarks/start.py [--flyte PYTHON]``; PYTHON is an interpreter that has the ``flyte`` package, to
-measure its import in the same run. Each figure is the median of several fresh processes, or of several calls.
+Run as ``python tests/benchmarks/start.py [--flyte PYTHON]``; PYTHON is an interpreter that has the ``flyte`` package,
+to measure its import in the same run. Each figure is the median of several fresh processes, or of several calls.
 """
 
 from __future__ import annotations
