@@ -17,7 +17,8 @@
         ├── RuntimeUserError             … through the user's code
         │   ├── TaskProcessError         the task's process ended before its task did
         │   ├── RuntimeDataValidationError   an input or an output of the wrong type
-        │   └── DeploymentError          nothing was deployed; the last version is untouched
+        │   ├── DeploymentError          nothing was deployed; the last version is untouched
+        │   └── ImageBuildError          an image that cannot be built, named or copied from
         └── RuntimeSystemError           … through flyte_nb or the machine
 
 Every one of them pickles with its attributes, so it can cross a process.
@@ -39,6 +40,7 @@ __all__ = [
     "DeploymentError",
     "DuplicateEnvironmentError",
     "FlyteError",
+    "ImageBuildError",
     "NotebookError",
     "ParameterError",
     "RuntimeDataValidationError",
@@ -220,3 +222,10 @@ class DeploymentError(RuntimeUserError):
 
     def __init__(self, message: str) -> None:
         super().__init__("DeploymentError", message)
+
+
+class ImageBuildError(RuntimeUserError):
+    """An image that cannot be built, or whose name or files are missing."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("ImageBuildError", message)
