@@ -13,7 +13,16 @@ __all__ = ["IgnoreRules", "files_under"]
 
 # Written by tools while the code runs, so they would give the same sources another tag each time.
 _NEVER = frozenset(
-    [".DS_Store", ".git", ".ipynb_checkpoints", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".venv", "__pycache__"]
+    [
+        ".DS_Store",
+        ".git",
+        ".ipynb_checkpoints",
+        ".mypy_cache",
+        ".pytest_cache",
+        ".ruff_cache",
+        ".venv",
+        "__pycache__",
+    ]
 )
 
 
@@ -65,7 +74,8 @@ def _translate(token: str) -> str:
     if token in known:
         return known[token]
     if len(token) > 2 and token.startswith("["):
-        return token
+        negated = token[1] == "^"
+        return f"[{'^' * negated}{re.escape(token[1 + negated : -1])}]".replace(r"\-", "-")
     return re.escape(token[-1])  # the last character: a backslash before it only quotes
 
 

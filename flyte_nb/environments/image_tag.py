@@ -38,7 +38,7 @@ def file_digest(path: Path) -> str:
 
 
 def loaded_files(root: Path) -> Iterator[tuple[str, Path]]:
-    """Give the source files below ``root`` of the modules that this process has imported, not those installed."""
+    """Give the files below ``root`` of the modules that this process has imported, without installed ones."""
     root = Path(os.path.abspath(root))
     loaded = {getattr(module, "__dict__", {}).get("__file__") for module in list(sys.modules.values())}
     for name in sorted(file for file in loaded if isinstance(file, str)):
