@@ -11,14 +11,16 @@
     │   ├── SliceError                   a name that cannot leave the kernel
     │   └── ParameterError               a notebook parameter that does not fit
     ├── UsageError                       a verb, a magic or a command used wrongly
-    │   ├── InputError               inputs that do not fit a task
+    │   ├── InputError                   inputs that do not fit a task
     │   ├── UnknownNameError             no environment, task, option or file of that name
+    │   └── UsageTypeError               an argument of the wrong type (TypeError)
     ├── StoreError                       the local store cannot be read or written
     └── BaseRuntimeError                 a run or a deployment that failed (RuntimeError)
         ├── RuntimeUserError             … through the user's code
         │   ├── TaskProcessError         the task's process ended before its task did
         │   ├── RuntimeDataValidationError   an input or an output of the wrong type
-        │   └── DeploymentError          nothing was deployed; the last version is untouched
+        │   ├── DeploymentError          nothing was deployed; the last version is untouched
+        │   └── ImageBuildError          an image that cannot be built, named or copied from
         └── RuntimeSystemError           … through flyte_nb or the machine
 
 Every one of them pickles with its attributes, so it can cross a process.
@@ -40,6 +42,7 @@ __all__ = [
     "DeploymentError",
     "DuplicateEnvironmentError",
     "FlyteError",
+    "ImageBuildError",
     "InputError",
     "NotebookError",
     "ParameterError",
@@ -231,3 +234,10 @@ class DeploymentError(RuntimeUserError):
 
     def __init__(self, message: str) -> None:
         super().__init__("DeploymentError", message)
+
+
+class ImageBuildError(RuntimeUserError):
+    """An image that cannot be built, or whose name or files are missing."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("ImageBuildError", message)

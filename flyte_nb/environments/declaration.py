@@ -321,6 +321,8 @@ def mask(name: str, value: Any) -> str:
     if isinstance(value, Mapping):
         items = [f"{k!r}: {HIDDEN if looks_secret(str(k), v) else shorten(v)}" for k, v in list(value.items())[:20]]
         return "{" + ", ".join(items) + (", …" if len(value) > len(items) else "") + "}"
+    if isinstance(value, list | tuple) and any(isinstance(v, str) and looks_secret("", v) for v in value):
+        return f"[{', '.join(mask('', v) for v in value[:5])}{', …' if len(value) > 5 else ''}]"
     if isinstance(value, list | tuple) and len(value) > 6:
         return f"[{', '.join(shorten(v) for v in value[:5])}, … {len(value)} in all]"
     return shorten(value)

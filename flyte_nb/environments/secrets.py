@@ -58,7 +58,7 @@ class Secret(Declaration):
             )
 
 
-SecretRequest = Union[str, Secret, list[str | Secret]]
+SecretRequest = str | Secret | list[str | Secret]
 
 
 def secrets_from_request(request: SecretRequest | None) -> list[Secret]:
