@@ -15,13 +15,21 @@
     │   ├── UnknownNameError             no environment, task, option or file of that name
     │   └── UsageTypeError               an argument of the wrong type (TypeError)
     ├── StoreError                       the local store cannot be read or written
+    ├── ActionNotFoundError
     └── BaseRuntimeError                 a run or a deployment that failed (RuntimeError)
+        ├── InitializationError          no connection, or no setting, for what was asked
         ├── RuntimeUserError             … through the user's code
         │   ├── TaskProcessError         the task's process ended before its task did
-        │   ├── RuntimeDataValidationError   an input or an output of the wrong type
-        │   ├── DeploymentError          nothing was deployed; the last version is untouched
-        │   └── ImageBuildError          an image that cannot be built, named or copied from
-        └── RuntimeSystemError           … through flyte_nb or the machine
+        │   ├── RuntimeDataValidationError   an input or an output of the wrong type (TypeError)
+        │   ├── TaskTimeoutError         MaxQueuedTimeExceeded-, MaxRuntimeExceeded-, DeadlineExceededError
+        │   ├── OOM-, TaskInterrupted-, RetriesExhausted-, NonRecoverable-, CustomError …
+        │   └── MessageError             the errors that are their message
+        │       ├── DeploymentError      nothing was deployed; the last version is untouched
+        │       ├── ImageBuildError      an image that cannot be built, named or copied from
+        │       └── ModuleLoad-, CodeBundle-, ActionAborted-, SlowDown-, Condition…Error …
+        ├── RuntimeSystemError           … through flyte_nb, the platform or the machine
+        │   └── UnionRpcError, LogsNotYetAvailableError
+        └── RuntimeUnknownError
 
 Every one of them pickles with its attributes, so it can cross a process.
 """
@@ -30,12 +38,21 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NoReturn
 
 from flyte_nb import tracebacks
 
 __all__ = [
+    "ActionAbortedError",
+    "ActionNotFoundError",
     "BaseRuntimeError",
+    "CodeBundleError",
+    "ConditionAlreadyExistsError",
+    "ConditionFailedError",
+    "ConditionNotFoundError",
+    "ConditionTimedoutError",
+    "CustomError",
+    "DeadlineExceededError",
     "DeclarationError",
     "DeclarationTypeError",
     "DeclarationValueError",
@@ -43,15 +60,42 @@ __all__ = [
     "DuplicateEnvironmentError",
     "FlyteError",
     "ImageBuildError",
+    "ImagePullBackOffError",
+    "InitializationError",
+    "InlineIOMaxBytesBreached",
     "InputError",
+    "InvalidImageNameError",
+    "InvalidPackageError",
+    "LogsNotYetAvailableError",
+    "MaxQueuedTimeExceededError",
+    "MaxRuntimeExceededError",
+    "ModuleLoadError",
+    "NonRecoverableError",
+    "NotInTaskContextError",
     "NotebookError",
+    "OOMError",
+    "OnlyAsyncIOSupportedError",
     "ParameterError",
+    "ParameterMaterializationError",
+    "PrimaryContainerNotFoundError",
+    "RemoteTaskNotFoundError",
+    "RemoteTaskUsageError",
+    "ResourceExhaustedError",
+    "RestrictedTypeError",
+    "RetriesExhaustedError",
     "RuntimeDataValidationError",
     "RuntimeSystemError",
+    "RuntimeUnknownError",
     "RuntimeUserError",
     "SliceError",
+    "SlowDownError",
     "StoreError",
+    "SyncTaskCallInAsyncContextError",
+    "TaskInterruptedError",
     "TaskProcessError",
+    "TaskTimeoutError",
+    "TraceDoesNotAllowNestedTasksError",
+    "UnionRpcError",
     "UnknownNameError",
     "UsageError",
     "UsageTypeError",
@@ -179,6 +223,8 @@ class StoreError(FlyteError):
 class BaseRuntimeError(FlyteError, RuntimeError):
     """A run or a deployment that failed.
 
+    Arithmetic with one raises it, so that ``sum(results)`` over a mapped task shows the real error.
+
     Parameters
     ----------
     code : str
@@ -197,6 +243,20 @@ class BaseRuntimeError(FlyteError, RuntimeError):
         #: the task's own frames, told in cells and lines; empty when it failed before its first line
         self.remote_traceback: str = ""
 
+    def _raise_again(self, other: object) -> NoReturn:
+        raise self
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _raise_again
+    __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = _raise_again
+
+
+class InitializationError(BaseRuntimeError):
+    """Something needs a connection or a setting that this process does not have."""
+
+
+class ActionNotFoundError(FlyteError, RuntimeError):
+    """No such action."""
+
 
 class RuntimeUserError(BaseRuntimeError):
     """A failure in the user's code; ``code`` is the name of the exception's class."""
@@ -206,10 +266,102 @@ class RuntimeUserError(BaseRuntimeError):
 
 
 class RuntimeSystemError(BaseRuntimeError):
-    """A failure of flyte_nb or of the machine."""
+    """A failure of flyte_nb, of the platform or of the machine."""
 
     def __init__(self, code: str, message: str, worker: str | None = None) -> None:
         super().__init__(code, "system", message, worker)
+
+
+class RuntimeUnknownError(BaseRuntimeError):
+    """A failure of which nobody knows whose it is."""
+
+    def __init__(self, code: str, message: str, worker: str | None = None) -> None:
+        super().__init__(code, "unknown", message, worker)
+
+
+class UnionRpcError(RuntimeSystemError):
+    """A call to the control plane failed."""
+
+
+class LogsNotYetAvailableError(RuntimeSystemError):
+    """The logs of an action are not there yet."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(type(self).__name__, message)
+
+
+class OOMError(RuntimeUserError):
+    """A task needed more memory than it had."""
+
+
+class TaskInterruptedError(RuntimeUserError):
+    """A task's machine was taken away."""
+
+
+class PrimaryContainerNotFoundError(RuntimeUserError):
+    """A pod has no primary container."""
+
+
+class RetriesExhaustedError(RuntimeUserError):
+    """A task failed in every one of its attempts."""
+
+
+class InvalidImageNameError(RuntimeUserError):
+    """An image's name is not one."""
+
+
+class ImagePullBackOffError(RuntimeUserError):
+    """An image cannot be pulled."""
+
+
+class NotInTaskContextError(RuntimeUserError):
+    """Something that works in a running task only was used outside one."""
+
+
+class TaskTimeoutError(RuntimeUserError):
+    """A task took longer than it may."""
+
+    def __init__(self, message: str, code: str = "TaskTimeoutError") -> None:
+        super().__init__(code, message)
+
+
+class MaxQueuedTimeExceededError(TaskTimeoutError):
+    """An attempt waited longer than it may."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, type(self).__name__)
+
+
+class MaxRuntimeExceededError(TaskTimeoutError):
+    """An attempt ran longer than it may."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, type(self).__name__)
+
+
+class DeadlineExceededError(TaskTimeoutError):
+    """All attempts together took longer than they may."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, type(self).__name__)
+
+
+class CustomError(RuntimeUserError):
+    """An error with a code of the user's own."""
+
+    @classmethod
+    def from_exception(cls, e: Exception) -> CustomError:
+        """Make one of an exception, which stays its cause."""
+        made = cls(type(e).__name__, str(e))
+        made.__cause__ = e
+        return made
+
+
+class NonRecoverableError(RuntimeUserError):
+    """A failure that another attempt cannot mend; no attempt follows."""
+
+    def __init__(self, message: str, code: str = "NonRecoverableError") -> None:
+        super().__init__(code, message)
 
 
 class TaskProcessError(RuntimeUserError):
@@ -229,15 +381,97 @@ class RuntimeDataValidationError(RuntimeUserError, TypeError):
         super().__init__("DataValidationError", f"{var}{where}: {e}")
 
 
-class DeploymentError(RuntimeUserError):
+class InvalidPackageError(RuntimeUserError):
+    """A system package that cannot be installed."""
+
+    def __init__(self, package_name: str, original_error: str) -> None:
+        super().__init__(type(self).__name__, f"invalid system package {package_name!r}: {original_error}")
+
+
+class MessageError(RuntimeUserError):
+    """The base of the errors that are their message; ``code`` is the name of the class."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(type(self).__name__, message)
+
+
+class DeploymentError(MessageError):
     """A deployment that failed; the last deployed version is untouched."""
 
+
+class ImageBuildError(MessageError):
+    """An image that cannot be built, named or copied from."""
+
+
+class ModuleLoadError(MessageError):
+    """A module of the user's that cannot be loaded."""
+
+
+class InlineIOMaxBytesBreached(MessageError):  # noqa: N818 - the Flyte SDK's name
+    """Inputs or outputs with more bytes than a task may have inline."""
+
+
+class ActionAbortedError(MessageError):
+    """An action was aborted."""
+
+
+class SlowDownError(MessageError):
+    """A service asks to be called more slowly."""
+
+
+class ResourceExhaustedError(SlowDownError):
+    """A service has no more to give for now."""
+
     def __init__(self, message: str) -> None:
-        super().__init__("DeploymentError", message)
+        RuntimeUserError.__init__(self, "SlowDownError", message)
 
 
-class ImageBuildError(RuntimeUserError):
-    """An image that cannot be built, or whose name or files are missing."""
+class OnlyAsyncIOSupportedError(MessageError):
+    """Something that only works with async IO was used without."""
+
+
+class ParameterMaterializationError(MessageError):
+    """A parameter of an app whose value cannot be found."""
+
+
+class RestrictedTypeError(MessageError):
+    """A type that a task may not take or give."""
 
     def __init__(self, message: str) -> None:
-        super().__init__("ImageBuildError", message)
+        RuntimeUserError.__init__(self, "RestrictedTypeUsage", message)
+
+
+class CodeBundleError(MessageError):
+    """The code that should travel cannot be bundled."""
+
+
+class SyncTaskCallInAsyncContextError(MessageError):
+    """A sync task was called in an async one; use ``await task.aio(…)``."""
+
+
+class TraceDoesNotAllowNestedTasksError(MessageError):
+    """A task was called in a traced function; call its ``forward``."""
+
+
+class ConditionTimedoutError(MessageError):
+    """A condition was not met in time."""
+
+
+class ConditionAlreadyExistsError(MessageError):
+    """A condition of that name exists."""
+
+
+class ConditionFailedError(MessageError):
+    """A condition failed."""
+
+
+class ConditionNotFoundError(MessageError):
+    """No such condition."""
+
+
+class RemoteTaskNotFoundError(MessageError):
+    """No such task is deployed."""
+
+
+class RemoteTaskUsageError(MessageError):
+    """A deployed task was used in a way that only a declared one can be."""

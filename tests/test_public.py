@@ -5,8 +5,8 @@ from __future__ import annotations
 import inspect
 
 import flyte_nb
-from flyte_nb.portal import Verb
 import pytest
+from flyte_nb.portal import Verb
 
 
 def test_public_names_are_sorted_and_exist() -> None:

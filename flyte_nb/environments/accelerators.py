@@ -98,9 +98,7 @@ DEVICES: Mapping[DeviceClass, tuple[str, ...]] = {
 
 def _counts() -> dict[str, tuple[int, ...]]:
     """Read how many of each device can be asked for out of `Accelerators`."""
-    counts: dict[str, tuple[int, ...]] = dict.fromkeys(
-        get_args(TPUType), (1, 4, 8)
-    )  # the chips a GKE machine has
+    counts: dict[str, tuple[int, ...]] = dict.fromkeys(get_args(TPUType), (1, 4, 8))  # the chips a GKE machine has
     for name, _, count in (text.partition(":") for text in get_args(Accelerators)):
         counts[name] = (*counts.get(name, ()), *([int(count)] if count else []))
     return counts
@@ -126,6 +124,4 @@ _OWN_SELECTORS = {
     "V6E": "tpu-v6e-slice",
 }
 #: the name by which a machine with the device is selected in a cluster
-SELECTORS: Mapping[str, str] = {
-    name: _OWN_SELECTORS.get(name, name) for names in DEVICES.values() for name in names
-}
+SELECTORS: Mapping[str, str] = {name: _OWN_SELECTORS.get(name, name) for names in DEVICES.values() for name in names}

@@ -128,9 +128,7 @@ class Device(Declaration):
         what = self.device or "a device without a name"
         accepted = f"None or {', '.join(partitions)}" if partitions else "None"
         reason = _nearest(self.partition, partitions) if partitions else f"{what} cannot be cut"
-        raise refuse(
-            self, "partition", self.partition, accepted, f"of {what}: {reason}" if partitions else reason
-        )
+        raise refuse(self, "partition", self.partition, accepted, f"of {what}: {reason}" if partitions else reason)
 
 
 def GPU(device: GPUType, quantity: int, partition: str | None = None) -> Device:  # noqa: N802

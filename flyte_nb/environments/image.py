@@ -161,9 +161,7 @@ class Image(LayerMethods):
         if not isinstance(file, str | Path):
             raise refuse_type(cls, "dockerfile", file, "a path, as str or Path")
         platform = ("linux/amd64",) if platform is None else platform
-        return cls(
-            dockerfile=Path(file), registry=registry, name=name, platform=platform, _origin="dockerfile"
-        )
+        return cls(dockerfile=Path(file), registry=registry, name=name, platform=platform, _origin="dockerfile")
 
     @classmethod
     def from_uv_script(
@@ -294,9 +292,7 @@ class Image(LayerMethods):
             When the image holds a code bundle whose root directory is not known yet.
         """
         if self._origin == "reference" and not self.base_image:
-            raise ImageBuildError(
-                f"the image named {self.name!r} is looked up in the configuration when it is used"
-            )
+            raise ImageBuildError(f"the image named {self.name!r} is looked up in the configuration when it is used")
         if self.dockerfile is None and not self.base_image:
             raise ImageBuildError("the image has no base image: Image.from_base needs its URI")
         if self.base_image and not (self._cloned or self._layers or self.dockerfile):
@@ -367,8 +363,7 @@ class Image(LayerMethods):
     def rooted(self, root_dir: Path) -> Image:
         """Give the image with its code bundles taken from ``root_dir``, so that its URI can be read."""
         layers = tuple(
-            replace(layer, root_dir=root_dir) if isinstance(layer, CodeBundle) else layer
-            for layer in self._layers
+            replace(layer, root_dir=root_dir) if isinstance(layer, CodeBundle) else layer for layer in self._layers
         )
         return replace(self, _layers=layers)
 

@@ -37,8 +37,6 @@ def running_python() -> tuple[int, int]:
     return sys.version_info[0], sys.version_info[1]
 
 
-Platforms = Annotated[
-    tuple[Architecture, ...], Check(_platforms, "'linux/amd64', 'linux/arm64' or both", before=True)
-]
+Platforms = Annotated[tuple[Architecture, ...], Check(_platforms, "'linux/amd64', 'linux/arm64' or both", before=True)]
 PythonVersion = Annotated[tuple[int, int], Check(_python, "(3, 10) or later, such as (3, 12)", before=True)]
 RegistrySecret = Annotated[Secret | None, Check(_secret, "the name of a secret, or a Secret", before=True)]

@@ -130,9 +130,7 @@ class LayerMethods(Declaration):
         """Set the working directory."""
         return self._add(WorkDir, workdir)
 
-    def with_source_folder(
-        self: _Image, src: AnyPath, dst: str = ".", copy_contents_only: bool = False
-    ) -> _Image:
+    def with_source_folder(self: _Image, src: AnyPath, dst: str = ".", copy_contents_only: bool = False) -> _Image:
         """Copy a folder into the image.
 
         Parameters
@@ -145,9 +143,7 @@ class LayerMethods(Declaration):
             Let ``"."`` mean the working directory itself.
         """
         if not isinstance(copy_contents_only, bool):
-            raise refuse_type(
-                type(self), "with_source_folder(copy_contents_only=)", copy_contents_only, "bool"
-            )
+            raise refuse_type(type(self), "with_source_folder(copy_contents_only=)", copy_contents_only, "bool")
         if dst == "." and not copy_contents_only and isinstance(src, str | Path):
             dst = f"./{folder_name(src)}"
         return self._add(SourceFolder, src, dst)
@@ -275,9 +271,7 @@ class LayerMethods(Declaration):
         """Install plugins of the Flyte SDK from the wheels in ``dist-plugins``, for its own developers."""
         names = [plugins] if isinstance(plugins, str) else plugins
         if not isinstance(names, list | tuple):
-            raise refuse_type(
-                type(self), "with_local_v2_plugins", plugins, "the name of a plugin, or a list of them"
-            )
+            raise refuse_type(type(self), "with_local_v2_plugins", plugins, "the name of a plugin, or a list of them")
         image = self
         for name in names:
             image = image._add(PythonWheels, Path("dist-plugins"), name)

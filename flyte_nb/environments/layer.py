@@ -66,9 +66,7 @@ def _variables(value: Any) -> Any:
 
 
 Texts = Annotated[tuple[str, ...], Check(_some_texts, "one or more str, none of them empty", before=True)]
-OptionalTexts = Annotated[
-    tuple[str, ...] | None, Check(_texts, "a str, or a list or tuple of str", before=True)
-]
+OptionalTexts = Annotated[tuple[str, ...] | None, Check(_texts, "a str, or a list or tuple of str", before=True)]
 SecretMounts = Annotated[
     tuple[Secret, ...] | None,
     Check(_mounts, "the name of a secret, a Secret, or a list or tuple of these", before=True),

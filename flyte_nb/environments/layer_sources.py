@@ -122,9 +122,7 @@ class CodeBundle(Layer):
     def sources(self, rules: IgnoreRules | None = None) -> Iterator[tuple[str, Path]]:
         """Give the files of the bundle; a `DeclarationValueError` says that there is no root yet."""
         if self.root_dir is None:
-            raise refuse(
-                self, "root_dir", None, "a folder", "it is known only when a task runs or is deployed"
-            )
+            raise refuse(self, "root_dir", None, "a folder", "it is known only when a task runs or is deployed")
         return files_under(self.root_dir, rules) if self.copy_style == "all" else loaded_files(self.root_dir)
 
 

@@ -89,9 +89,7 @@ def _amounts(side: str, resources: Resources, gpu_key: str) -> dict[str, str]:
     for name, amount in given.items():
         if isinstance(amount, tuple | list):
             reason = f"the {name} is a pair; the two sides are given as requests= and limits="
-            raise DeclarationValueError(
-                f"pod_spec_from_resources.{side}", repr(amount), "single values", reason
-            )
+            raise DeclarationValueError(f"pod_spec_from_resources.{side}", repr(amount), "single values", reason)
     amounts = {name: str(amount) for name, amount in given.items() if amount is not None}
     return {**amounts, **_accelerators(side, resources, gpu_key)}
 

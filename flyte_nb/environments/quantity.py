@@ -14,10 +14,7 @@ __all__ = ["Quantity", "has_unit"]
 
 _PER_ONE = 10**9  # Kubernetes keeps nothing finer than a nano
 _LARGEST = (2**63 - 1) * _PER_ONE  # nor anything larger than this
-_DECIMAL = {
-    suffix: 10 ** (3 * power)
-    for power, suffix in enumerate(["n", "u", "m", "", "k", "M", "G", "T", "P", "E"])
-}
+_DECIMAL = {suffix: 10 ** (3 * power) for power, suffix in enumerate(["n", "u", "m", "", "k", "M", "G", "T", "P", "E"])}
 _BINARY = {f"{letter}i": 1024**power * _PER_ONE for power, letter in enumerate("KMGTPE", start=1)}
 _NANOS = {**_BINARY, **_DECIMAL}
 
@@ -77,9 +74,7 @@ class Quantity:
         if match is None:
             raise ValueError(_why_not(text))
         number, exponent, suffix = match.groups()
-        return cls(
-            math.ceil(Fraction(Decimal(number)) * Fraction(10) ** int(exponent or 0) * _NANOS[suffix or ""])
-        )
+        return cls(math.ceil(Fraction(Decimal(number)) * Fraction(10) ** int(exponent or 0) * _NANOS[suffix or ""]))
 
     @property
     def value(self) -> Fraction:
@@ -91,9 +86,7 @@ class Quantity:
         return Quantity(self.nanos + other.nanos) if isinstance(other, Quantity) else NotImplemented
 
     def __str__(self) -> str:
-        whole = (
-            f"{self.nanos // nanos}{suffix}" for suffix, nanos in _NANOS.items() if self.nanos % nanos == 0
-        )
+        whole = (f"{self.nanos // nanos}{suffix}" for suffix, nanos in _NANOS.items() if self.nanos % nanos == 0)
         return min(whole, key=len)
 
 
@@ -115,9 +108,7 @@ def _why_not(text: str) -> str:
     near = _near_units(unit)
     if not near:
         return f"{unit!r} is not a unit; there is {', '.join(suffix for suffix in _NANOS if suffix)}"
-    return (
-        f"{unit!r} is not written so; did you mean {' or '.join(repr(number + suffix) for suffix in near)}?"
-    )
+    return f"{unit!r} is not written so; did you mean {' or '.join(repr(number + suffix) for suffix in near)}?"
 
 
 def _near_units(unit: str) -> list[str]:
@@ -125,8 +116,4 @@ def _near_units(unit: str) -> list[str]:
     if unit in _NANOS:  # it is right, with a space before it
         return [unit]
     stem = unit[:2].lower() if unit[1:2].lower() == "i" else unit[0].lower()
-    return [
-        suffix
-        for suffix in (*_DECIMAL, *_BINARY)
-        if suffix not in ("", "m") and suffix.lower().startswith(stem)
-    ]
+    return [suffix for suffix in (*_DECIMAL, *_BINARY) if suffix not in ("", "m") and suffix.lower().startswith(stem)]

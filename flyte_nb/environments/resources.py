@@ -57,9 +57,7 @@ def _bytes(value: Any) -> Quantity:
     if not has_unit(value):
         raise ValueError(f"it would be {value} bytes; write the unit, such as '{value}Mi' or '{value}Gi'")
     if value[-1] in "num":
-        raise ValueError(
-            f"{value[-1]!r} is a part of a byte; did you mean '{value[:-1]}M' or '{value[:-1]}Mi'?"
-        )
+        raise ValueError(f"{value[-1]!r} is a part of a byte; did you mean '{value[:-1]}M' or '{value[:-1]}Mi'?")
     return quantity
 
 
@@ -105,9 +103,7 @@ class Resources(Declaration):
         than its limit, or there is no such accelerator.
     """
 
-    cpu: Annotated[int | float | str | tuple[_Number, _Number] | None, Check(_cores, _CPU, before=True)] = (
-        None
-    )
+    cpu: Annotated[int | float | str | tuple[_Number, _Number] | None, Check(_cores, _CPU, before=True)] = None
     memory: Annotated[str | tuple[str, str] | None, Check(_memory, _MEMORY, before=True)] = None
     gpu: Annotated[str | int | Device | None, Check(_gpu, _ACCELERATOR)] = None
     disk: Annotated[str | None, Check(_disk, _BYTES, before=True)] = None

@@ -28,9 +28,7 @@ from hypothesis import strategies as st
 ONE, EIGHT = (1,), range(1, 9)
 TABLE = {
     "GPU": {
-        **dict.fromkeys(
-            ["A10", "A10G", "A100", "A100_80G", "B200", "H100", "H200", "L4", "L40s", "T4", "V100"], EIGHT
-        ),
+        **dict.fromkeys(["A10", "A10G", "A100", "A100_80G", "B200", "H100", "H200", "L4", "L40s", "T4", "V100"], EIGHT),
         **dict.fromkeys(["A2", "RTX_PRO_4500", "GB10"], ONE),
         "RTX_PRO_6000": (1, 2),
         **dict.fromkeys(["T4 shared", "L4 shared", "A10G shared", "A10 shared", "L40S shared"], ONE),

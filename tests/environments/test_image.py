@@ -25,9 +25,7 @@ TAG = re.compile(r"[0-9a-f]{32}")
 # ---------------------------------------------------------------- construction
 
 
-@pytest.mark.parametrize(
-    "call", [Image, lambda: Image(base_image="python:3.12"), lambda: Image("python:3.12")]
-)
+@pytest.mark.parametrize("call", [Image, lambda: Image(base_image="python:3.12"), lambda: Image("python:3.12")])
 def test_a_direct_call_is_refused(call):
     with pytest.raises(DeclarationTypeError, match="from_debian_base"):
         call()

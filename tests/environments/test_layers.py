@@ -29,9 +29,7 @@ def last(image):
 
 
 def test_each_call_adds_one_layer_in_order(tmp_path):
-    image = (
-        START.with_apt_packages("git").with_pip_packages("pandas").with_commands(["ls"]).with_workdir("/w")
-    )
+    image = START.with_apt_packages("git").with_pip_packages("pandas").with_commands(["ls"]).with_workdir("/w")
     assert [type(layer) for layer in image._layers] == [AptPackages, PipPackages, Commands, WorkDir]
     assert START.layers == ()
 

@@ -70,9 +70,7 @@ def test_the_grammar(text, value):
     assert Quantity.parse(text).value == value
 
 
-@pytest.mark.parametrize(
-    ("number", "value"), [(2, 2), (0.1, Fraction(1, 10)), (1e-7, Fraction(1, 10**7)), (0, 0)]
-)
+@pytest.mark.parametrize(("number", "value"), [(2, 2), (0.1, Fraction(1, 10)), (1e-7, Fraction(1, 10**7)), (0, 0)])
 def test_numbers_stand_for_their_shortest_decimal_text(number, value):
     assert Quantity.parse(number).value == value
 
@@ -165,9 +163,7 @@ def test_only_quantities_add_up_and_compare():
         assert Quantity(1) < 2
 
 
-@pytest.mark.parametrize(
-    ("text", "unit"), [("1", False), ("1.5", False), ("5.", False), ("1k", True), ("1e3", True)]
-)
+@pytest.mark.parametrize(("text", "unit"), [("1", False), ("1.5", False), ("5.", False), ("1k", True), ("1e3", True)])
 def test_has_unit(text, unit):
     assert has_unit(text) is unit
 

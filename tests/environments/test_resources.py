@@ -195,9 +195,7 @@ def test_it_is_mutable_and_checked_when_made():
 
 def test_it_is_shown_and_stored_plainly():
     resources = Resources(cpu=(1, 2), gpu=GPU("A100", 1))
-    assert (
-        repr(resources) == "Resources(cpu=(1, 2), gpu=Device(quantity=1, device_class='GPU', device='A100'))"
-    )
+    assert repr(resources) == "Resources(cpu=(1, 2), gpu=Device(quantity=1, device_class='GPU', device='A100'))"
     assert resources.to_dict() == {
         "type": "Resources",
         "cpu": [1, 2],
