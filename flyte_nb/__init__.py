@@ -25,7 +25,8 @@ from flyte_nb.environments.base import Environment, listen
 from flyte_nb.environments.image import Image
 from flyte_nb.environments.resources import Resources
 from flyte_nb.environments.secrets import Secret, SecretRequest
-from flyte_nb.environments.task import AsyncFunctionTaskTemplate, TaskEnvironment, TaskTemplate
+from flyte_nb.environments.task import TaskEnvironment
+from flyte_nb.environments.template import AsyncFunctionTaskTemplate, TaskTemplate
 from flyte_nb.registry import process_registry
 
 if TYPE_CHECKING:

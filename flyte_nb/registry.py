@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 from flyte_nb.environments.base import Environment
 from flyte_nb.environments.declaration import Change
-from flyte_nb.environments.task import TaskEnvironment, TaskTemplate, rebind
+from flyte_nb.environments.task import TaskEnvironment, rebind
+from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import DuplicateEnvironmentError, UnknownNameError
 
 __all__ = ["Changes", "EnvironmentChange", "Registry", "Source"]
@@ -363,7 +364,7 @@ def same_task(one: TaskTemplate, other: TaskTemplate) -> bool:
 
 
 def _settings(task: TaskTemplate) -> list[str]:
-    return [repr(getattr(task, name)) for name in ("short_name", "cache", "retries", "timeout")]
+    return [repr(setting) for setting in task.settings()]
 
 
 def _same_code(one: object, other: object) -> bool:

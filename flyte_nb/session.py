@@ -15,7 +15,7 @@ from flyte_nb.engine.store import Store, home_for
 from flyte_nb.environments.base import Environment
 from flyte_nb.environments.declaration import Declaration, mask
 from flyte_nb.environments.interface import EMPTY, NativeInterface, check_value
-from flyte_nb.environments.task import TaskTemplate
+from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import DeploymentError, UnknownNameError, UsageTypeError
 from flyte_nb.notebook.cells import CellLog
 from flyte_nb.notebook.module import Module

@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from flyte_nb import pickling
-from flyte_nb.environments.task import TaskTemplate
+from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import SliceError, UsageError
 
 __all__ = ["MAIN", "SCRIPT", "Definition", "definition_of", "loading", "refuse_while_loading"]

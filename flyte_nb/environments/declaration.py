@@ -123,6 +123,12 @@ class Declaration:
 
         return core_schema.is_instance_schema(cls)
 
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> dict[str, Any]:
+        from flyte_nb.environments import forms
+
+        return forms.json_schema(cls)
+
 
 def check_fields(declared: Declaration) -> None:
     """Check every field of ``declared`` and store the converted values.
@@ -163,11 +169,12 @@ def _refusal(field: str, value: Any, accepted: str, error: Any) -> DeclarationEr
     wrong_value, reasons = False, []
     for detail in error.errors(include_url=False):
         cause = detail.get("ctx", {}).get("error")
-        if isinstance(cause, WrongType) or (cause is None and _is_type_error(detail["type"])):
-            reasons.append(str(cause) if cause is not None else _where(detail, value))
+        reason = getattr(cause, "reason", "") or str(cause)  # a rule may make an inner declaration, which says why
+        if isinstance(cause, WrongType | DeclarationTypeError) or (cause is None and _is_type_error(detail["type"])):
+            reasons.append(reason if cause is not None else _where(detail, value))
         else:
             wrong_value = True
-            reasons.insert(0, str(cause) if cause is not None else detail["msg"])
+            reasons.insert(0, reason if cause is not None else detail["msg"])
     kind = DeclarationValueError if wrong_value else DeclarationTypeError
     return kind(field, mask(field, value), accepted, reasons[0])
 

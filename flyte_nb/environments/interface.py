@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import inspect
 import json
 import typing
@@ -53,7 +54,7 @@ class NativeInterface:
         NameError
             For an annotation that names what does not exist.
         """
-        hints = typing.get_type_hints(func)
+        hints = {name: _enumerated(kind) for name, kind in typing.get_type_hints(func).items()}
         inputs = {}
         for name, parameter in inspect.signature(func).parameters.items():
             if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
@@ -63,6 +64,43 @@ class NativeInterface:
                 )
             inputs[name] = (hints.get(name, EMPTY), parameter.default)
         return cls(inputs, _outputs(hints.get("return")), inspect.getdoc(func) or "")
+
+    @classmethod
+    def from_types(
+        cls, inputs: Mapping[str, Any], outputs: Mapping[str, Any], default_inputs: Mapping[str, Any] | None = None
+    ) -> NativeInterface:
+        """Make an interface from types.
+
+        Parameters
+        ----------
+        inputs : mapping
+            Name to type, or to ``(type, default)``; the default `has_default` stands for one in ``default_inputs``.
+        outputs : mapping
+            Name to type.
+        default_inputs : mapping, optional
+            The defaults known elsewhere.
+
+        Raises
+        ------
+        ValueError
+            For a `has_default` without its entry in ``default_inputs``.
+        """
+        made = {}
+        for name, given in inputs.items():
+            kind, default = given if isinstance(given, tuple) else (given, EMPTY)
+            if default is cls.has_default:
+                if name not in (default_inputs or {}):
+                    raise InputError(
+                        f"input {name!r} is marked as having a default; accepted: its value in default_inputs"
+                    )
+                default = (default_inputs or {})[name]
+            made[name] = (kind, default)
+        return cls(made, dict(outputs))
+
+    def json_schema(self) -> dict[str, Any]:
+        """Give the JSON Schema of the inputs: an object, those without default required."""
+        properties = {name: _schema(kind) for name, (kind, _) in self.inputs.items()}
+        return {"type": "object", "properties": properties, "required": self.required_inputs()}
 
     def required_inputs(self) -> list[str]:
         """List the inputs without a default."""
@@ -138,7 +176,7 @@ class NativeInterface:
         return str(self) if self.inputs else "no inputs"
 
     def __repr__(self) -> str:
-        inputs = ", ".join(_input(name, kind, default) for name, (kind, default) in self.inputs.items())
+        inputs = ", ".join(_input(name, kind, default, str) for name, (kind, default) in self.inputs.items())
         kinds = [f"{name}: {describe(kind)}" for name, kind in self.outputs.items()]
         outputs = {0: "None", 1: "".join(kinds)}.get(len(kinds), f"({', '.join(kinds)})")
         return f"({inputs}) -> {outputs}:"
@@ -150,9 +188,32 @@ class NativeInterface:
         return f"({inputs}) -> {outputs}"
 
 
-def _input(name: str, kind: Any, default: Any) -> str:
+def _input(name: str, kind: Any, default: Any, show: Callable[[Any], str] = repr) -> str:
     text = name if kind is EMPTY else f"{name}: {describe(kind)}"
-    return text if default is EMPTY else f"{text} = {default!r}"
+    return text if default is EMPTY else f"{text} = {show(default)}"
+
+
+def _enumerated(kind: Any) -> Any:
+    """Turn a Literal of strings into an Enum class, as in the Flyte SDK; other Literals accept anything."""
+    if typing.get_origin(kind) is not typing.Literal:
+        return kind
+    words = typing.get_args(kind)
+    return enum.Enum("LiteralEnum", {word: word for word in words}) if all(isinstance(w, str) for w in words) else Any
+
+
+def _schema(kind: Any) -> dict[str, Any]:
+    """Give the JSON Schema of one type; of any object where pydantic knows no rule for it."""
+    from pydantic import ConfigDict, TypeAdapter
+    from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError, PydanticUserError
+
+    if kind in (EMPTY, Any):
+        return {}
+    try:
+        return TypeAdapter(
+            kind, config=None if _has_config(kind) else ConfigDict(arbitrary_types_allowed=True)
+        ).json_schema()
+    except (PydanticSchemaGenerationError, PydanticInvalidForJsonSchema, PydanticUserError):
+        return {"description": describe(kind)}
 
 
 def _outputs(annotation: Any) -> dict[str, Any]:
@@ -231,6 +292,13 @@ def check_value(name: str, value: Any, kind: Any, task: str) -> Any:
 
     if kind in (EMPTY, Any):
         return value
+    if (
+        isinstance(kind, enum.EnumMeta)
+        and isinstance(value, str)
+        and not isinstance(value, kind)
+        and value in kind.__members__
+    ):
+        return value if kind.__name__ == "LiteralEnum" else kind[value]
     try:
         adapter = TypeAdapter(
             kind, config=None if _has_config(kind) else ConfigDict(strict=True, arbitrary_types_allowed=True)

@@ -1,137 +1,39 @@
-"""TaskEnvironment and the tasks bound to it."""
+"""TaskEnvironment: the infrastructure of a set of tasks; ``@env.task`` binds functions to it."""
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import weakref
 from collections.abc import Callable, Iterable
-from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar, overload
+from typing import Annotated, Any, Literal, TypeVar, overload
 
 from flyte_nb.environments.base import Environment, announce, clone
+from flyte_nb.environments.cache import Cache, CacheRequest
+from flyte_nb.environments.declaration import Check, WrongType, refuse, refuse_type
 from flyte_nb.environments.image import Image
 from flyte_nb.environments.interface import NativeInterface
+from flyte_nb.environments.overriding import INHERITED
 from flyte_nb.environments.place import Place, here
+from flyte_nb.environments.plugin_registry import TaskPluginRegistry, plugin_for
+from flyte_nb.environments.pod_template import PodTemplate
+from flyte_nb.environments.policies import Documentation, RetryStrategy, ReusePolicy, TimeoutType
 from flyte_nb.environments.resources import Resources
 from flyte_nb.environments.secrets import SecretRequest
+from flyte_nb.environments.template import INLINE_BYTES, AsyncFunctionTaskTemplate, TaskTemplate
+from flyte_nb.environments.triggers import match_inputs
 
-__all__ = ["AsyncFunctionTaskTemplate", "TaskEnvironment", "TaskTemplate"]
+__all__ = ["TaskEnvironment", "rebind"]
 
 _Self = TypeVar("_Self", bound="TaskEnvironment")
 
 
-class Runner(Protocol):
-    """Whoever runs the tasks that a running task calls; an engine sets one around each run."""
-
-    def call(self, task: TaskTemplate, inputs: dict[str, Any]) -> Any:
-        """Run a sync task as a child action; block until it is done and give its value."""
-
-    async def acall(self, task: TaskTemplate, inputs: dict[str, Any]) -> Any:
-        """Run an async task as a child action and give its value."""
-
-
-#: set by an engine around a run; None means that a task called is a plain function call
-current_runner: ContextVar[Runner | None] = ContextVar("current_runner", default=None)
-
-
-@dataclass(kw_only=True, repr=False)
-class TaskTemplate:
-    """What can be run: a name, an interface, and the settings of its own level.
-
-    Parameters
-    ----------
-    name : str
-        The fully qualified name, ``<environment>.<function>``.
-    interface : NativeInterface
-        Inputs and outputs.
-    """
-
-    name: str
-    interface: NativeInterface
-    short_name: str = ""
-    cache: Any = None
-    retries: int = 0
-    timeout: Any = 0
-    parent_env: weakref.ReferenceType[TaskEnvironment] | None = field(default=None, compare=False)
-    parent_env_name: str | None = None
-    place: Place = field(default=Place("<unknown>", 0), compare=False)
-
-    def __post_init__(self) -> None:
-        self.short_name = self.short_name or self.name.rpartition(".")[2]
-
-    @property
-    def native_interface(self) -> NativeInterface:
-        """The same as ``interface``."""
-        return self.interface
-
-    @property
-    def environment(self) -> TaskEnvironment | None:
-        """The environment the task is bound to, in its newest declaration."""
-        return self.parent_env() if self.parent_env is not None else None
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the plain function, without a run around it."""
-        raise NotImplementedError(f"{type(self).__name__} has no function to call")
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.name!r}, {self.interface})"
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "parent_env": None}  # weak references do not pickle
-
-
-@dataclass(kw_only=True, repr=False)
-class AsyncFunctionTaskTemplate(TaskTemplate):
-    """A task that is a Python function, sync or async; what ``@env.task`` gives.
-
-    Parameters
-    ----------
-    func : callable
-        The function.
-    """
-
-    func: Callable[..., Any]
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.__doc__ = self.func.__doc__
-        self.__name__ = self.func.__name__
-        self.__module__ = self.func.__module__
-        self.__wrapped__ = self.func  # inspect.signature and getsource follow it
-
-    @property
-    def is_async(self) -> bool:
-        """Whether the function is a coroutine function."""
-        return inspect.iscoroutinefunction(self.func)
-
-    @property
-    def _call_as_synchronous(self) -> bool:
-        return not self.is_async
-
-    @property
-    def source_file(self) -> str | None:
-        """The file of the function."""
-        return inspect.getsourcefile(self.func)
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the plain function: its value for a sync one, a coroutine for an async one."""
-        return self.func(*args, **kwargs)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        runner = current_runner.get()
-        if runner is None:
-            return self.func(*args, **kwargs)
-        inputs = self.interface.complete(*args, **kwargs)
-        return runner.acall(self, inputs) if self.is_async else runner.call(self, inputs)
-
-    async def aio(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the task from async code, whether its function is sync or async."""
-        runner = current_runner.get()
-        if runner is not None:
-            return await runner.acall(self, self.interface.complete(*args, **kwargs))
-        value = self.func(*args, **kwargs)
-        return await value if inspect.isawaitable(value) else value
+def _cache(value: Any) -> Any:
+    """Accept any word here: an unknown one is refused when a task takes it, as in the Flyte SDK."""
+    if value is not None and not isinstance(value, str | Cache):
+        raise WrongType(f"it is of type {type(value).__name__}")
+    return value
 
 
 @dataclass(repr=False)
@@ -140,16 +42,41 @@ class TaskEnvironment(Environment):
 
     Parameters
     ----------
-    cache : str
-        The default of its tasks: ``"disable"``, ``"auto"`` or ``"override"``.
+    cache : str or Cache
+        The default of its tasks: ``"disable"``, ``"auto"``, ``"override"``, or a `Cache`.
+    reusable : ReusePolicy, optional
+        Keep the processes of its tasks warm.
+    plugin_config : object, optional
+        Makes its tasks those of a plugin, such as Ray or Spark; not together with ``reusable``, unless the plugin says
+        that it supports reuse (the specification).
+    queue : str, optional
+        The queue of a cluster that its tasks wait in.
+
+    Raises
+    ------
+    DeclarationError
+        When a field is not what it accepts; nothing is registered then.
 
     See Also
     --------
     Environment : the settings shared with apps.
     """
 
-    cache: Any = "disable"
+    cache: Annotated[Any, Check(_cache, "'auto', 'override', 'disable', or a Cache")] = "disable"
+    reusable: ReusePolicy | None = None
+    plugin_config: Any | None = None
+    queue: str | None = None
     _tasks: dict[str, TaskTemplate] = field(init=False, compare=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.reusable is not None and self.plugin_config is not None and not self._plugin_reuses():
+            raise refuse(self, "plugin_config", self.plugin_config, "no plugin_config, or no reusable",
+                         "its plugin does not support a reuse policy")  # fmt: skip
+
+    def _plugin_reuses(self) -> bool:
+        plugin = TaskPluginRegistry.find(type(self.plugin_config))
+        return bool(getattr(plugin, "supports_reuse_policy", False))
 
     @property
     def tasks(self) -> dict[str, TaskTemplate]:
@@ -157,10 +84,31 @@ class TaskEnvironment(Environment):
         return self._tasks
 
     @overload
-    def task(self, func: Callable[..., Any]) -> AsyncFunctionTaskTemplate: ...
+    def task(self, func: Callable[..., Any], /) -> AsyncFunctionTaskTemplate: ...
     @overload
     def task(self, **settings: Any) -> Callable[[Callable[..., Any]], AsyncFunctionTaskTemplate]: ...
-    def task(self, func: Callable[..., Any] | None = None, **settings: Any) -> Any:
+    def task(  # type: ignore[misc]  # the overload leaves the settings to this signature
+        self,
+        func: Callable[..., Any] | None = None,
+        /,
+        *,
+        short_name: str | None = None,
+        cache: CacheRequest | None = None,
+        retries: int | RetryStrategy = 0,
+        timeout: TimeoutType = 0,
+        docs: Documentation | None = None,
+        pod_template: str | PodTemplate | None = None,
+        report: bool = False,
+        interruptible: bool | None = None,
+        max_inline_io_bytes: int = INLINE_BYTES,
+        queue: str | None = None,
+        service_account: str | None = None,
+        triggers: Any = (),
+        links: Any = (),
+        task_resolver: Any | None = None,
+        entrypoint: bool = False,
+        produces_artifacts: bool = False,
+    ) -> Any:
         """Bind a function to this environment, as ``@env.task`` or ``@env.task(cache="auto", …)``.
 
         Parameters
@@ -169,35 +117,105 @@ class TaskEnvironment(Environment):
             A sync or async function whose inputs have names.
         short_name : str, optional
             The name shown; the function's own by default.
-        cache : str, optional
-            This task's own cache behaviour.
-        retries : int
+        cache, pod_template, interruptible, queue, service_account
+            In the place of the environment's; None takes the environment's.
+        retries : int or RetryStrategy
             Further attempts after a failure.
-        timeout : int or timedelta
+        timeout : int, timedelta or Timeout
             Seconds an attempt may take; 0 is unlimited.
+        docs : Documentation, optional
+            In the place of the function's docstring.
+        report : bool
+            Whether the task writes a report.
+        max_inline_io_bytes : int
+            The most bytes that inputs and outputs may have inline.
+        triggers : Trigger or tuple of Trigger
+            When it runs by itself.
+        links : Link or tuple of Link
+            Shown with its runs.
 
         Returns
         -------
         AsyncFunctionTaskTemplate
-            The task, named ``<environment>.<function>``.
+            The task, named ``<environment>.<function>``; the plugin's class where the environment has one.
+
+        Raises
+        ------
+        DeclarationError
+            When a setting is not what it accepts, or not with this environment's reuse policy; when the environment
+            has a task of that name from the same file.
+        ValueError
+            For ``*args`` and ``**kwargs`` in the signature.
         """
+        settings = {name: value for name, value in locals().items() if name not in ("self", "func")}
         if func is None:
             return lambda function: self._bind(function, settings)
         return self._bind(func, settings)
 
     def _bind(self, func: Callable[..., Any], settings: dict[str, Any]) -> AsyncFunctionTaskTemplate:
-        task = AsyncFunctionTaskTemplate(
+        given = {name for name, value in settings.items() if value is not None and value != _DECORATOR.get(name)}
+        self._check_reuse(func, settings)
+        settings["short_name"] = settings["short_name"] or ""
+        place = here()
+        task: AsyncFunctionTaskTemplate = self._template()(
             func=func,
             name=f"{self.name}.{func.__name__}",
             interface=NativeInterface.from_callable(func),
             parent_env_name=self.name,
             parent_env=weakref.ref(self),
-            place=here(),
-            **settings,
+            place=place,
+            own_settings=frozenset(given),
+            **{
+                **inherited(self),
+                **{name: value for name, value in settings.items() if name in given or name not in INHERITED},
+            },
         )
+        for trigger in task.triggers:
+            match_inputs(trigger, task.interface.inputs)
+        self._refuse_second(task.name, place)
         announce("binding", self, task)
         self._tasks[task.name] = task
         return task
+
+    def _template(self) -> type[AsyncFunctionTaskTemplate]:
+        if self.plugin_config is None:
+            return AsyncFunctionTaskTemplate
+        try:
+            return plugin_for(self.plugin_config)
+        except LookupError as error:
+            raise refuse(
+                self, "plugin_config", self.plugin_config, "a registered plugin's configuration", str(error)
+            ) from None
+
+    def _check_reuse(self, func: Callable[..., Any], settings: dict[str, Any]) -> None:
+        """Refuse what workers that are kept warm cannot give to one task alone."""
+        account = settings["service_account"]
+        if account is not None and not isinstance(account, str):
+            raise refuse_type(self, "task(service_account=)", account, "str or None")
+        if self.reusable is None:
+            return
+        if self.reusable.concurrency > 1 and not _is_async(func):
+            raise refuse(self, "task", func.__name__, "an async function, or a reuse policy with concurrency 1",
+                         "a sync function cannot share its worker with other calls")  # fmt: skip
+        if settings["pod_template"] is not None:
+            raise refuse(self, "task(pod_template=)", settings["pod_template"], "the environment's pod_template",
+                         "the workers of a reusable environment are started with it")  # fmt: skip
+        if account is not None and account != self.service_account:
+            raise refuse(self, "task(service_account=)", account, f"the environment's, {self.service_account!r}",
+                         "the workers of a reusable environment are started with it")  # fmt: skip
+
+    def _refuse_second(self, name: str, place: Place) -> None:
+        """Refuse a second function of one name in one file; a later version of a cell is another file."""
+        first = self._tasks.get(name)
+        if (
+            first is None
+            or place.file.startswith("<")
+            or first.place.file != place.file
+            or first.place.line == place.line
+        ):
+            return
+        raise refuse(self, "task", name.rpartition(".")[2], "one function of a name in an environment",
+                     f"it is bound at {first.place} already")  # fmt: skip
 
     def clone_with(
         self: _Self,
@@ -212,8 +230,11 @@ class TaskEnvironment(Environment):
         include: Iterable[str] | None = None,
         service_account: str | None = None,
         *,
-        cache: Any = None,
-        pod_template: Any = None,
+        cache: CacheRequest | None = None,
+        reusable: ReusePolicy | Literal["keep"] | None = "keep",
+        plugin_config: Any = None,
+        pod_template: str | PodTemplate | None = None,
+        queue: str | None = None,
         reset: Iterable[str] = (),
         **own: Any,
     ) -> _Self:
@@ -223,8 +244,12 @@ class TaskEnvironment(Environment):
         ----------
         name : str
             The name of the new environment.
+        image, resources, env_vars, …
+            None keeps the value, as in the Flyte SDK.
+        reusable : ReusePolicy or None
+            None given outright takes the reuse policy away, as in the Flyte SDK.
         reset : iterable of str
-            Fields that go back to their default; None keeps a value.
+            Fields that go back to their default.
         **own
             Fields that a subclass added.
 
@@ -237,17 +262,64 @@ class TaskEnvironment(Environment):
         ------
         DeclarationError
             When a value is not what its field accepts.
+        TypeError
+            For a field that the class does not have.
         """
-        overrides = {
-            "image": image, "resources": resources, "env_vars": env_vars, "secrets": secrets,
-            "depends_on": depends_on, "description": description, "interruptible": interruptible,
-            "include": include, "service_account": service_account, "cache": cache, "pod_template": pod_template,
-            **own,
-        }  # fmt: skip
-        return clone(self, name, overrides, reset)
+        overrides = {**locals(), **own}
+        for other in ("self", "name", "reset", "own", "reusable", "__class__"):
+            overrides.pop(other, None)
+        cleared = [reset] if isinstance(reset, str) else list(reset)
+        if reusable is None:
+            cleared.append("reusable")
+        elif reusable != "keep":
+            overrides["reusable"] = reusable
+        return clone(self, name, overrides, cleared)
+
+    @classmethod
+    def from_task(cls, name: str, *tasks: TaskTemplate, depends_on: list[Environment] | None = None) -> TaskEnvironment:
+        """Make an environment of tasks that have none yet, such as container tasks.
+
+        Raises
+        ------
+        DeclarationError
+            When one of them has an environment already, or their images differ.
+        """
+        for task in tasks:
+            if not isinstance(task, TaskTemplate):
+                raise refuse_type(cls, "from_task", task, "tasks without an environment")
+            if task.parent_env_name is not None:
+                raise refuse(cls, "from_task", task.name, "tasks without an environment",
+                             f"it belongs to {task.parent_env_name!r}")  # fmt: skip
+        images = [task.image for task in tasks]
+        if any(image != images[0] for image in images):
+            raise refuse(cls, "from_task", [task.name for task in tasks], "tasks of one image", "their images differ")
+        env = cls(name=name, image=images[0] if images else "auto", depends_on=list(depends_on or []))
+        for task in tasks:
+            task.parent_env_name = env.name
+            announce("binding", env, task)
+            rebind(task, env)
+        return env
+
+
+#: what the decorator's settings are when nobody gives them
+_DECORATOR: dict[str, Any] = dict(TaskEnvironment.task.__kwdefaults__ or {})
+
+
+def _is_async(func: Callable[..., Any]) -> bool:
+    return inspect.iscoroutinefunction(func)
+
+
+def inherited(env: TaskEnvironment) -> dict[str, Any]:
+    """Give the settings that an environment's tasks take from it."""
+    return {name: getattr(env, name) for name in INHERITED if name != "plugin_config" or env.plugin_config is not None}
 
 
 def rebind(task: TaskTemplate, env: TaskEnvironment) -> None:
-    """Move a task to a newer declaration of its environment."""
+    """Move a task to a newer declaration of its environment, whose settings it takes where it has none of its own."""
+    fields = {f.name for f in dataclasses.fields(task)}
+    newer = {n: v for n, v in inherited(env).items() if n in fields - task.own_settings - task.override_settings}
+    renewed = dataclasses.replace(task, **newer)
+    for name in newer:
+        setattr(task, name, getattr(renewed, name))
     task.parent_env = weakref.ref(env)
     env._tasks[task.name] = task

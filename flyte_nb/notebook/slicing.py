@@ -12,7 +12,7 @@ from typing import Any
 from flyte_nb import pickling
 from flyte_nb.environments.base import Environment
 from flyte_nb.environments.declaration import Declaration
-from flyte_nb.environments.task import TaskTemplate
+from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import SliceError, suggestion
 from flyte_nb.notebook.cells import CellLog, Statement
 from flyte_nb.notebook.module import Captured, Module

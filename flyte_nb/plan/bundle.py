@@ -14,7 +14,8 @@ from typing import Any
 
 from flyte_nb.environments.base import Environment
 from flyte_nb.environments.interface import EMPTY, NativeInterface, describe
-from flyte_nb.environments.task import TaskEnvironment, TaskTemplate
+from flyte_nb.environments.task import TaskEnvironment
+from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.notebook.module import Module
 
 __all__ = ["Bundle", "bundle_for"]

@@ -29,8 +29,10 @@ from flyte_nb import pickling
 from flyte_nb.engine import codec
 from flyte_nb.engine.definition import MAIN, definition_of, loading
 from flyte_nb.environments import base
+from flyte_nb.environments.calling import current_runner
 from flyte_nb.environments.interface import check_value
-from flyte_nb.environments.task import TaskEnvironment, TaskTemplate, current_runner
+from flyte_nb.environments.task import TaskEnvironment
+from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import BaseRuntimeError, RuntimeDataValidationError, UnknownNameError
 
 

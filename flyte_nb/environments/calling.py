@@ -1,0 +1,70 @@
+"""Calling: what happens when a task is called — a plain call, or a child action where an engine runs the caller."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Protocol
+
+from flyte_nb.errors import BaseRuntimeError, RuntimeUserError, SyncTaskCallInAsyncContextError
+
+if TYPE_CHECKING:
+    from flyte_nb.environments.template import TaskTemplate
+
+__all__ = ["Runner", "current_runner"]
+
+
+class Runner(Protocol):
+    """Whoever runs the tasks that a running task calls; an engine sets one around each run."""
+
+    def call(self, task: TaskTemplate, inputs: dict[str, Any]) -> Any:
+        """Run a sync task as a child action; block until it is done and give its value."""
+
+    async def acall(self, task: TaskTemplate, inputs: dict[str, Any]) -> Any:
+        """Run a task as a child action without blocking the event loop, and give its value."""
+
+
+#: set by an engine around a run; None means that a task called is a plain function call
+current_runner: ContextVar[Runner | None] = ContextVar("current_runner", default=None)
+
+
+def refuse_in_loop(name: str) -> None:
+    """Refuse to block a running event loop for a sync task.
+
+    Raises
+    ------
+    SyncTaskCallInAsyncContextError
+        When this thread runs an event loop.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise SyncTaskCallInAsyncContextError(
+        f"sync task {name!r} is called in an async task, which would block its event loop; "
+        f"write  await {name.rpartition('.')[2]}.aio(…)"
+    )
+
+
+def user_error(error: Exception) -> BaseRuntimeError:
+    """Give the error that a plain call of a task raises for an exception of its function: the code is its class."""
+    if isinstance(error, BaseRuntimeError):
+        return error
+    return RuntimeUserError(type(error).__name__, str(error))
+
+
+async def awaited(result: Awaitable[Any]) -> Any:
+    """Await the coroutine of an async task, with its exceptions raised as those of a sync one.
+
+    Raises
+    ------
+    RuntimeUserError
+        For any exception of the function, which is the cause.
+    """
+    try:
+        return await result
+    except BaseRuntimeError:
+        raise
+    except Exception as error:  # the user's own code
+        raise user_error(error) from error
