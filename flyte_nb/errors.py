@@ -14,6 +14,7 @@
     │   └── UnknownNameError             no environment, task, option or file of that name
     ├── StoreError                       the local store cannot be read or written
     └── BaseRuntimeError                 a run or a deployment that failed (RuntimeError)
+        ├── InitializationError          … because something has to be started or set up first
         ├── RuntimeUserError             … through the user's code
         │   ├── TaskProcessError         the task's process ended before its task did
         │   ├── RuntimeDataValidationError   an input or an output of the wrong type
@@ -39,6 +40,7 @@ __all__ = [
     "DeploymentError",
     "DuplicateEnvironmentError",
     "FlyteError",
+    "InitializationError",
     "NotebookError",
     "ParameterError",
     "RuntimeDataValidationError",
@@ -182,6 +184,10 @@ class BaseRuntimeError(FlyteError, RuntimeError):
         self.code, self.kind, self.worker = code, kind, worker
         #: the task's own frames, told in cells and lines; empty when it failed before its first line
         self.remote_traceback: str = ""
+
+
+class InitializationError(BaseRuntimeError):
+    """Something that has to be started or set up first, such as a connection to a cluster."""
 
 
 class RuntimeUserError(BaseRuntimeError):
