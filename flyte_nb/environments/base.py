@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import inspect
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -117,6 +118,12 @@ class _Announced(type):
         env.place = here()
         announce("declared", env)
         return env
+
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        """The fields; without this, help and completion would show the parameters of `__call__`."""
+        init = inspect.signature(cls.__init__)  # type: ignore[misc]
+        return init.replace(parameters=list(init.parameters.values())[1:])
 
 
 @dataclass(repr=False)
@@ -242,7 +249,7 @@ def clone(env: _Env, name: str, overrides: dict[str, Any], reset: Iterable[str] 
 
 
 def _own_copy(value: Any, metadata: Mapping[str, Any]) -> Any:
-    """Copy a field value for a clone; environments inside and fields declared "shared" stay the same objects."""
+    """Copy a field value for a clone; environments inside and "shared" fields stay the same objects."""
     if metadata.get("shared"):
         return value
     if isinstance(value, list):
