@@ -79,6 +79,14 @@ class FastAPIAppEnvironment(AppEnvironment):
             fields["uvicorn_config"] = {"host": self.uvicorn_config.host, "port": self.uvicorn_config.port}
         return fields
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> FastAPIAppEnvironment:
+        memo[id(self.app)] = self.app  # a FastAPI application cannot be copied deeply
+        memo[id(self.uvicorn_config)] = self.uvicorn_config
+        copied = object.__new__(type(self))
+        memo[id(self)] = copied
+        copied.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        return copied
+
     async def _serve(self) -> None:
         await importlib.import_module("uvicorn").Server(self._config()).serve()
 

@@ -1,6 +1,8 @@
 """FastAPIAppEnvironment."""
 
 import asyncio
+import copy
+import dataclasses
 import inspect
 import sys
 
@@ -72,6 +74,16 @@ def test_a_server_of_ones_own_travels_to_a_clone(app):
     env = FastAPIAppEnvironment("a", app=app)
     mine = env.server(lambda: None)
     assert env.clone_with("b")._server is mine
+
+
+def test_copies_and_replacements_serve_the_same_application(app):
+    env = FastAPIAppEnvironment("a", app=app, links=[Link("/mine", "Mine")])
+    copied = copy.deepcopy(env)
+    assert copied == env
+    assert copied.app is app
+    assert copied.links is not env.links
+    assert copied._server.__self__ is copied
+    assert dataclasses.replace(env) == env
 
 
 def test_equal_declarations_have_one_digest(app):
