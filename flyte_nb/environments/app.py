@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar
 from flyte_nb.environments.app_command import default_command, words
 from flyte_nb.environments.app_context import ctx
 from flyte_nb.environments.app_links import Link
-from flyte_nb.environments.base import Environment, clone, suggest_name
+from flyte_nb.environments.base import Environment, clone, overrides_in, suggest_name
 from flyte_nb.environments.declaration import Check, refuse, refuse_type
 from flyte_nb.environments.domains import Domain
 from flyte_nb.environments.image import Image
@@ -134,17 +134,13 @@ class AppEnvironment(Environment):
         super().__post_init__()
         self._check_parameters()
         if self.cluster is not None and self.cluster_pool != _DEFAULT_POOL:
-            raise refuse(
-                self, "cluster_pool", self.cluster_pool, repr(_DEFAULT_POOL), "a cluster is given too"
-            )
+            raise refuse(self, "cluster_pool", self.cluster_pool, repr(_DEFAULT_POOL), "a cluster is given too")
 
     def _check_parameters(self) -> None:
         names = [parameter.name for parameter in self.parameters]
         for name in names:
             if names.count(name) > 1:
-                raise refuse(
-                    self, "parameters", name, "a name for each parameter", f"{name!r} is there twice"
-                )
+                raise refuse(self, "parameters", name, "a name for each parameter", f"{name!r} is there twice")
         if names and self.command is not None and words(self.command)[:1] != ["fserve"]:
             raise refuse(self, "command", self.command, "None or a command that starts with 'fserve'",
                          "parameters are given, and another command would not receive them")  # fmt: skip
@@ -273,14 +269,7 @@ class AppEnvironment(Environment):
         DeclarationError
             When a value is not what its field accepts.
         """
-        overrides = {
-            "image": image, "resources": resources, "env_vars": env_vars, "secrets": secrets,
-            "depends_on": depends_on, "description": description, "interruptible": interruptible,
-            "service_account": service_account, "include": include, "pod_template": pod_template,
-            "type": type, "port": port, "args": args, "command": command, "requires_auth": requires_auth,
-            "scaling": scaling, "domain": domain, "links": links, "parameters": parameters,
-            "cluster_pool": cluster_pool, "cluster": cluster, "timeouts": timeouts, **own,
-        }  # fmt: skip
+        overrides = overrides_in(locals(), own)
         cloned = clone(self, name, overrides, reset)
         self._give_hooks(cloned)
         return cloned

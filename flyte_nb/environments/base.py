@@ -224,6 +224,12 @@ def _settings(env: Environment) -> list[str]:
     return [f"{name}={mask(name, value)}" for name, value in set_fields(env) if name not in ("name", "depends_on")]
 
 
+def overrides_in(arguments: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the field values among the arguments of a ``clone_with``: its ``locals()``, and what a subclass added."""
+    others = ("self", "name", "reset", "own", "__class__")
+    return {**{name: value for name, value in arguments.items() if name not in others}, **own}
+
+
 def clone(env: _Env, name: str, overrides: dict[str, Any], reset: Iterable[str] = ()) -> _Env:
     """Make the clone behind every ``clone_with``: a new, announced environment of the same class.
 

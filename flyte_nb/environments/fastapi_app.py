@@ -60,9 +60,7 @@ class FastAPIAppEnvironment(AppEnvironment):
 
     app: Annotated[Any, Check(_fastapi, "a fastapi.FastAPI application")] = field(metadata=_SHARED)
     type: str | None = "FastAPI"
-    uvicorn_config: Annotated[Any, Check(_uvicorn, "a uvicorn.Config or None")] = field(
-        default=None, metadata=_SHARED
-    )
+    uvicorn_config: Annotated[Any, Check(_uvicorn, "a uvicorn.Config or None")] = field(default=None, metadata=_SHARED)
 
     def __post_init__(self) -> None:
         super().__post_init__()

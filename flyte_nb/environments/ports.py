@@ -62,6 +62,4 @@ def as_port(value: Any) -> Any:
     return value
 
 
-AnyPort = Annotated[
-    Port | int, Check(as_port, f"{_ACCEPTED}, or a Port", before=True, schema={"examples": [8080]})
-]
+AnyPort = Annotated[Port | int, Check(as_port, f"{_ACCEPTED}, or a Port", before=True, schema={"examples": [8080]})]

@@ -31,7 +31,8 @@
         │   └── UnionRpcError, LogsNotYetAvailableError
         └── RuntimeUnknownError
 
-Every one of them pickles with its attributes, so it can cross a process. ``suggestion`` words a hint at the nearest name.
+Every one of them pickles with its attributes, so it can cross a process.
+``suggestion`` words a hint at the nearest name.
 """
 
 from flyte_nb.errors.notebook import (
@@ -74,8 +75,8 @@ from flyte_nb.errors.runtime import (
     ModuleLoadError,
     NonRecoverableError,
     NotInTaskContextError,
-    OOMError,
     OnlyAsyncIOSupportedError,
+    OOMError,
     ParameterMaterializationError,
     PrimaryContainerNotFoundError,
     RemoteTaskNotFoundError,
@@ -153,4 +154,5 @@ __all__ = [
     "UnknownNameError",
     "UsageError",
     "UsageTypeError",
+    "suggestion",
 ]

@@ -152,9 +152,7 @@ def test_objects_that_are_there_already_stay_the_same():
         Link("/", "x"),
         Parameter("p"),
     )
-    env = AppEnvironment(
-        "a", scaling=scaling, domain=domain, timeouts=timeouts, links=[link], parameters=[parameter]
-    )
+    env = AppEnvironment("a", scaling=scaling, domain=domain, timeouts=timeouts, links=[link], parameters=[parameter])
     assert env.scaling is scaling
     assert env.domain is domain
     assert env.timeouts is timeouts

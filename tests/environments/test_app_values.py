@@ -142,9 +142,7 @@ def test_request_timeouts(given, kept):
     assert Timeouts(given).request == kept
 
 
-@pytest.mark.parametrize(
-    "wrong", [-1, 3601, timedelta(hours=1, microseconds=1), timedelta(seconds=-1), 10**30]
-)
+@pytest.mark.parametrize("wrong", [-1, 3601, timedelta(hours=1, microseconds=1), timedelta(seconds=-1), 10**30])
 def test_an_impossible_request_timeout_is_refused(wrong):
     with pytest.raises(ValueError, match=r"Timeouts.request"):
         Timeouts(request=wrong)

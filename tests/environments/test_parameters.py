@@ -105,9 +105,7 @@ def test_a_parameter_is_mutable_and_equal_by_value():
 # RunOutput, ArtifactValue, AppEndpoint
 
 
-@pytest.mark.parametrize(
-    ("kind", "kept"), [(str, "string"), (File, "file"), (Dir, "directory"), ("file", "file")]
-)
+@pytest.mark.parametrize(("kind", "kept"), [(str, "string"), (File, "file"), (Dir, "directory"), ("file", "file")])
 def test_the_type_of_an_output_is_kept_as_a_word(kind, kept):
     assert RunOutput(type=kind, run_name="r1").type == kept
     assert RunOutput.model_validate({"type": kind, "run_name": "r1"}).type == kept
@@ -182,9 +180,7 @@ def test_validating_a_dict_leaves_it_as_it_is():
     assert RunOutput.model_validate(output) is output
 
 
-@pytest.mark.parametrize(
-    "wrong", [None, "r1", ["r1"], {}, {"run_name": "r1"}, {"type": "string", "run": "r1"}]
-)
+@pytest.mark.parametrize("wrong", [None, "r1", ["r1"], {}, {"run_name": "r1"}, {"type": "string", "run": "r1"}])
 def test_other_data_is_refused(wrong):
     with pytest.raises(ValueError, match="RunOutput"):
         RunOutput.model_validate(wrong)
@@ -228,9 +224,7 @@ def test_files_and_directories_travel_as_paths(value, kind):
     assert (mounted.download, mounted.dest) == (True, "/mnt")
 
 
-@pytest.mark.parametrize(
-    "value", [RunOutput(type="file", run_name="r"), ArtifactValue(**ARTIFACT, type="file")]
-)
+@pytest.mark.parametrize("value", [RunOutput(type="file", run_name="r"), ArtifactValue(**ARTIFACT, type="file")])
 def test_values_found_later_travel_as_json(value):
     arrived = sent(value=value)
     assert type(value).model_validate_json(arrived.value) == value
