@@ -67,7 +67,8 @@ def test_a_plain_cell_is_quiet_but_for_notices(kernel: Kernel) -> None:
 
 def test_options_declare_the_environment_first(kernel: Kernel) -> None:
     ran = kernel.run(
-        "%%flyte my-env --cpu 2 --memory 4Gi --env MODE=fast --env API_KEY=abc --cache auto\n@task\ndef f() -> int: return 1"
+        "%%flyte my-env --cpu 2 --memory 4Gi --env MODE=fast --env API_KEY=abc --cache auto\n"
+        "@task\ndef f() -> int: return 1"
     )
     assert "cpu=2" in ran.shown
     assert "f() -> int" in ran.shown
@@ -140,7 +141,7 @@ def test_an_exception_is_told_in_cells_and_lines(kernel: Kernel) -> None:
     assert "In [3], line 2" in error
     assert "In [2], line 16, in refuse\n    raise KeyError(x)" in error
     cause = kernel.run(
-        "try:\n    flyte.run(refuse, x=5)\nexcept flyte.errors.RuntimeUserError as e:\n    print(e.code, repr(e.__cause__))"
+        "try: flyte.run(refuse, x=5)\nexcept flyte.errors.RuntimeUserError as e: print(e.code, repr(e.__cause__))"
     )
     assert cause.printed == "KeyError KeyError(5)\n"
 
@@ -198,7 +199,8 @@ def test_help_lists_every_verb(kernel: Kernel) -> None:
 
 def test_a_cell_is_rewritten_on_its_own_line() -> None:
     assert rewrite(["%%flyte a --cpu 2\n", "x = 1\n"]) == [
-        "import flyte_nb as _flyte; env = _flyte.TaskEnvironment('a', resources=_flyte.Resources(cpu=2)); task = env.task\n",
+        "import flyte_nb as _flyte; env = _flyte.TaskEnvironment('a', resources=_flyte.Resources(cpu=2)); "
+        "task = env.task\n",
         "x = 1\n",
     ]
     assert rewrite(["%%flyte\n", "x = 1\n"]) == ["\n", "x = 1\n"]

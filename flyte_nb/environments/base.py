@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import inspect
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Protocol, TypeVar
 
@@ -127,6 +128,12 @@ class _Announced(type):
         announce("declared", env)
         return env
 
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        """The fields; without this, help and completion would show the parameters of `__call__`."""
+        init = inspect.signature(cls.__init__)  # type: ignore[misc]
+        return init.replace(parameters=list(init.parameters.values())[1:])
+
 
 @dataclass(repr=False)
 class Environment(Declaration, metaclass=_Announced):
@@ -222,6 +229,12 @@ def _settings(env: Environment) -> list[str]:
     return [f"{name}={mask(name, value)}" for name, value in set_fields(env) if name not in ("name", "depends_on")]
 
 
+def overrides_in(arguments: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the field values among the arguments of a ``clone_with``: its ``locals()``, and what a subclass added."""
+    others = ("self", "name", "reset", "own", "__class__")
+    return {**{name: value for name, value in arguments.items() if name not in others}, **own}
+
+
 def clone(env: _Env, name: str, overrides: dict[str, Any], reset: Iterable[str] = ()) -> _Env:
     """Make the clone behind every ``clone_with``: a new, announced environment of the same class.
 
@@ -242,7 +255,7 @@ def clone(env: _Env, name: str, overrides: dict[str, Any], reset: Iterable[str] 
         When ``reset`` names a field that does not exist, is required, or is overridden at the same time.
     """
     fields = {f.name: f for f in dataclasses.fields(env) if f.init}
-    values = {key: _own_copy(getattr(env, key)) for key in fields}
+    values = {key: _own_copy(getattr(env, key), fields[key].metadata) for key in fields}
     given = {key: value for key, value in overrides.items() if value is not None}
     for key in [reset] if isinstance(reset, str) else reset:
         if key not in fields or key == "name":
@@ -254,8 +267,10 @@ def clone(env: _Env, name: str, overrides: dict[str, Any], reset: Iterable[str] 
     return type(env)(**{**values, **given, "name": name})
 
 
-def _own_copy(value: Any) -> Any:
-    """Copy a field value for a clone; environments inside stay the same objects."""
+def _own_copy(value: Any, metadata: Mapping[str, Any]) -> Any:
+    """Copy a field value for a clone; environments inside and "shared" fields stay the same objects."""
+    if metadata.get("shared"):
+        return value
     if isinstance(value, list):
         return [item if isinstance(item, Environment) else copy.deepcopy(item) for item in value]
     return copy.deepcopy(value)

@@ -297,7 +297,7 @@ def _plain_other(value: Any) -> Any:
         return value.hex()
     if callable(getattr(value, "to_dict", None)) and not isinstance(value, type):
         return plain(value.to_dict())  # the kubernetes client's models
-    if isinstance(value, type) or callable(value):
+    if hasattr(value, "__qualname__"):  # a class or a function; a callable object has none
         return f"{value.__module__}.{value.__qualname__}"
     if dataclasses.is_dataclass(value):
         return {

@@ -1,0 +1,158 @@
+"""Every exception of flyte_nb, in one tree.
+
+::
+
+    FlyteError
+    ├── DeclarationError                 a declaration that cannot be right
+    │   ├── DeclarationTypeError         … of the wrong type   (TypeError and ValueError)
+    │   └── DeclarationValueError        … with a wrong value  (ValueError)
+    ├── NotebookError                    cells, modules and notebooks
+    │   ├── DuplicateEnvironmentError    one name, declared by a cell and by a module
+    │   ├── SliceError                   a name that cannot leave the kernel
+    │   └── ParameterError               a notebook parameter that does not fit
+    ├── UsageError                       a verb, a magic or a command used wrongly
+    │   ├── InputError                   inputs that do not fit a task
+    │   ├── UnknownNameError             no environment, task, option or file of that name
+    │   └── UsageTypeError               an argument of the wrong type (TypeError)
+    ├── StoreError                       the local store cannot be read or written
+    ├── ActionNotFoundError
+    └── BaseRuntimeError                 a run or a deployment that failed (RuntimeError)
+        ├── InitializationError          no connection, or no setting, for what was asked
+        ├── RuntimeUserError             … through the user's code
+        │   ├── TaskProcessError         the task's process ended before its task did
+        │   ├── RuntimeDataValidationError   an input or an output of the wrong type (TypeError)
+        │   ├── TaskTimeoutError         MaxQueuedTimeExceeded-, MaxRuntimeExceeded-, DeadlineExceededError
+        │   ├── OOM-, TaskInterrupted-, RetriesExhausted-, NonRecoverable-, CustomError …
+        │   └── MessageError             the errors that are their message
+        │       ├── DeploymentError      nothing was deployed; the last version is untouched
+        │       ├── ImageBuildError      an image that cannot be built, named or copied from
+        │       └── ModuleLoad-, CodeBundle-, ActionAborted-, SlowDown-, Condition…Error …
+        ├── RuntimeSystemError           … through flyte_nb, the platform or the machine
+        │   └── UnionRpcError, LogsNotYetAvailableError
+        └── RuntimeUnknownError
+
+Every one of them pickles with its attributes, so it can cross a process.
+``suggestion`` words a hint at the nearest name.
+"""
+
+from flyte_nb.errors.notebook import (
+    DeclarationError,
+    DeclarationTypeError,
+    DeclarationValueError,
+    DuplicateEnvironmentError,
+    FlyteError,
+    InputError,
+    NotebookError,
+    ParameterError,
+    SliceError,
+    StoreError,
+    UnknownNameError,
+    UsageError,
+    UsageTypeError,
+    suggestion,
+)
+from flyte_nb.errors.runtime import (
+    ActionAbortedError,
+    ActionNotFoundError,
+    BaseRuntimeError,
+    CodeBundleError,
+    ConditionAlreadyExistsError,
+    ConditionFailedError,
+    ConditionNotFoundError,
+    ConditionTimedoutError,
+    CustomError,
+    DeadlineExceededError,
+    DeploymentError,
+    ImageBuildError,
+    ImagePullBackOffError,
+    InitializationError,
+    InlineIOMaxBytesBreached,
+    InvalidImageNameError,
+    InvalidPackageError,
+    LogsNotYetAvailableError,
+    MaxQueuedTimeExceededError,
+    MaxRuntimeExceededError,
+    ModuleLoadError,
+    NonRecoverableError,
+    NotInTaskContextError,
+    OnlyAsyncIOSupportedError,
+    OOMError,
+    ParameterMaterializationError,
+    PrimaryContainerNotFoundError,
+    RemoteTaskNotFoundError,
+    RemoteTaskUsageError,
+    ResourceExhaustedError,
+    RestrictedTypeError,
+    RetriesExhaustedError,
+    RuntimeDataValidationError,
+    RuntimeSystemError,
+    RuntimeUnknownError,
+    RuntimeUserError,
+    SlowDownError,
+    SyncTaskCallInAsyncContextError,
+    TaskInterruptedError,
+    TaskProcessError,
+    TaskTimeoutError,
+    TraceDoesNotAllowNestedTasksError,
+    UnionRpcError,
+)
+
+__all__ = [
+    "ActionAbortedError",
+    "ActionNotFoundError",
+    "BaseRuntimeError",
+    "CodeBundleError",
+    "ConditionAlreadyExistsError",
+    "ConditionFailedError",
+    "ConditionNotFoundError",
+    "ConditionTimedoutError",
+    "CustomError",
+    "DeadlineExceededError",
+    "DeclarationError",
+    "DeclarationTypeError",
+    "DeclarationValueError",
+    "DeploymentError",
+    "DuplicateEnvironmentError",
+    "FlyteError",
+    "ImageBuildError",
+    "ImagePullBackOffError",
+    "InitializationError",
+    "InlineIOMaxBytesBreached",
+    "InputError",
+    "InvalidImageNameError",
+    "InvalidPackageError",
+    "LogsNotYetAvailableError",
+    "MaxQueuedTimeExceededError",
+    "MaxRuntimeExceededError",
+    "ModuleLoadError",
+    "NonRecoverableError",
+    "NotInTaskContextError",
+    "NotebookError",
+    "OOMError",
+    "OnlyAsyncIOSupportedError",
+    "ParameterError",
+    "ParameterMaterializationError",
+    "PrimaryContainerNotFoundError",
+    "RemoteTaskNotFoundError",
+    "RemoteTaskUsageError",
+    "ResourceExhaustedError",
+    "RestrictedTypeError",
+    "RetriesExhaustedError",
+    "RuntimeDataValidationError",
+    "RuntimeSystemError",
+    "RuntimeUnknownError",
+    "RuntimeUserError",
+    "SliceError",
+    "SlowDownError",
+    "StoreError",
+    "SyncTaskCallInAsyncContextError",
+    "TaskInterruptedError",
+    "TaskProcessError",
+    "TaskTimeoutError",
+    "TraceDoesNotAllowNestedTasksError",
+    "UnionRpcError",
+    "UnknownNameError",
+    "UsageError",
+    "UsageTypeError",
+    "suggestion",
+]
