@@ -22,11 +22,12 @@ from typing import TYPE_CHECKING, Any
 
 from flyte_nb import errors
 from flyte_nb.environments.base import Environment, listen
+from flyte_nb.environments.function_task import AsyncFunctionTaskTemplate
 from flyte_nb.environments.image import Image
 from flyte_nb.environments.resources import Resources
 from flyte_nb.environments.secrets import Secret, SecretRequest
 from flyte_nb.environments.task import TaskEnvironment
-from flyte_nb.environments.template import AsyncFunctionTaskTemplate, TaskTemplate
+from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.registry import process_registry
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from flyte_nb.environments.app_command import default_command, words
 from flyte_nb.environments.app_context import ctx
 from flyte_nb.environments.app_links import Link
 from flyte_nb.environments.base import Environment, clone, overrides_in, suggest_name
+from flyte_nb.environments.calling import current_runner
 from flyte_nb.environments.declaration import Check, refuse, refuse_type
 from flyte_nb.environments.domains import Domain
 from flyte_nb.environments.image import Image
@@ -22,7 +23,6 @@ from flyte_nb.environments.ports import AnyPort, Port, as_port
 from flyte_nb.environments.resources import Resources
 from flyte_nb.environments.scaling import Scaling
 from flyte_nb.environments.secrets import SecretRequest
-from flyte_nb.environments.task import current_runner
 from flyte_nb.environments.timeouts import Timeouts
 from flyte_nb.errors import InitializationError
 

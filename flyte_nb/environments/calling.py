@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import sys
 from collections.abc import Awaitable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
@@ -37,14 +37,22 @@ def refuse_in_loop(name: str) -> None:
     SyncTaskCallInAsyncContextError
         When this thread runs an event loop.
     """
+    if _loop_runs():
+        raise SyncTaskCallInAsyncContextError(
+            f"sync task {name!r} is called in an async task, which would block its event loop; "
+            f"write  await {name.rpartition('.')[2]}.aio(…)"
+        )
+
+
+def _loop_runs() -> bool:
+    asyncio = sys.modules.get("asyncio")  # where nobody has imported it, no loop can run; it is slow to import
+    if asyncio is None:
+        return False
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return
-    raise SyncTaskCallInAsyncContextError(
-        f"sync task {name!r} is called in an async task, which would block its event loop; "
-        f"write  await {name.rpartition('.')[2]}.aio(…)"
-    )
+        return False
+    return True
 
 
 def user_error(error: Exception) -> BaseRuntimeError:

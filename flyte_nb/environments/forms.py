@@ -52,7 +52,7 @@ def from_dict(data: dict[str, Any], find: Find = _unknown) -> Declaration:
         When the data is not a declaration, or a field is not what it accepts.
     """
     kinds = {kind.__name__: kind for kind in declared_classes()}
-    name = data.get("type") if isinstance(data, dict) else None
+    name = data.get("type")
     if name not in kinds:
         raise DeclarationValueError("type", repr(name), ", ".join(sorted(kinds)))
     kind = kinds[str(name)]
@@ -96,8 +96,7 @@ def apply(declared: _D, changes: Iterable[Change]) -> _D:
 def declared_classes(base: type[Declaration] = Declaration) -> Iterator[type[Declaration]]:
     """Give every declared class, a user's own included; the newest of a name comes last."""
     for kind in base.__subclasses__():
-        if dataclasses.is_dataclass(kind):
-            yield kind
+        yield kind
         yield from declared_classes(kind)
 
 

@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from flyte_nb.environments.template import AsyncFunctionTaskTemplate
+    from flyte_nb.environments.function_task import AsyncFunctionTaskTemplate
 
 __all__ = ["TaskPluginRegistry"]
 

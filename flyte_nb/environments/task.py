@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, TypeVar, overload
 
-from flyte_nb.environments.base import Environment, announce, clone
+from flyte_nb.environments.base import Environment, announce, clone, overrides_in
 from flyte_nb.environments.cache import Cache, CacheRequest
 from flyte_nb.environments.declaration import Check, WrongType, refuse, refuse_type
+from flyte_nb.environments.function_task import AsyncFunctionTaskTemplate
 from flyte_nb.environments.image import Image
 from flyte_nb.environments.interface import NativeInterface
 from flyte_nb.environments.overriding import INHERITED
@@ -21,7 +22,7 @@ from flyte_nb.environments.pod_template import PodTemplate
 from flyte_nb.environments.policies import Documentation, RetryStrategy, ReusePolicy, TimeoutType
 from flyte_nb.environments.resources import Resources
 from flyte_nb.environments.secrets import SecretRequest
-from flyte_nb.environments.template import INLINE_BYTES, AsyncFunctionTaskTemplate, TaskTemplate
+from flyte_nb.environments.template import INLINE_BYTES, TaskTemplate
 from flyte_nb.environments.triggers import match_inputs
 
 __all__ = ["TaskEnvironment", "rebind"]
@@ -115,24 +116,14 @@ class TaskEnvironment(Environment):
         ----------
         func : callable
             A sync or async function whose inputs have names.
-        short_name : str, optional
-            The name shown; the function's own by default.
         cache, pod_template, interruptible, queue, service_account
             In the place of the environment's; None takes the environment's.
         retries : int or RetryStrategy
             Further attempts after a failure.
         timeout : int, timedelta or Timeout
             Seconds an attempt may take; 0 is unlimited.
-        docs : Documentation, optional
-            In the place of the function's docstring.
-        report : bool
-            Whether the task writes a report.
-        max_inline_io_bytes : int
-            The most bytes that inputs and outputs may have inline.
-        triggers : Trigger or tuple of Trigger
-            When it runs by itself.
-        links : Link or tuple of Link
-            Shown with its runs.
+        short_name, docs, report, max_inline_io_bytes, triggers, links, task_resolver, entrypoint, produces_artifacts
+            As the fields of `TaskTemplate`.
 
         Returns
         -------
@@ -265,9 +256,7 @@ class TaskEnvironment(Environment):
         TypeError
             For a field that the class does not have.
         """
-        overrides = {**locals(), **own}
-        for other in ("self", "name", "reset", "own", "reusable", "__class__"):
-            overrides.pop(other, None)
+        overrides = overrides_in({**locals(), "reusable": None}, own)
         cleared = [reset] if isinstance(reset, str) else list(reset)
         if reusable is None:
             cleared.append("reusable")

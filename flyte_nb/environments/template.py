@@ -1,19 +1,14 @@
-"""TaskTemplate and AsyncFunctionTaskTemplate: what can be run, and the settings of its own level."""
+"""TaskTemplate: what can be run, and the settings of its own level."""
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
-import inspect
 import weakref
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeVar
 
 from flyte_nb.environments import overriding
 from flyte_nb.environments.cache import Cache, CacheRequest, cache_from_request
-from flyte_nb.environments.calling import awaited, current_runner, refuse_in_loop, user_error
 from flyte_nb.environments.declaration import Check, Declaration, same, shorten
 from flyte_nb.environments.image import Image
 from flyte_nb.environments.interface import NativeInterface
@@ -35,7 +30,7 @@ from flyte_nb.environments.triggers import Trigger, triggers_from_request
 if TYPE_CHECKING:
     from flyte_nb.environments.task import TaskEnvironment
 
-__all__ = ["AsyncFunctionTaskTemplate", "Setting", "TaskTemplate"]
+__all__ = ["Setting", "TaskTemplate"]
 
 INLINE_BYTES = 10 * 1024 * 1024
 
@@ -294,107 +289,3 @@ class TaskTemplate(Declaration):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "parent_env": None}  # weak references do not pickle
-
-
-@dataclass(kw_only=True, repr=False)
-class AsyncFunctionTaskTemplate(TaskTemplate):
-    """A task that is a Python function, sync or async; what ``@env.task`` gives.
-
-    Parameters
-    ----------
-    func : callable
-        The function.
-    plugin_config : object, optional
-        The configuration of the plugin whose class this is.
-    task_resolver : object, optional
-        How a cluster finds the task.
-
-    See Also
-    --------
-    TaskTemplate : the settings of every task.
-    """
-
-    func: Callable[..., Any]
-    plugin_config: Any = None
-    task_resolver: Any = None
-    debuggable: bool = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.__doc__ = self.func.__doc__
-        self.__name__ = getattr(self.func, "__name__", self.short_name)
-        self.__qualname__ = getattr(self.func, "__qualname__", self.__name__)
-        self.__module__ = getattr(self.func, "__module__", type(self).__module__)
-        self.__wrapped__ = self.func  # inspect.signature and getsource follow it
-
-    @property
-    def is_async(self) -> bool:
-        """Whether the function is a coroutine function."""
-        return inspect.iscoroutinefunction(self.func)
-
-    @property
-    def _call_as_synchronous(self) -> bool:
-        return not self.is_async
-
-    @property
-    def source_file(self) -> str | None:
-        """The file of the function."""
-        code = getattr(inspect.unwrap(self.func), "__code__", None)
-        return str(Path(code.co_filename)) if code is not None else None
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the plain function: its value for a sync one, a coroutine for an async one."""
-        return self.func(*args, **kwargs)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the task: a child action inside a running task, the plain function elsewhere.
-
-        Raises
-        ------
-        RuntimeUserError
-            For an exception of the function, which is the cause; its class gives the ``code``.
-        SyncTaskCallInAsyncContextError
-            For a sync task called in a running async one; use ``await task.aio(…)``.
-        """
-        runner = current_runner.get()
-        if runner is None:
-            return self._plain_call(args, kwargs)
-        inputs = self.interface.complete(*args, **kwargs)
-        if self.is_async:
-            return runner.acall(self, inputs)
-        refuse_in_loop(self.name)
-        return runner.call(self, inputs)
-
-    def _plain_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if self.is_async:
-            return awaited(self.forward(*args, **kwargs))
-        try:
-            return self.forward(*args, **kwargs)
-        except Exception as error:  # the user's own code
-            told = user_error(error)
-            if told is error:
-                raise
-            raise told from error
-
-    async def aio(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the task from async code and await its value, whether its function is sync or async.
-
-        Raises
-        ------
-        RuntimeUserError
-            For an exception of the function, which is the cause.
-        """
-        runner = current_runner.get()
-        if runner is not None:
-            return await runner.acall(self, self.interface.complete(*args, **kwargs))
-        value = self._plain_call(args, kwargs)
-        return await value if inspect.isawaitable(value) else value
-
-    async def execute(self, *args: Any, **kwargs: Any) -> Any:
-        """Execute the function between ``pre`` and ``post``; a sync function runs in a thread."""
-        await self.pre(*args, **kwargs)
-        if self.is_async:
-            value = await self.func(*args, **kwargs)
-        else:
-            value = await asyncio.to_thread(self.func, *args, **kwargs)
-        return await self.post(value)

@@ -88,8 +88,10 @@ def test_nothing_made_from_data_is_announced() -> None:
         listen(before)
 
 
-@pytest.mark.parametrize("data", [{}, {"type": "Nothing"}, {"type": "Resources", "cpus": 1}, {"type": "Resources", "cpu": "x"},
-                                  {"type": "Secret"}])  # fmt: skip
+@pytest.mark.parametrize(
+    "data",
+    [{}, {"type": "Nothing"}, {"type": "Resources", "cpus": 1}, {"type": "Resources", "cpu": "x"}, {"type": "Secret"}],
+)
 def test_wrong_data_is_a_declaration_error(data: dict[str, object]) -> None:
     with pytest.raises(DeclarationError):
         from_dict(data)
