@@ -163,7 +163,7 @@ def _refusal(field: str, value: Any, accepted: str, error: Any) -> DeclarationEr
     wrong_value, reasons = False, []
     for detail in error.errors(include_url=False):
         cause = detail.get("ctx", {}).get("error")
-        if isinstance(cause, WrongType) or (cause is None and _is_type_error(detail["type"])):
+        if isinstance(cause, WrongType | TypeError) or (cause is None and _is_type_error(detail["type"])):
             reasons.append(str(cause) if cause is not None else _where(detail, value))
         else:
             wrong_value = True
