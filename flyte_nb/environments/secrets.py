@@ -5,14 +5,22 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Union
+from typing import Annotated, Any
 
 from flyte_nb.environments.declaration import Check, Declaration, refuse
+from flyte_nb.environments.texts import Text
 
 __all__ = ["Secret", "SecretRequest", "secrets_from_request"]
 
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 _MOUNT = Path("/etc/flyte/secrets")
+_ACCEPTED_VARIABLE = "upper-case letters, digits and '_', not starting with a digit, such as 'API_KEY'"
+
+
+def _variable(value: str | None) -> str | None:
+    if value is not None and not _VARIABLE.fullmatch(value):
+        raise ValueError("it is no such name")
+    return value
 
 
 def _mount(value: Any) -> Any:
@@ -23,7 +31,7 @@ def _mount(value: Any) -> Any:
     return value
 
 
-@dataclass(unsafe_hash=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class Secret(Declaration):
     """A name for a credential that a task receives as an environment variable or a mounted file.
 
@@ -36,34 +44,49 @@ class Secret(Declaration):
     mount : path, optional
         ``/etc/flyte/secrets``, to mount it as a file.
     as_env_var : str, optional
-        The environment variable that carries it; derived from group and key when there is no mount.
+        The environment variable that carries it: upper-case letters, digits and ``_``. Without a mount it is
+        derived from group and key when it is not given; a key with dots or spaces needs it.
     """
 
-    key: str
+    key: Text
     group: str | None = None
     mount: Annotated[Path | None, Check(_mount, "/etc/flyte/secrets", before=True)] = None
-    as_env_var: str | None = None
+    as_env_var: Annotated[str | None, Check(_variable, _ACCEPTED_VARIABLE)] = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.as_env_var is None and self.mount is None:
-            parts = [self.group, self.key] if self.group else [self.key]
-            self.as_env_var = "_".join(parts).replace("-", "_").upper()
-        if self.as_env_var is not None and not _VARIABLE.fullmatch(self.as_env_var):
-            raise refuse(
-                self,
-                "as_env_var",
-                self.as_env_var,
-                "upper-case letters, digits and '_', not starting with a digit, such as 'API_KEY'",
-            )
+            object.__setattr__(self, "as_env_var", self._derived())
+
+    def __hash__(self) -> int:
+        return int(self.stable_hash()[:16], 16)
+
+    def stable_hash(self) -> str:
+        """Give a digest of the four fields, in hex: the same in every process."""
+        return self.digest()
+
+    def _derived(self) -> str:
+        """Derive the variable; a key that gives no valid one is refused, as two keys could share a mended one."""
+        name = "_".join([self.group, self.key] if self.group else [self.key]).replace("-", "_").upper()
+        if not _VARIABLE.fullmatch(name):
+            mended = re.sub(r"[^A-Z0-9_]|^(?=[0-9])", "_", name)
+            reason = f"its variable would be {name!r}; give one, for example as_env_var={mended!r}"
+            raise refuse(self, "key", self.key, "a key and a group that give an environment variable", reason)
+        return name
 
 
 SecretRequest = str | Secret | list[str | Secret]
 
 
 def secrets_from_request(request: SecretRequest | None) -> list[Secret]:
-    """Give what a ``secrets=`` argument asks for as a list of `Secret`; given Secret objects stay the same objects."""
+    """Give what a ``secrets=`` argument asks for as a list of `Secret`; given Secret objects stay the same objects.
+
+    Raises
+    ------
+    DeclarationError
+        When something in it is neither a str nor a Secret, or is a str that no Secret can be made of.
+    """
     if request is None:
         return []
     items = request if isinstance(request, list) else [request]
-    return [Secret(key=item) if isinstance(item, str) else item for item in items]
+    return [item if isinstance(item, Secret) else Secret(key=item) for item in items]
