@@ -20,6 +20,7 @@ from flyte_nb.environments.declaration import (
 )
 from flyte_nb.environments.image import Image
 from flyte_nb.environments.place import Place, here
+from flyte_nb.environments.pod_template import PodTemplate
 from flyte_nb.environments.resources import Resources
 from flyte_nb.environments.secrets import Secret
 
@@ -164,7 +165,7 @@ class Environment(Declaration, metaclass=_Announced):
 
     name: Name
     depends_on: list[Environment] = field(default_factory=list)
-    pod_template: Any = None
+    pod_template: str | PodTemplate | None = None
     description: Description = None
     secrets: str | Secret | list[str | Secret] | None = None
     env_vars: Variables = None
