@@ -170,7 +170,7 @@ def _refusal(field: str, value: Any, accepted: str, error: Any) -> DeclarationEr
     for detail in error.errors(include_url=False):
         cause = detail.get("ctx", {}).get("error")
         reason = getattr(cause, "reason", "") or str(cause)  # a rule may make an inner declaration, which says why
-        if isinstance(cause, WrongType | DeclarationTypeError) or (cause is None and _is_type_error(detail["type"])):
+        if isinstance(cause, WrongType | TypeError) or (cause is None and _is_type_error(detail["type"])):
             reasons.append(reason if cause is not None else _where(detail, value))
         else:
             wrong_value = True

@@ -33,6 +33,10 @@ def _items(value: Any) -> tuple[Any, ...]:
     return tuple(value)
 
 
+def _optional_items(value: Any) -> tuple[Any, ...] | None:
+    return None if value is None else _items(value)
+
+
 def _phases(value: Any) -> tuple[ActionPhase, ...]:
     given = (value,) if isinstance(value, str) else _items(value)
     if any(not isinstance(phase, str) for phase in given):
@@ -47,6 +51,7 @@ def _phases(value: Any) -> tuple[ActionPhase, ...]:
 
 
 _Names = Annotated[tuple[str, ...], Check(_items, "a tuple or list of str", before=True)]
+_Blocks = Annotated[tuple[dict[str, Any], ...] | None, Check(_optional_items, "a tuple or list of dicts", before=True)]
 _Json = dict[str, Any] | None
 
 
@@ -110,10 +115,7 @@ class Slack(Notification):
 
     webhook_url: Text
     message: str | None = None
-    blocks: Annotated[
-        tuple[dict[str, Any], ...] | None,
-        Check(lambda value: value if value is None else _items(value), "a tuple or list of dicts", before=True),
-    ] = field(default=None, hash=False)
+    blocks: _Blocks = field(default=None, hash=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()

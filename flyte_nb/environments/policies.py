@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -38,7 +39,7 @@ def _replicas(value: Any) -> Any:
     return least, most
 
 
-def _from(least: int) -> Any:
+def _at_least(least: int) -> Callable[[int], int]:
     def rule(value: int) -> int:
         if value < least:
             raise ValueError(f"it is less than {least}")
@@ -78,7 +79,7 @@ class ReusePolicy(Declaration):
         Check(_replicas, "a number of replicas, at least 1, or (minimum, maximum)"),
     ] = 2
     idle_ttl: _Ttl = 30
-    concurrency: Annotated[int, Check(_from(1), "a whole number, at least 1", schema={"minimum": 1})] = 1
+    concurrency: Annotated[int, Check(_at_least(1), "a whole number, at least 1", schema={"minimum": 1})] = 1
     scaledown_ttl: _Ttl = 30
     scope: Literal["global", "run"] = "global"
 
@@ -171,7 +172,7 @@ class RetryStrategy(Declaration):
         How long to wait before each of them; at once without it.
     """
 
-    count: Annotated[int, Check(_from(0), "a whole number of retries, at least 0", schema={"minimum": 0})]
+    count: Annotated[int, Check(_at_least(0), "a whole number of retries, at least 0", schema={"minimum": 0})]
     backoff: Backoff | None = None
 
 

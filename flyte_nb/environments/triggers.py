@@ -134,10 +134,11 @@ class OnArtifact(Declaration):
         partitions: Mapping[str, str] | None = None,
         **partition: str,
     ) -> None:
+        if partitions is None or isinstance(partitions, Mapping):
+            partitions = {**(partitions or {}), **partition} or None
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "version", version)
-        both = {**partitions, **partition} if isinstance(partitions, Mapping) else partitions or partition
-        object.__setattr__(self, "partitions", both or None)
+        object.__setattr__(self, "partitions", partitions)
         self.__post_init__()
 
 
@@ -175,9 +176,11 @@ def _shortcut(word: str, expression: str, sentence: str) -> classmethod[Any, ...
         notifications: Any = None,
         custom_context: Mapping[str, str] | None = None,
     ) -> Trigger:
-        time = {} if trigger_time_input_key is None else {trigger_time_input_key: TriggerTime}
+        if inputs is None or isinstance(inputs, dict):
+            time = {} if trigger_time_input_key is None else {trigger_time_input_key: TriggerTime}
+            inputs = {**time, **(inputs or {})}
         return cls(
-            name, Cron(expression), description, auto_activate, {**time, **(inputs or {})}, env_vars, interruptible,
+            name, Cron(expression), description, auto_activate, inputs, env_vars, interruptible,
             overwrite_cache, queue, max_action_concurrency, labels, annotations, notifications, custom_context,
         )  # fmt: skip
 
@@ -257,10 +260,8 @@ class Trigger(Declaration):
     def __post_init__(self) -> None:
         super().__post_init__()
         given = list((self.inputs or {}).values())
-        scheduled, artifact = (
-            isinstance(self.automation, Cron | FixedRate),
-            isinstance(self.automation, OnArtifact),
-        )
+        scheduled = isinstance(self.automation, Cron | FixedRate)
+        artifact = isinstance(self.automation, OnArtifact)
         if not scheduled and any(value is TriggerTime for value in given):
             raise self._refuse_input("TriggerTime", "a Cron or FixedRate automation with it")
         artifacts = sum(value is TriggeredArtifact for value in given)
