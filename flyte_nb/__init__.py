@@ -31,7 +31,8 @@ from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.registry import process_registry
 
 if TYPE_CHECKING:
-    from flyte_nb.session import current_registry, deploy, deployed, run
+    from flyte_nb.session import current_registry
+    from flyte_nb.verbs import deploy, deployed, run
 
 __version__ = "0.1.0"
 
@@ -55,9 +56,9 @@ __all__ = [
 
 _LATER = {
     "current_registry": "flyte_nb.session",
-    "deploy": "flyte_nb.session",
-    "deployed": "flyte_nb.session",
-    "run": "flyte_nb.session",
+    "deploy": "flyte_nb.verbs",
+    "deployed": "flyte_nb.verbs",
+    "run": "flyte_nb.verbs",
 }
 
 listen(process_registry)

@@ -20,7 +20,8 @@ from flyte_nb.environments.base import Environment
 from flyte_nb.errors import FlyteError, UsageError
 from flyte_nb.notebook.shell import MAGIC, Running
 from flyte_nb.registry import Changes, Registry
-from flyte_nb.session import Session, current_session, deploy, run
+from flyte_nb.session import Session, current_session
+from flyte_nb.verbs import deploy, run
 from flyte_nb.views import Stack, Table, Text, View
 from flyte_nb.widgets import environments as cards
 from flyte_nb.widgets import runs as run_views

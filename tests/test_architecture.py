@@ -27,13 +27,14 @@ LAYERS = [
     ["engine.codec", "engine.store", "portal"],
     ["engine.inline", "engine.local", "engine.cluster"],
     ["session", "widgets"],
+    ["verbs"],
     ["magics", "headless"],
     ["cli"],
 ]
 # Modules of this package that are imported inside functions, and why.
 DEFERRED = {
     ("cli", "headless"): "each command loads what it needs",
-    ("cli", "session"): "each command loads what it needs",
+    ("cli", "verbs"): "each command loads what it needs",
     ("cli", "engine.store"): "each command loads what it needs",
     ("cli", "widgets"): "each command loads what it needs",
 }
@@ -211,7 +212,18 @@ def test_the_vocabulary_needs_no_session() -> None:
 
 def test_a_worker_loads_less_than_a_kernel() -> None:
     own = {name for name in loaded("import flyte_nb.engine.local.worker") if name.startswith("flyte_nb.")}
-    kernel_only = {"session", "magics", "headless", "cli", "engine.store", "engine.base", "portal", "widgets", "plan"}
+    kernel_only = {
+        "session",
+        "verbs",
+        "magics",
+        "headless",
+        "cli",
+        "engine.store",
+        "engine.base",
+        "portal",
+        "widgets",
+        "plan",
+    }
     assert not own & {f"flyte_nb.{name}" for name in kernel_only}
 
 

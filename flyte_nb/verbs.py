@@ -1,0 +1,221 @@
+"""The verbs: run, deploy, deployed — each with a blocking form and ``await verb.aio(…)``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from flyte_nb.engine import codec
+from flyte_nb.engine.base import Deployment, Deployments, Event, Run, Work, now
+from flyte_nb.engine.definition import SCRIPT, Definition, refuse_while_loading
+from flyte_nb.engine.store import Store
+from flyte_nb.environments.base import Environment
+from flyte_nb.environments.declaration import mask
+from flyte_nb.environments.interface import EMPTY, NativeInterface
+from flyte_nb.environments.template import TaskTemplate
+from flyte_nb.errors import DeploymentError, UnknownNameError, UsageTypeError
+from flyte_nb.plan.bundle import Bundle
+from flyte_nb.portal import Portal, Relay, Verb
+from flyte_nb.session import current_session
+
+__all__ = ["Deployed", "call_deployed", "deploy", "deployed", "run"]
+
+
+def _portal() -> Portal:
+    return current_session().portal
+
+
+def print_output(event: Event) -> None:
+    """Show what a run prints, where the caller's own output goes."""
+    if event.text:
+        stream = sys.stderr if event.stream == "stderr" else sys.stdout
+        stream.write(event.text)
+        stream.flush()
+
+
+async def _carry_out(relay: Relay, engine: str, work: Work, show: Callable[[Event], None]) -> Run:
+    """Run prepared work and raise what failed it."""
+    chosen = current_session().engine(engine)
+
+    def start(tell: Callable[[Event], None]) -> Coroutine[Any, Any, Run]:
+        return chosen.run(work, tell)
+
+    run = await relay(start, show)
+    if run.error is not None:
+        raise run.error
+    return run
+
+
+async def _run(relay: Relay, task: TaskTemplate, /, *args: Any, **kwargs: Any) -> Run:
+    """Run a task in a process of its own; its output appears in the cell.
+
+    Parameters
+    ----------
+    task : TaskTemplate
+        A task, made with ``@env.task``.
+    *args, **kwargs
+        Its inputs.
+
+    Returns
+    -------
+    Run
+        With ``outputs()``, ``logs()``, ``phase`` and the actions.
+
+    Raises
+    ------
+    RuntimeUserError
+        When the task failed; the original exception is its ``__cause__``.
+    TaskProcessError
+        When the task's process ended before the task did.
+    SliceError
+        When something the task reads cannot leave the kernel.
+    TypeError, ValueError
+        For inputs that do not fit.
+    """
+    refuse_while_loading("run")
+    return await _carry_out(relay, "local", current_session().work(task, args, kwargs), print_output)
+
+
+async def _deploy(
+    relay: Relay, *envs: Environment, dry_run: bool = False, version: str | None = None, engine: str = "local"
+) -> Deployments:
+    """Deploy environments and all that they depend on, as one bundle under one version.
+
+    Parameters
+    ----------
+    *envs : Environment
+        What is deployed; their newest declarations.
+    dry_run : bool
+        Only say what would be deployed.
+    version : str, optional
+        A name for the version; from the content by default.
+    engine : str
+        Where to: ``"local"`` is the store on this machine.
+
+    Returns
+    -------
+    Deployments
+        Dependencies first. The same content has the same version and is ``unchanged``.
+
+    Raises
+    ------
+    DeploymentError
+        When nothing was deployed; the last version is untouched.
+    SliceError
+        When something a task reads cannot leave the kernel.
+    """
+    refuse_while_loading("deploy")
+    session = current_session()
+    for env in envs:
+        if not isinstance(env, Environment):
+            raise UsageTypeError(f"flyte.deploy: given {env!r:.80}; accepted: environments")
+    if not envs:
+        raise DeploymentError("nothing to deploy: name one environment or more")
+    bundle = session.bundle(envs, version)
+    if dry_run:
+        return planned(bundle, session.store.current())
+    chosen = session.engine(engine)
+    return await relay(lambda tell: chosen.deploy(bundle), print_output)
+
+
+def planned(bundle: Bundle, current: dict[str, str]) -> Deployments:
+    """Say what deploying a bundle would give."""
+    return Deployments(
+        Deployment(
+            row["environment"],
+            bundle.version,
+            now(),
+            tuple(row["tasks"]),
+            current.get(row["environment"]) == bundle.version,
+        )
+        for row in bundle.environments
+    )
+
+
+class Deployed:
+    """A deployed task, callable from any process that shares the store.
+
+    Parameters
+    ----------
+    name : str
+        ``<environment>.<task>``.
+    row : dict
+        What the store knows of its environment.
+    """
+
+    def __init__(self, name: str, row: dict[str, Any], store: Store) -> None:
+        self.name, self.version = name, str(row["version"])
+        self.interface: str = row["tasks"][name]["interface"]
+        self.description: str = row["tasks"][name]["description"]
+        self.inputs: list[dict[str, str]] = row["tasks"][name]["inputs"]
+        self._outputs: dict[str, str] = row["tasks"][name]["outputs"]
+        self._env_vars = dict(row["declaration"].get("env_vars") or {})
+        self._path = store.bundles / row["bundle"] / "cells.py"
+
+    def __repr__(self) -> str:
+        return f"<deployed {self.name}{self.interface} at {self.version}>"
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the deployed task in a process of its own and give what it returned."""
+        outputs = call_deployed(self.work(args, kwargs)).outputs()
+        return tuple(outputs) if len(outputs) > 1 else outputs[0]
+
+    async def aio(self, *args: Any, **kwargs: Any) -> Any:
+        """Do the same without blocking the caller's event loop."""
+        outputs = (await call_deployed.aio(self.work(args, kwargs))).outputs()
+        return tuple(outputs) if len(outputs) > 1 else outputs[0]
+
+    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Bind arguments to the task's inputs.
+
+        Raises
+        ------
+        ValueError
+            For missing, unknown or doubly given inputs.
+        """
+        inputs = {i["name"]: (i["type"], i.get("default", EMPTY)) for i in self.inputs}
+        return NativeInterface(inputs, self._outputs).complete(*args, **kwargs)
+
+    def work(self, args: tuple[Any, ...], kwargs: dict[str, Any], texts: bool = False) -> Work:
+        """Prepare a run; ``texts`` says that the inputs are to be read from text by the task's own types."""
+        inputs = self.bind(args, kwargs)
+        parts, _ = codec.encode(inputs)
+        shown = ", ".join(f"{name}={mask(name, value)}" for name, value in inputs.items())
+        return Work(self.name, Definition(self._path, SCRIPT), parts, shown, self._env_vars, self.version, texts)
+
+
+async def _call_deployed(relay: Relay, work: Work) -> Run:
+    """Run the work of a deployed task."""
+    return await _carry_out(relay, "local", work, print_output)
+
+
+def deployed(name: str, version: str | None = None) -> Deployed:
+    """Give a deployed task.
+
+    Parameters
+    ----------
+    name : str
+        ``<environment>.<task>``.
+    version : str, optional
+        The current one by default.
+
+    Raises
+    ------
+    UnknownNameError
+        When no such environment, version or task is deployed; the nearest names are suggested.
+    """
+    store = current_session().store
+    environment, _, _ = name.rpartition(".")
+    if environment not in store.current():
+        known = [task for env in store.current() for task in store.deployed(env)["tasks"]]
+        raise UnknownNameError("deployed task", name, known)
+    row = store.deployed(environment, version)
+    if name not in row["tasks"]:
+        raise UnknownNameError("deployed task", name, row["tasks"])
+    return Deployed(name, row, store)
+
+
+run = Verb(_run, _portal)
+deploy = Verb(_deploy, _portal)
+call_deployed = Verb(_call_deployed, _portal)
