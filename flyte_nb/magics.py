@@ -149,13 +149,13 @@ class FlyteMagics(Magics):
 
     def _list(self, words: list[str]) -> View:
         _parser("list").parse_args(words)
-        return cards.environments(self._session.registry, self._states())
+        return cards.environments(self._session.registry, states(self._session))
 
     def _show(self, words: list[str]) -> View:
         parser = _parser("show")
         parser.add_argument("name")
         name = parser.parse_args(words).name
-        return cards.environment(self._session.registry.find(name), self._states().get(name))
+        return cards.environment(self._session.registry.find(name), states(self._session).get(name))
 
     def _run(self, words: list[str]) -> View:
         parser = _parser("run")
@@ -194,9 +194,6 @@ class FlyteMagics(Magics):
     def _cell_help(self, words: list[str]) -> list[View]:
         return [] if words else [Text(cell_parser().format_help().partition("options:")[2].rstrip())]
 
-    def _states(self) -> dict[str, list[str]]:
-        return {name: [f"deployed at {version}"] for name, version in self._session.store.current().items()}
-
 
 def _parser(verb: str) -> Parser:
     return Parser(prog=f"%flyte {verb}", add_help=False)
@@ -210,13 +207,18 @@ def show_changes(changes: Changes, running: Running) -> None:
         display(cards.changes(Changes(notices=changes.notices), cards=False))
 
 
-def show_as_cards(shell: Any) -> None:
+def states(session: Session) -> dict[str, list[str]]:
+    """Give what is known of environments beyond their declaration: the version they are deployed at."""
+    return {name: [f"deployed at {version}"] for name, version in session.store.current().items()}
+
+
+def show_as_cards(shell: Any, session: Session) -> None:
     """Let environments, runs and deployments appear as cards where a cell ends with one."""
     views: dict[type, Callable[[Any], View]] = {
-        Environment: cards.environment,
+        Environment: lambda env: cards.environment(env, states(session).get(env.name)),
         Run: run_views.run,
         Deployments: run_views.deployments,
-        Registry: cards.environments,
+        Registry: lambda registry: cards.environments(registry, states(session)),
     }
     formatters = shell.display_formatter.formatters
     for kind, view in views.items():
@@ -233,6 +235,6 @@ def load(shell: Any) -> None:
         transformers.append(rewrite)
     session.show_changes = show_changes
     shell.register_magics(FlyteMagics(shell, session))
-    show_as_cards(shell)
+    show_as_cards(shell, session)
     if first_time:
         print(WELCOME)

@@ -83,7 +83,8 @@ def short(error: BaseException) -> list[str]:
     title = type(error).__name__
     rows = getattr(error, "rows", None)
     if rows is None:
-        parts.append(f"{title}: {error}")
+        code = getattr(error, "code", title)  # of an exception in a task, the name of its class
+        parts.append(f"{title}: {error}" if code == title else f"{title} ({code}): {error}")
     else:
         parts.append(title + "".join(f"\n  {label:<9} {text}" for label, text in rows()))
     return parts
