@@ -24,6 +24,7 @@ from flyte_nb import errors
 from flyte_nb.environments.base import Environment, listen
 from flyte_nb.environments.function_task import AsyncFunctionTaskTemplate
 from flyte_nb.environments.image import Image
+from flyte_nb.environments.policies import ReusePolicy
 from flyte_nb.environments.resources import Resources
 from flyte_nb.environments.secrets import Secret, SecretRequest
 from flyte_nb.environments.task import TaskEnvironment
@@ -41,6 +42,7 @@ __all__ = [
     "Environment",
     "Image",
     "Resources",
+    "ReusePolicy",
     "Secret",
     "SecretRequest",
     "TaskEnvironment",
