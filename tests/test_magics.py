@@ -218,7 +218,8 @@ def test_every_option_becomes_a_setting() -> None:
         "import flyte_nb as _flyte; env = _flyte.TaskEnvironment('my-env', resources=_flyte.Resources(cpu='500m', "
         "memory='1Gi', gpu='A100:1', disk='10Gi'), image='python:3.11', description='two words', cache='auto', "
         "env_vars={'A': '1', 'B': '2'}, secrets=['KEY'], include=('a b.txt',), interruptible=True, "
-        "reusable=_flyte.ReusePolicy(replicas=(1, 3), concurrency=2), depends_on=[_flyte.current_registry().find('other')]); task = env.task"
+        "reusable=_flyte.ReusePolicy(replicas=(1, 3), concurrency=2), "
+        "depends_on=[_flyte.current_registry().find('other')]); task = env.task"
     )
     with pytest.raises(UsageError, match="NAME=VALUE"):
         declaration("a --env A")
