@@ -110,7 +110,7 @@ class Session:
         for cell in watch.past():
             self.log.record(
                 cell,
-                only=lambda s: all(name in self.namespace for name in s.binds),
+                only=lambda s: all(name in self.namespace for name in s.names.binds),
                 configurable=self._is_declared,
                 declared=_declared_in(self.registry, cell.file),
             )

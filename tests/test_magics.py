@@ -8,7 +8,7 @@ import pytest
 from flyte_nb.errors import UsageError
 from flyte_nb.magics import declaration, rewrite
 
-from conftest import Kernel, new_kernel
+from kernels import Kernel, new_kernel
 
 ENV = 'env = flyte.TaskEnvironment("calc", env_vars={"MODE": "fast"})'
 TASKS = """
