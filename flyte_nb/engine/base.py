@@ -182,7 +182,9 @@ class Run:
 
     def logs(self) -> str:
         """Give everything that the run printed."""
-        return self.log.read_text(errors="replace") if self.log is not None and self.log.exists() else ""
+        if self.log is None or not self.log.exists():
+            return ""
+        return self.log.read_bytes().decode("utf-8", "replace")  # text mode would turn \r into \n
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,10 @@ def _exactly(link: socket.socket, size: int) -> bytes | None:
     data = bytearray(size)
     view, got = memoryview(data), 0
     while got < size:
-        more = link.recv_into(view[got:])
+        try:
+            more = link.recv_into(view[got:])
+        except ConnectionError:  # closed while something of ours was still unread
+            return None
         if not more:
             return None
         got += more
