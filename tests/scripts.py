@@ -100,6 +100,10 @@ class Bench:
         self.events.clear()
         return asyncio.run(asyncio.wait_for(self.arun(task, **inputs), timeout))
 
+    def close(self) -> None:
+        """Stop the engine."""
+        asyncio.run(self.engine.stop())
+
     def printed(self, stream: str = "stdout") -> str:
         """Give what the last run printed."""
         return "".join(event.text for event in self.events if event.stream == stream)

@@ -6,7 +6,6 @@ import asyncio
 import codecs
 import contextlib
 import functools
-import json
 import os
 import signal
 import socket
@@ -17,6 +16,7 @@ from typing import Any
 
 from flyte_nb.engine import codec
 from flyte_nb.engine.base import Work
+from flyte_nb.engine.local.guard import Guard
 
 __all__ = ["Died", "Pool", "Worker"]
 
@@ -24,7 +24,7 @@ GRACE = 2.0  # seconds for a worker to end by itself
 LAST_WORDS = 1.0  # seconds for what a process that ended has written to arrive
 TICK = 0.005
 #: the folder that ``python -m`` puts first would shadow the standard library in a worker, though not in its engine
-START = "import json, sys; sys.path[:] = json.loads(sys.argv[2]); from flyte_nb.engine.local.worker import main; main()"
+START = "import sys; sys.path[:] = sys.argv[2:]; from flyte_nb.engine.local.worker import main; main()"
 _KERNEL_ONLY = ("JPY_", "PYDEVD", "IPYKERNEL")
 
 Output = Callable[[str, str], None]
@@ -115,6 +115,8 @@ class Worker:
             await asyncio.wait((reading, self._exit), return_when=asyncio.FIRST_COMPLETED)
             await asyncio.wait((reading,), timeout=LAST_WORDS)  # a process it forked may hold the pipe open
             frame = reading.result() if reading.done() else None
+        except ValueError:  # the task wrote into the pipe: nothing can be made of it any more
+            frame = None
         finally:
             reading.cancel()
         if frame is None:
@@ -177,12 +179,14 @@ class Pool:
 
     def __init__(self) -> None:
         self._alive: set[Worker] = set()
+        self._guard = Guard()
 
     @asynccontextmanager
     async def worker(self, work: Work) -> AsyncIterator[Worker]:
         """Give a worker for one call, in a process group of its own; whatever happens, nothing of it is left."""
         worker = await self._start(work)
         self._alive.add(worker)
+        self._guard.watch(worker.pid)
         try:
             yield worker
             await worker.end()
@@ -191,12 +195,13 @@ class Pool:
             raise
         finally:
             self._alive.discard(worker)
+            self._guard.release(worker.pid)
 
     async def _start(self, work: Work) -> Worker:
         ours, theirs = socket.socketpair()
         try:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-c", START, str(theirs.fileno()), json.dumps([str(p) for p in sys.path]),
+                sys.executable, "-c", START, str(theirs.fileno()), *map(str, sys.path),
                 stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
                 pass_fds=(theirs.fileno(),), start_new_session=True, env=environment(work.env_vars),
             )  # fmt: skip
@@ -211,6 +216,7 @@ class Pool:
     async def close(self) -> None:
         """End every worker that is alive."""
         await asyncio.gather(*(worker.kill() for worker in list(self._alive)))
+        self._guard.close()
 
 
 def environment(env_vars: dict[str, str]) -> dict[str, str]:

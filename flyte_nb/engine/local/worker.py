@@ -282,17 +282,17 @@ def main() -> None:
     link.start()
     head, _ = link.requests.get()
     path = None if head["path"] is None else Path(head["path"])
-    sys.argv = [head["path"] or ""]
+    sys.argv[:] = [head["path"] or ""]
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    token = loading.set(True)
+    loading.set()
     try:
         load(path, head["main"])
     except BaseException as error:  # the user's definitions may raise anything
         flush()
         link.send({"op": "ready", **failure(error)}, pickled(error))
         return
-    loading.reset(token)
+    loading.clear()
     link.send({"op": "ready"})
     while (request := link.requests.get())[0]["op"] != "bye":
         answer(link, *request)

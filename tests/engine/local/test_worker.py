@@ -277,7 +277,7 @@ def waits_for_child() -> int:
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     bench = Bench(tmp_path_factory.mktemp("worker"), TASKS)
     yield bench
-    asyncio.run(bench.engine.stop())
+    bench.close()
 
 
 def failed(run: Run, kind: type[RuntimeUserError] = RuntimeUserError) -> RuntimeUserError:
@@ -545,7 +545,7 @@ def test_file_that_does_not_load(bench: Bench, tmp_path: Path) -> None:
     assert broken.printed() == "loading\n"
     broken.file.unlink()
     assert failed(broken.run("any")).code == "FileNotFoundError"
-    broken.store.close()
+    broken.close()
 
 
 def test_task_that_the_file_lacks(bench: Bench) -> None:
