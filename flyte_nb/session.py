@@ -76,7 +76,7 @@ class Session:
         if self._watch is not None:
             self._watch.stop()
         for engine in self.engines.values():
-            self.portal.submit(engine.stop()).result(timeout=10)
+            self.portal.submit(engine.stop()).done.result(timeout=10)
 
     # --- cells ---
 
