@@ -83,8 +83,8 @@ class Action:
     @property
     def duration(self) -> timedelta | None:
         """How long it took, or has taken so far."""
-        if self.started is None:
-            return None
+        if self.started is None or (self.ended is None and self.phase.is_terminal):
+            return None  # it never started, or nobody saw it end
         return (self.ended or now()) - self.started
 
 
