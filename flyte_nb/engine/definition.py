@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextvars import ContextVar
+import threading
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,8 +18,8 @@ __all__ = ["MAIN", "SCRIPT", "Definition", "definition_of", "holds", "loading", 
 MAIN = "__main__"
 SCRIPT = "__mp_main__"  # a script runs again under this name, so that its ``if __name__ == "__main__"`` does not
 
-#: set in a worker while it executes a module, so that a script's own verbs do not run once more in it
-loading: ContextVar[bool] = ContextVar("loading", default=False)
+#: set in a worker while it executes a module, so that a script's own verbs do not run once more in it, in any thread
+loading = threading.Event()
 
 
 def refuse_while_loading(verb: str) -> None:
@@ -30,7 +30,7 @@ def refuse_while_loading(verb: str) -> None:
     UsageError
         In a worker that loads its module.
     """
-    if loading.get():
+    if loading.is_set():
         raise UsageError(
             f'the script calls flyte.{verb} whenever it is imported; put the call under  if __name__ == "__main__":'
         )
