@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import sys
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Container, Coroutine, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -132,14 +133,20 @@ class Session:
         SliceError
             When something it reads cannot leave the kernel.
         """
-        if (
-            self._shell is None
-            or task.__module__ != MAIN
-            or "<locals>" in getattr(task, "func", type(task)).__qualname__
-        ):
+        if not self._is_of_cells(task):
             return definition_of(task)
         module = module_for(self.log, self.namespace, names=used, tasks=[task])
         return Definition(module.write(self.store.modules / module.digest[:16]))
+
+    def _is_of_cells(self, task: TaskTemplate) -> bool:
+        is_local = "<locals>" in getattr(task, "func", type(task)).__qualname__
+        return self._shell is not None and task.__module__ == MAIN and not is_local
+
+    def _defined(self, task: TaskTemplate) -> Container[str]:
+        """Give the names of this process's main module that the task's process will have, too."""
+        if self._is_of_cells(task):
+            return self.log
+        return self.namespace if definition_of(task).path is not None else ()
 
     def work(self, task: TaskTemplate, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Work:
         """Prepare a run: bind and check the inputs, encode them, and find the task's definition.
@@ -156,7 +163,7 @@ class Session:
         inputs = task.interface.complete(*args, **kwargs)
         kinds = task.interface.get_input_types()
         inputs = {n: check_value(f"input {n!r}", value, kinds[n], task.name) for n, value in inputs.items()}
-        parts, used = codec.encode(inputs, self.log)
+        parts, used = codec.encode(inputs, self._defined(task))
         env = task.environment
         return Work(
             task=task.name,
@@ -329,6 +336,12 @@ def planned(bundle: Bundle, current: dict[str, str]) -> Deployments:
     )
 
 
+class _Shown(str):
+    """The text of a default value, shown as it stands."""
+
+    __repr__ = str.__str__
+
+
 class Deployed:
     """A deployed task, callable from any process that shares the store.
 
@@ -370,15 +383,24 @@ class Deployed:
         ValueError
             For missing, unknown or doubly given inputs.
         """
-        inputs = {i["name"]: (i["type"], i.get("default", EMPTY)) for i in self.inputs}
+        inputs = {i["name"]: (i["type"], _Shown(i["default"]) if "default" in i else EMPTY) for i in self.inputs}
         return NativeInterface(inputs, self._outputs).complete(*args, **kwargs)
 
     def work(self, args: tuple[Any, ...], kwargs: dict[str, Any], texts: bool = False) -> Work:
         """Prepare a run; ``texts`` says that the inputs are to be read from text by the task's own types."""
         inputs = self.bind(args, kwargs)
-        parts, _ = codec.encode(inputs)
+        parts, _ = codec.encode(inputs, _definitions(self._path))
         shown = ", ".join(f"{name}={mask(name, value)}" for name, value in inputs.items())
         return Work(self.name, Definition(self._path, SCRIPT), parts, shown, self._env_vars, self.version, texts)
+
+
+def _definitions(path: Path) -> set[str]:
+    """Name the classes and functions at the top of a bundle's module: inputs refer to those, not to their own."""
+    try:
+        body = ast.parse(path.read_bytes()).body
+    except OSError:  # the worker says that the bundle is gone
+        return set()
+    return {s.name for s in body if isinstance(s, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)}
 
 
 async def _call_deployed(relay: Relay, work: Work) -> Run:

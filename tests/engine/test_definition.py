@@ -70,7 +70,7 @@ def test_task_inside_a_function_is_not_mistaken_for_one_of_its_name(module: Modu
 
 
 def test_task_that_cannot_travel_says_what_to_do(module: ModuleType) -> None:
-    with pytest.raises(SliceError, match="'defined.inner' is defined inside a function and cannot travel") as raised:
+    with pytest.raises(SliceError, match=r"'defined.inner' is defined inside a function and cannot travel") as raised:
         definition_of(module.make(threading.Lock()))
     assert "Define it at the top of its module" in str(raised.value)
 

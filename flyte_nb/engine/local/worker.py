@@ -150,13 +150,18 @@ def wanted(head: Mapping[str, Any], parts: list[bytes]) -> tuple[TaskTemplate, d
     ------
     UnknownNameError
         When the module does not hold the task.
+    RuntimeDataValidationError
+        For an input of the wrong type.
     """
     known = {head["task"]: pickling.loads(parts.pop(0))} if head["by_value"] else tasks_in(module_of(head["module"]))
     if head["task"] not in known:
         raise UnknownNameError("task", head["task"], known)
     task = known[head["task"]]
     inputs = codec.decode(parts)
-    return task, task.interface.complete(**task.interface.parse(inputs)) if head["texts"] else inputs
+    if head["texts"]:
+        return task, task.interface.complete(**task.interface.parse(inputs))
+    kinds = task.interface.get_input_types()
+    return task, {n: check_value(f"input {n!r}", value, kinds[n], task.name) for n, value in inputs.items()}
 
 
 def run(task: TaskTemplate, inputs: dict[str, Any], link: Link) -> Any:
