@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import ast
+import asyncio
+import contextlib
 import os
 import re
 import secrets
+import signal
 import symtable
+import threading
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -207,6 +211,7 @@ def _run(notebook: NotebookNode, path: Path, timeout: float | None, progress: Pr
 
     def started(cell: NotebookNode, **kwargs: Any) -> None:
         running.append(cell)
+        _cancel_on_interrupt()
         tell("running")(cell)
 
     def finished(cell: NotebookNode, **kwargs: Any) -> None:
@@ -232,9 +237,12 @@ def _run(notebook: NotebookNode, path: Path, timeout: float | None, progress: Pr
         on_cell_executed=finished,
     )
     try:
-        client.execute(env={**os.environ, "FLYTE_NB_SESSION": done.session})
+        with _signals_kept():
+            client.execute(env={**os.environ, "FLYTE_NB_SESSION": done.session})
     except CellFailed:
         pass
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
     except (CellTimeoutError, DeadKernelError) as error:
         done.error = _ended(running[-1], numbers, error)
         progress(done.error.number, len(numbers), "failed", done.error.source)
@@ -244,6 +252,28 @@ def _run(notebook: NotebookNode, path: Path, timeout: float | None, progress: Pr
             "install it, or set another in the notebook's metadata"
         ) from None
     return done
+
+
+def _cancel_on_interrupt() -> None:
+    """Have an interrupt end the notebook in order; nbclient would take the kernel from under the running cell."""
+    task = asyncio.current_task()
+    if task is not None:
+        with contextlib.suppress(RuntimeError, ValueError):  # not in the main thread: no interrupt arrives here
+            asyncio.get_running_loop().add_signal_handler(signal.SIGINT, task.cancel)
+
+
+@contextlib.contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Put the handlers of signals back: nbclient takes them, and an interrupt would do nothing any more."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # nobody sets one here
+        return
+    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
 
 
 def is_code(cell: NotebookNode) -> bool:

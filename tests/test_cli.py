@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from pathlib import Path
 
 import nbformat
+import psutil
 import pytest
 
-from scripts import ran, written
+from scripts import is_gone, ran, soon, start, written
 
 SCRIPT = """
 import os, sys
@@ -200,3 +202,16 @@ def test_runs_where_there_are_none(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "no run is recorded here yet" in done.stdout
     assert not (tmp_path / "home").exists()
+
+
+def test_run_that_is_interrupted(folder: Path) -> None:
+    with start(["-m", "flyte_nb", "run", "quickstart.ipynb", "-p", "n=4", "-o", "cut.ipynb"], folder) as process:
+        assert process.stderr is not None
+        for _ in range(3):
+            process.stderr.readline()
+        kernels = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == 130
+        assert process.stderr.read().splitlines()[-1] == "flyte-nb: interrupted"
+    assert kernels
+    assert soon(lambda: all(is_gone(kernel.pid) for kernel in kernels))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,7 @@ def test_notebook_runs_in_its_folder_with_parameters_and_progress(tmp_path: Path
         tags={1: ["parameters"], 4: ["raises-exception"]},
     )
     told: list[tuple[int, int, str]] = []
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     done = execute(
         path, {"n": 3, "name": "x'y"}, progress=lambda n, total, state, source: told.append((n, total, state))
     )
@@ -58,6 +60,7 @@ def test_notebook_runs_in_its_folder_with_parameters_and_progress(tmp_path: Path
     assert done.cells == 5
     assert told == [(n, 5, state) for n in range(1, 6) for state in ("running", "done")]
     assert done.session not in path.read_text()
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
 
 
 def test_failing_cell_ends_the_notebook(tmp_path: Path) -> None:

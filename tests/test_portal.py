@@ -126,7 +126,7 @@ def test_error_while_showing_ends_the_work() -> None:
 
 
 def test_interrupt_ends_the_work_before_it_returns() -> None:
-    work = Work(60)
+    work = Work(20)
 
     def interrupt() -> None:
         while work.thread is None:

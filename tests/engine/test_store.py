@@ -17,7 +17,7 @@ from flyte_nb.errors import DeploymentError, StoreError, UnknownNameError
 from flyte_nb.notebook.module import Module
 from flyte_nb.plan.bundle import Bundle
 
-from scripts import ran, start
+from scripts import is_gone, ran, soon, start
 
 ADDS_RUNS = """
 import sys
@@ -138,7 +138,7 @@ def test_runs_of_a_killed_process_are_marked(tmp_path: Path, reaped: bool) -> No
         if reaped:
             process.wait()
         else:
-            process.stdout.read()  # closed when it is dead, though nobody has asked after it
+            assert soon(lambda: is_gone(process.pid))  # dead, though nobody has asked after it
         add(store, "own")
         marked = {run.name: run for run in store.runs()}
         store.close()
