@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,7 @@ class Session:
         if self._watch is not None:
             self._watch.stop()
         for engine in self.engines.values():
-            self.portal.submit(engine.stop()).result(timeout=10)
+            self.portal.submit(engine.stop()).done.result(timeout=10)
 
     # --- cells ---
 
@@ -132,14 +132,20 @@ class Session:
         SliceError
             When something it reads cannot leave the kernel.
         """
-        if (
-            self._shell is None
-            or task.__module__ != MAIN
-            or "<locals>" in getattr(task, "func", type(task)).__qualname__
-        ):
+        if not self._is_of_cells(task):
             return definition_of(task)
         module = module_for(self.log, self.namespace, names=used, tasks=[task])
         return Definition(module.write(self.store.modules / module.digest[:16]))
+
+    def _is_of_cells(self, task: TaskTemplate) -> bool:
+        is_local = "<locals>" in getattr(task, "func", type(task)).__qualname__
+        return self._shell is not None and task.__module__ == MAIN and not is_local
+
+    def _defined(self, task: TaskTemplate) -> Container[str]:
+        """Give the names of this process's main module that the task's process will have, too."""
+        if self._is_of_cells(task):
+            return self.log
+        return self.namespace if definition_of(task).path is not None else ()
 
     def work(self, task: TaskTemplate, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Work:
         """Prepare a run: bind and check the inputs, encode them, and find the task's definition.
@@ -156,7 +162,7 @@ class Session:
         inputs = task.interface.complete(*args, **kwargs)
         kinds = task.interface.get_input_types()
         inputs = {n: check_value(f"input {n!r}", value, kinds[n], task.name) for n, value in inputs.items()}
-        parts, used = codec.encode(inputs, self.log)
+        parts, used = codec.encode(inputs, self._defined(task))
         env = task.environment
         return Work(
             task=task.name,

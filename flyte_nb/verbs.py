@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import sys
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 from flyte_nb.engine import codec
@@ -133,6 +135,12 @@ def planned(bundle: Bundle, current: dict[str, str]) -> Deployments:
     )
 
 
+class _Shown(str):
+    """The text of a default value, shown as it stands."""
+
+    __repr__ = str.__str__
+
+
 class Deployed:
     """A deployed task, callable from any process that shares the store.
 
@@ -174,15 +182,24 @@ class Deployed:
         ValueError
             For missing, unknown or doubly given inputs.
         """
-        inputs = {i["name"]: (i["type"], i.get("default", EMPTY)) for i in self.inputs}
+        inputs = {i["name"]: (i["type"], _Shown(i["default"]) if "default" in i else EMPTY) for i in self.inputs}
         return NativeInterface(inputs, self._outputs).complete(*args, **kwargs)
 
     def work(self, args: tuple[Any, ...], kwargs: dict[str, Any], texts: bool = False) -> Work:
         """Prepare a run; ``texts`` says that the inputs are to be read from text by the task's own types."""
         inputs = self.bind(args, kwargs)
-        parts, _ = codec.encode(inputs)
+        parts, _ = codec.encode(inputs, _definitions(self._path))
         shown = ", ".join(f"{name}={mask(name, value)}" for name, value in inputs.items())
         return Work(self.name, Definition(self._path, SCRIPT), parts, shown, self._env_vars, self.version, texts)
+
+
+def _definitions(path: Path) -> set[str]:
+    """Name the classes and functions at the top of a bundle's module: inputs refer to those, not to their own."""
+    try:
+        body = ast.parse(path.read_bytes()).body
+    except OSError:  # the worker says that the bundle is gone
+        return set()
+    return {s.name for s in body if isinstance(s, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)}
 
 
 async def _call_deployed(relay: Relay, work: Work) -> Run:
