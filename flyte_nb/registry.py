@@ -6,6 +6,7 @@ a cell that fails leaves everything as it was. Outside a cell each declaration t
 
 from __future__ import annotations
 
+import inspect
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -92,6 +93,7 @@ class _Transaction:
         self.before: dict[str, _Before] = {}
         self.declared: set[str] = set()
         self.bound: set[str] = set()
+        self.task_sources: dict[str, Source | None] = {}
         self.notices: list[str] = []
 
 
@@ -207,6 +209,7 @@ class Registry(Mapping[str, Environment]):
             if self._cell is not None:
                 self._note_rebinding(task, before)
                 self._cell.bound.add(task.name)
+                self._cell.task_sources.setdefault(task.name, self._task_sources.get(task.name))
                 self._task_sources[task.name] = self._cell.source
 
     def depending(self, env: Environment) -> None:
@@ -235,8 +238,15 @@ class Registry(Mapping[str, Environment]):
         """End the transaction of a cell that failed: everything is as it was before it."""
         with self._lock:
             cell, self._cell = self._cell, None
-            for name, before in (cell.before if cell else {}).items():
+            if cell is None:
+                return
+            for name, before in cell.before.items():
                 self._restore(name, before)
+            for name, source in cell.task_sources.items():
+                if source is None:
+                    self._task_sources.pop(name, None)
+                else:
+                    self._task_sources[name] = source
 
     def _restore(self, name: str, before: _Before) -> None:
         if before.entry is None:
@@ -292,11 +302,10 @@ class Registry(Mapping[str, Environment]):
                     self._touch_late(cell, env.env.name)
                     del tasks_of(env.env)[name]
         for name in cell.declared:
-            old = cell.before[name].entry
-            if old is not None and old.source != cell.source:
+            old, new = cell.before[name].entry, self._entries[name].source
+            if old is not None and old.source != new:
                 cell.notices.insert(
-                    0,
-                    f"environment {name!r} of {old.source.label} is replaced by the one in {cell.source.label}",
+                    0, f"environment {name!r} of {old.source.label} is replaced by the one in {new.label}"
                 )
 
     def _touch_late(self, cell: _Transaction, name: str) -> None:
@@ -352,7 +361,7 @@ def same_task(one: TaskTemplate, other: TaskTemplate) -> bool:
     """Tell whether two tasks have the same settings, interface and code."""
     if one is other:
         return True
-    code, other_code = (getattr(getattr(t, "func", None), "__code__", None) for t in (one, other))
+    code, other_code = (getattr(inspect.unwrap(getattr(t, "func", len)), "__code__", None) for t in (one, other))
     if code is None or other_code is None:
         return one == other
     return (
@@ -368,7 +377,7 @@ def _settings(task: TaskTemplate) -> list[str]:
 
 def _same_code(one: object, other: object) -> bool:
     """Compare code without line numbers, nested functions included."""
-    parts = ("co_code", "co_names", "co_varnames", "co_consts")
+    parts = ("co_code", "co_flags", "co_names", "co_varnames", "co_consts")
     for part in parts:
         a, b = getattr(one, part), getattr(other, part)
         if part != "co_consts" and a != b:
@@ -381,7 +390,7 @@ def _same_code(one: object, other: object) -> bool:
 def _same_const(one: object, other: object) -> bool:
     if hasattr(one, "co_code") and hasattr(other, "co_code"):
         return _same_code(one, other)
-    return type(one) is type(other) and one == other
+    return type(one) is type(other) and repr(one) == repr(other)  # 0.0 is not -0.0, and (1,) is not (True,)
 
 
 #: what is declared in this process; a worker's process has nothing listening
