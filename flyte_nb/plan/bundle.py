@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable
@@ -13,11 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from flyte_nb.environments.base import Environment
+from flyte_nb.environments.declaration import stable_repr
 from flyte_nb.environments.interface import EMPTY, NativeInterface, describe
 from flyte_nb.environments.task import TaskEnvironment, TaskTemplate
+from flyte_nb.errors import DeploymentError
 from flyte_nb.notebook.module import Module
 
 __all__ = ["Bundle", "bundle_for"]
+
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,17 @@ def bundle_for(environments: Iterable[Environment], module: Module, version: str
         The definitions they need.
     version : str, optional
         A name for the version in the place of the one from the content.
+
+    Raises
+    ------
+    DeploymentError
+        For a version that cannot be the name of a folder.
     """
+    if version is not None and not _VERSION.fullmatch(version):
+        raise DeploymentError(
+            f"version: given {version!r:.80}; accepted: letters, digits, '.', '_' and '-', "
+            "the first a letter or a digit, at most 128"
+        )
     rows = tuple(
         {
             "environment": env.name,
@@ -103,7 +118,7 @@ def task_row(task: TaskTemplate) -> dict[str, Any]:
     interface: NativeInterface = task.interface
     return {
         "inputs": [
-            {"name": name, "type": describe(kind), **({} if default is EMPTY else {"default": repr(default)})}
+            {"name": name, "type": describe(kind), **({} if default is EMPTY else {"default": stable_repr(default)})}
             for name, (kind, default) in interface.inputs.items()
         ],
         "outputs": {name: describe(kind) for name, kind in interface.outputs.items()},
