@@ -6,12 +6,13 @@ a cell that fails leaves everything as it was. Outside a cell each declaration t
 
 from __future__ import annotations
 
+import inspect
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from flyte_nb.environments.base import Environment
-from flyte_nb.environments.declaration import Change
+from flyte_nb.environments.declaration import Change, refuse
 from flyte_nb.environments.task import TaskEnvironment, rebind
 from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import DuplicateEnvironmentError, UnknownNameError
@@ -93,6 +94,7 @@ class _Transaction:
         self.before: dict[str, _Before] = {}
         self.declared: set[str] = set()
         self.bound: set[str] = set()
+        self.task_sources: dict[str, Source | None] = {}
         self.notices: list[str] = []
 
 
@@ -199,8 +201,15 @@ class Registry(Mapping[str, Environment]):
                 self._adopt(old, env, source)
 
     def binding(self, env: Environment, task: TaskTemplate) -> None:
-        """Take in a task about to be bound; it belongs to the newest declaration of its environment."""
+        """Take in a task about to be bound; it belongs to the newest declaration of its environment.
+
+        Raises
+        ------
+        DeclarationValueError
+            For a second function of one name in one file or one run of a cell: only one of them would be left.
+        """
         with self._lock:
+            self._refuse_second(env, task)
             before = self._touch(env.name)
             newest = self.newest(env)
             if newest is not env and isinstance(newest, TaskEnvironment):
@@ -208,7 +217,17 @@ class Registry(Mapping[str, Environment]):
             if self._cell is not None:
                 self._note_rebinding(task, before)
                 self._cell.bound.add(task.name)
+                self._cell.task_sources.setdefault(task.name, self._task_sources.get(task.name))
                 self._task_sources[task.name] = self._cell.source
+
+    def _refuse_second(self, env: Environment, task: TaskTemplate) -> None:
+        first = tasks_of(env).get(task.name)
+        if first is None or first.place.file != task.place.file or first.place.line == task.place.line:
+            return
+        again = task.name in self._cell.bound if self._cell is not None else not first.place.file.startswith("<")
+        if again:
+            function = task.name.rpartition(".")[2]
+            raise refuse(env, "task", function, "one function of a name", f"it is bound at {first.place} already")
 
     def depending(self, env: Environment) -> None:
         """Take in that an environment is about to get further dependencies."""
@@ -236,8 +255,15 @@ class Registry(Mapping[str, Environment]):
         """End the transaction of a cell that failed: everything is as it was before it."""
         with self._lock:
             cell, self._cell = self._cell, None
-            for name, before in (cell.before if cell else {}).items():
+            if cell is None:
+                return
+            for name, before in cell.before.items():
                 self._restore(name, before)
+            for name, source in cell.task_sources.items():
+                if source is None:
+                    self._task_sources.pop(name, None)
+                else:
+                    self._task_sources[name] = source
 
     def _restore(self, name: str, before: _Before) -> None:
         if before.entry is None:
@@ -293,11 +319,10 @@ class Registry(Mapping[str, Environment]):
                     self._touch_late(cell, env.env.name)
                     del tasks_of(env.env)[name]
         for name in cell.declared:
-            old = cell.before[name].entry
-            if old is not None and old.source != cell.source:
+            old, new = cell.before[name].entry, self._entries[name].source
+            if old is not None and old.source != new:
                 cell.notices.insert(
-                    0,
-                    f"environment {name!r} of {old.source.label} is replaced by the one in {cell.source.label}",
+                    0, f"environment {name!r} of {old.source.label} is replaced by the one in {new.label}"
                 )
 
     def _touch_late(self, cell: _Transaction, name: str) -> None:
@@ -353,7 +378,7 @@ def same_task(one: TaskTemplate, other: TaskTemplate) -> bool:
     """Tell whether two tasks have the same settings, interface and code."""
     if one is other:
         return True
-    code, other_code = (getattr(getattr(t, "func", None), "__code__", None) for t in (one, other))
+    code, other_code = (getattr(inspect.unwrap(getattr(t, "func", len)), "__code__", None) for t in (one, other))
     if code is None or other_code is None:
         return one == other
     return (
@@ -369,7 +394,7 @@ def _settings(task: TaskTemplate) -> list[str]:
 
 def _same_code(one: object, other: object) -> bool:
     """Compare code without line numbers, nested functions included."""
-    parts = ("co_code", "co_names", "co_varnames", "co_consts")
+    parts = ("co_code", "co_flags", "co_names", "co_varnames", "co_consts")
     for part in parts:
         a, b = getattr(one, part), getattr(other, part)
         if part != "co_consts" and a != b:
@@ -382,7 +407,7 @@ def _same_code(one: object, other: object) -> bool:
 def _same_const(one: object, other: object) -> bool:
     if hasattr(one, "co_code") and hasattr(other, "co_code"):
         return _same_code(one, other)
-    return type(one) is type(other) and one == other
+    return type(one) is type(other) and repr(one) == repr(other)  # 0.0 is not -0.0, and (1,) is not (True,)
 
 
 #: what is declared in this process; a worker's process has nothing listening

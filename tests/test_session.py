@@ -203,10 +203,10 @@ def test_failure(folder: Path, seen: dict[str, Any]) -> None:
 
 
 def test_inputs_that_do_not_fit(seen: dict[str, Any]) -> None:
-    assert seen["missing"] == "ValueError: missing input 'x'; accepted: (x: int, y: int = 2) -> int"
-    assert seen["unknown"].startswith("ValueError: unknown input 'z'")
+    assert seen["missing"] == "InputError: missing input 'x'; accepted: (x: int, y: int = 2) -> int"
+    assert seen["unknown"].startswith("InputError: unknown input 'z'")
     assert seen["type"].startswith("RuntimeDataValidationError: input 'x' of s.add: given 'one' of type str")
-    assert seen["not a task"].startswith("TypeError: flyte.run: given <built-in function len>; accepted: a task")
+    assert seen["not a task"].startswith("UsageTypeError: flyte.run: given <built-in function len>; accepted: a task")
 
 
 def test_deploy(seen: dict[str, Any]) -> None:
@@ -242,7 +242,7 @@ def test_deployed_that_is_not_there(called: dict[str, Any]) -> None:
     assert "did you mean 's.add'" in called["task"]
     assert "did you mean 's.add'" in called["env"]
     assert "no version of 's' named 'v2'" in called["version"]
-    assert called["missing"].startswith("ValueError: missing input 'x'")
+    assert called["missing"].startswith("InputError: missing input 'x'")
     assert called["type"].startswith("RuntimeDataValidationError: input 'x' of s.add: given 'one' of type str")
 
 

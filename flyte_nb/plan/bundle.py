@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from flyte_nb.environments.base import Environment
+from flyte_nb.environments.declaration import stable_repr
 from flyte_nb.environments.interface import EMPTY, NativeInterface, describe
 from flyte_nb.environments.task import TaskEnvironment
 from flyte_nb.environments.template import TaskTemplate
@@ -102,6 +103,11 @@ def bundle_for(environments: Iterable[Environment], module: Module, version: str
         The definitions they need.
     version : str, optional
         A name for the version in the place of the one from the content.
+
+    Raises
+    ------
+    DeploymentError
+        For a version that cannot be the name of a folder.
     """
     rows = tuple(
         {
@@ -130,7 +136,7 @@ def task_row(task: TaskTemplate) -> dict[str, Any]:
     interface: NativeInterface = task.interface
     return {
         "inputs": [
-            {"name": name, "type": describe(kind), **({} if default is EMPTY else {"default": repr(default)})}
+            {"name": name, "type": describe(kind), **({} if default is EMPTY else {"default": stable_repr(default)})}
             for name, (kind, default) in interface.inputs.items()
         ],
         "outputs": {name: describe(kind) for name, kind in interface.outputs.items()},

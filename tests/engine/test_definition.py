@@ -33,7 +33,8 @@ def make(captured=None):
     return inner
 
 def make_plain():
-    @env.task
+    again = flyte.TaskEnvironment("defined")
+    @again.task
     def plain(x: int) -> int:
         return -x
     return plain

@@ -210,7 +210,7 @@ def parent(x: int) -> int:
 
 @env.task
 async def aparent(n: int) -> list[int]:
-    return list(await asyncio.gather(*(adouble(i) for i in range(n)))) + [double(100), await double.aio(200)]
+    return list(await asyncio.gather(*(adouble(i) for i in range(n)))) + [await double.aio(100), await double.aio(200)]
 
 @env.task
 def parent_of_failing(kind: str) -> str:
