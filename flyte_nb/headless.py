@@ -196,7 +196,6 @@ def value_of(text: str) -> Any:
 
 def _run(notebook: NotebookNode, path: Path, timeout: float | None, progress: Progress) -> Executed:
     from jupyter_client.kernelspec import NoSuchKernel
-    from nbclient import NotebookClient
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
     numbers = {id(cell): n for n, cell in enumerate((c for c in notebook.cells if is_code(c)), start=1)}
@@ -208,10 +207,11 @@ def _run(notebook: NotebookNode, path: Path, timeout: float | None, progress: Pr
         )
 
     running: list[NotebookNode] = []
+    interrupted = threading.Event()
 
     def started(cell: NotebookNode, **kwargs: Any) -> None:
         running.append(cell)
-        _cancel_on_interrupt()
+        _cancel_on_interrupt(interrupted)
         tell("running")(cell)
 
     def finished(cell: NotebookNode, **kwargs: Any) -> None:
@@ -226,16 +226,7 @@ def _run(notebook: NotebookNode, path: Path, timeout: float | None, progress: Pr
             done.error = CellFailed(numbers[id(cell)], cell.source, failed.ename, failed.evalue, trace)
             raise done.error
 
-    client = NotebookClient(
-        notebook,
-        timeout=timeout,
-        kernel_name=notebook.metadata.get("kernelspec", {}).get("name") or "python3",
-        resources={"metadata": {"path": str(path.parent.absolute())}},
-        extra_arguments=["--IPKernelApp.log_level=ERROR"],
-        allow_errors=True,  # the hook below ends the notebook, once the output is in
-        on_cell_execute=started,
-        on_cell_executed=finished,
-    )
+    client = _client(notebook, path, timeout, started, finished)
     try:
         with _signals_kept():
             client.execute(env={**os.environ, "FLYTE_NB_SESSION": done.session})
@@ -244,6 +235,8 @@ def _run(notebook: NotebookNode, path: Path, timeout: float | None, progress: Pr
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
     except (CellTimeoutError, DeadKernelError) as error:
+        if interrupted.is_set():  # nbclient takes a cancelled wait for the death of the kernel
+            raise KeyboardInterrupt from None
         done.error = _ended(running[-1], numbers, error)
         progress(done.error.number, len(numbers), "failed", done.error.source)
     except NoSuchKernel as error:
@@ -254,12 +247,39 @@ def _run(notebook: NotebookNode, path: Path, timeout: float | None, progress: Pr
     return done
 
 
-def _cancel_on_interrupt() -> None:
+def _client(
+    notebook: NotebookNode,
+    path: Path,
+    timeout: float | None,
+    started: Callable[..., None],
+    finished: Callable[..., None],
+) -> Any:
+    """Make the client that runs the cells, in the folder of the notebook."""
+    from nbclient import NotebookClient
+
+    return NotebookClient(
+        notebook,
+        timeout=timeout,
+        kernel_name=notebook.metadata.get("kernelspec", {}).get("name") or "python3",
+        resources={"metadata": {"path": str(path.parent.absolute())}},
+        extra_arguments=["--IPKernelApp.log_level=CRITICAL"],  # its log would mix with the progress
+        allow_errors=True,  # the hook ends the notebook, once the output is in
+        on_cell_execute=started,
+        on_cell_executed=finished,
+    )
+
+
+def _cancel_on_interrupt(interrupted: threading.Event) -> None:
     """Have an interrupt end the notebook in order; nbclient would take the kernel from under the running cell."""
     task = asyncio.current_task()
-    if task is not None:
-        with contextlib.suppress(RuntimeError, ValueError):  # not in the main thread: no interrupt arrives here
-            asyncio.get_running_loop().add_signal_handler(signal.SIGINT, task.cancel)
+
+    def cancel() -> None:
+        interrupted.set()
+        if task is not None:
+            task.cancel()
+
+    with contextlib.suppress(RuntimeError, ValueError):  # not in the main thread: no interrupt arrives here
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, cancel)
 
 
 @contextlib.contextmanager
