@@ -6,18 +6,18 @@ a cell that fails leaves everything as it was. Outside a cell each declaration t
 
 from __future__ import annotations
 
-import inspect
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from flyte_nb.changes import Changes, EnvironmentChange, same_task, tasks_of
 from flyte_nb.environments.base import Environment
 from flyte_nb.environments.declaration import Change, refuse
 from flyte_nb.environments.task import TaskEnvironment, rebind
 from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import DuplicateEnvironmentError, UnknownNameError
 
-__all__ = ["Changes", "EnvironmentChange", "Registry", "Source"]
+__all__ = ["Registry", "Source"]
 
 
 @dataclass(frozen=True)
@@ -37,34 +37,6 @@ class Source:
     key: str
     label: str = field(compare=False)  # the same cell has another number each time it runs
     is_cell: bool = False
-
-
-@dataclass
-class EnvironmentChange:
-    """How one environment differs from what it was before."""
-
-    env: Environment
-    fields: list[Change] = field(default_factory=list)
-    tasks_added: list[str] = field(default_factory=list)
-    tasks_changed: list[str] = field(default_factory=list)
-    tasks_withdrawn: list[str] = field(default_factory=list)
-
-    def __bool__(self) -> bool:
-        return bool(self.fields or self.tasks_added or self.tasks_changed or self.tasks_withdrawn)
-
-
-@dataclass
-class Changes:
-    """What a cell, or a declaration outside a cell, did to the registry."""
-
-    added: list[Environment] = field(default_factory=list)
-    changed: list[EnvironmentChange] = field(default_factory=list)
-    withdrawn: list[Environment] = field(default_factory=list)
-    same: list[Environment] = field(default_factory=list)
-    notices: list[str] = field(default_factory=list)
-
-    def __bool__(self) -> bool:
-        return bool(self.added or self.changed or self.withdrawn or self.notices)
 
 
 @dataclass
@@ -352,11 +324,6 @@ class Registry(Mapping[str, Environment]):
                 callback(changes)
 
 
-def tasks_of(env: Environment) -> dict[str, TaskTemplate]:
-    """Give the tasks of an environment of any kind."""
-    return env.tasks if isinstance(env, TaskEnvironment) else {}
-
-
 def _changed(was: _Before, now: Environment) -> EnvironmentChange:
     assert was.entry is not None
     old, new = was.tasks, tasks_of(now)
@@ -372,42 +339,6 @@ def _changed(was: _Before, now: Environment) -> EnvironmentChange:
         tasks_changed=[name for name in new if name in old and not same_task(old[name], new[name])],
         tasks_withdrawn=[name for name in old if name not in new],
     )
-
-
-def same_task(one: TaskTemplate, other: TaskTemplate) -> bool:
-    """Tell whether two tasks have the same settings, interface and code."""
-    if one is other:
-        return True
-    code, other_code = (getattr(inspect.unwrap(getattr(t, "func", len)), "__code__", None) for t in (one, other))
-    if code is None or other_code is None:
-        return one == other
-    return (
-        str(one.interface) == str(other.interface)
-        and _settings(one) == _settings(other)
-        and _same_code(code, other_code)
-    )
-
-
-def _settings(task: TaskTemplate) -> list[str]:
-    return [repr(setting) for setting in task.settings()]
-
-
-def _same_code(one: object, other: object) -> bool:
-    """Compare code without line numbers, nested functions included."""
-    parts = ("co_code", "co_flags", "co_names", "co_varnames", "co_consts")
-    for part in parts:
-        a, b = getattr(one, part), getattr(other, part)
-        if part != "co_consts" and a != b:
-            return False
-        if part == "co_consts" and (len(a) != len(b) or not all(map(_same_const, a, b))):
-            return False
-    return True
-
-
-def _same_const(one: object, other: object) -> bool:
-    if hasattr(one, "co_code") and hasattr(other, "co_code"):
-        return _same_code(one, other)
-    return type(one) is type(other) and repr(one) == repr(other)  # 0.0 is not -0.0, and (1,) is not (True,)
 
 
 #: what is declared in this process; a worker's process has nothing listening

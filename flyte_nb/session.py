@@ -7,13 +7,14 @@ from collections.abc import Callable, Container, Iterable
 from pathlib import Path
 from typing import Any
 
+from flyte_nb.changes import Changes, tasks_of
 from flyte_nb.engine import codec
 from flyte_nb.engine.base import Engine, Work
 from flyte_nb.engine.definition import MAIN, SCRIPT, Definition, definition_of
 from flyte_nb.engine.local.engine import LocalEngine
 from flyte_nb.engine.store import Store, home_for
 from flyte_nb.environments.base import Environment
-from flyte_nb.environments.declaration import Declaration, mask
+from flyte_nb.environments.declaration import Declaration, mask_inputs
 from flyte_nb.environments.interface import check_value
 from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import DeploymentError, UnknownNameError, UsageTypeError
@@ -24,7 +25,7 @@ from flyte_nb.notebook.slicing import module_for
 from flyte_nb.plan.bundle import Bundle, bundle_for
 from flyte_nb.plan.graph import order
 from flyte_nb.portal import Portal
-from flyte_nb.registry import Changes, Registry, Source, process_registry, tasks_of
+from flyte_nb.registry import Registry, Source, process_registry
 
 __all__ = ["Session", "current_registry", "current_session"]
 
@@ -168,7 +169,7 @@ class Session:
             task=task.name,
             definition=self.definition(task, used),
             inputs=parts,
-            shown=", ".join(f"{name}={mask(name, value)}" for name, value in inputs.items()),
+            shown=mask_inputs(inputs),
             env_vars=dict((env.env_vars if env is not None else None) or {}),
         )
 

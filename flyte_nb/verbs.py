@@ -13,7 +13,7 @@ from flyte_nb.engine.base import Deployment, Deployments, Event, Run, Work, now
 from flyte_nb.engine.definition import SCRIPT, Definition, refuse_while_loading
 from flyte_nb.engine.store import Store
 from flyte_nb.environments.base import Environment
-from flyte_nb.environments.declaration import mask
+from flyte_nb.environments.declaration import mask_inputs
 from flyte_nb.environments.interface import EMPTY, NativeInterface
 from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import DeploymentError, UnknownNameError, UsageTypeError
@@ -189,8 +189,9 @@ class Deployed:
         """Prepare a run; ``texts`` says that the inputs are to be read from text by the task's own types."""
         inputs = self.bind(args, kwargs)
         parts, _ = codec.encode(inputs, _definitions(self._path))
-        shown = ", ".join(f"{name}={mask(name, value)}" for name, value in inputs.items())
-        return Work(self.name, Definition(self._path, SCRIPT), parts, shown, self._env_vars, self.version, texts)
+        return Work(
+            self.name, Definition(self._path, SCRIPT), parts, mask_inputs(inputs), self._env_vars, self.version, texts
+        )
 
 
 def _definitions(path: Path) -> set[str]:

@@ -4,10 +4,11 @@ import sys
 import time
 
 import pytest
+from flyte_nb.changes import same_task, tasks_of
 from flyte_nb.environments.base import Environment, listen
 from flyte_nb.environments.task import TaskEnvironment
 from flyte_nb.errors import DuplicateEnvironmentError, UnknownNameError
-from flyte_nb.registry import Registry, Source, same_task, tasks_of
+from flyte_nb.registry import Registry, Source
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule

@@ -274,3 +274,11 @@ def test_nothing_is_stored_by_what_is_refused(tmp_path: Path) -> None:
     written(tmp_path / "script.py", f"{DECLARED}\nif __name__ == '__main__':\n    flyte.run(add, x='one')\n")
     assert ran(["script.py"], tmp_path).returncode == 1
     assert not (tmp_path / "home").exists()
+
+
+def test_inputs_that_look_like_secrets_are_not_shown() -> None:
+    from flyte_nb.environments.declaration import mask_inputs
+
+    assert mask_inputs({"x": 1, "db_password": "hunter2", "url": "db://me:hunter2@host"}) == (
+        "x=1, db_password='********', url='********'"
+    )

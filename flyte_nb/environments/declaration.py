@@ -363,6 +363,11 @@ def _safe_repr(value: Any) -> str:
         return f"<{type(value).__name__} whose repr raised {type(error).__name__}>"
 
 
+def mask_inputs(inputs: Mapping[str, Any]) -> str:
+    """Give the inputs of a run on one line, with those hidden whose name or value looks like a secret."""
+    return ", ".join(f"{n}={HIDDEN if looks_secret(n, v) else mask(n, v)}" for n, v in inputs.items())
+
+
 def shorten(value: Any, longest: int = _LONGEST) -> str:
     """Give the repr of a value, cut in the middle of nowhere but never long."""
     if name := getattr(value, "name", None) if type(value).__name__.endswith("Environment") else None:
