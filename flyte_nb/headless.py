@@ -9,7 +9,6 @@ import os
 import re
 import secrets
 import signal
-import symtable
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from flyte_nb.errors import NotebookError, ParameterError, UnknownNameError, suggestion
+from flyte_nb.notebook.cells import Cell, statements
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -174,14 +174,16 @@ def inject(notebook: NotebookNode, parameters: Mapping[str, Any], path: Path) ->
 
 
 def bound(source: str) -> list[str]:
-    """List the names that a parameters cell binds."""
+    """List the names that a parameters cell binds by assignment."""
     python = _MAGIC.sub(r"\1pass", source)
-    try:
-        symbols = symtable.symtable(python, "<parameters>", "exec").get_symbols()
-    except SyntaxError:
-        return []
-    plain = (s for s in symbols if not s.is_imported() and not s.is_namespace())
-    return [s.get_name() for s in plain if s.is_assigned() or s.is_annotated()]
+    defines = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    assigned = (s for s in statements(Cell(python, 0)) if not isinstance(s.node, defines))
+    return list(dict.fromkeys(name for s in assigned for name in sorted(s.names.binds | _annotated(s.node))))
+
+
+def _annotated(node: ast.stmt) -> set[str]:
+    """Give the name of a bare ``name: type``, which waits for its value."""
+    return {node.target.id} if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) else set()
 
 
 def value_of(text: str) -> Any:

@@ -21,10 +21,11 @@ from flyte_nb.plan.bundle import Bundle
 from flyte_nb.portal import Portal, Relay, Verb
 from flyte_nb.session import current_session
 
-__all__ = ["Deployed", "call_deployed", "deploy", "deployed", "run"]
+__all__ = ["Deployed", "call_deployed", "carry_out", "deploy", "deployed", "portal", "run"]
 
 
-def _portal() -> Portal:
+def portal() -> Portal:
+    """Give the loop that verbs run on."""
     return current_session().portal
 
 
@@ -36,14 +37,14 @@ def print_output(event: Event) -> None:
         stream.flush()
 
 
-async def _carry_out(relay: Relay, engine: str, work: Work, show: Callable[[Event], None]) -> Run:
-    """Run prepared work and raise what failed it."""
+async def carry_out(relay: Relay, engine: str, work: Work) -> Run:
+    """Run prepared work, show what it prints, and raise what failed it."""
     chosen = current_session().engine(engine)
 
     def start(tell: Callable[[Event], None]) -> Coroutine[Any, Any, Run]:
         return chosen.run(work, tell)
 
-    run = await relay(start, show)
+    run = await relay(start, print_output)
     if run.error is not None:
         raise run.error
     return run
@@ -76,7 +77,7 @@ async def _run(relay: Relay, task: TaskTemplate, /, *args: Any, **kwargs: Any) -
         For inputs that do not fit.
     """
     refuse_while_loading("run")
-    return await _carry_out(relay, "local", current_session().work(task, args, kwargs), print_output)
+    return await carry_out(relay, "local", current_session().work(task, args, kwargs))
 
 
 async def _deploy(
@@ -205,7 +206,7 @@ def _definitions(path: Path) -> set[str]:
 
 async def _call_deployed(relay: Relay, work: Work) -> Run:
     """Run the work of a deployed task."""
-    return await _carry_out(relay, "local", work, print_output)
+    return await carry_out(relay, "local", work)
 
 
 def deployed(name: str, version: str | None = None) -> Deployed:
@@ -234,6 +235,6 @@ def deployed(name: str, version: str | None = None) -> Deployed:
     return Deployed(name, row, store)
 
 
-run = Verb(_run, _portal)
-deploy = Verb(_deploy, _portal)
-call_deployed = Verb(_call_deployed, _portal)
+run = Verb(_run, portal)
+deploy = Verb(_deploy, portal)
+call_deployed = Verb(_call_deployed, portal)

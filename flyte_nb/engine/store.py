@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from flyte_nb.engine.base import Action, Deployment, Deployments, Phase, Run, now
-from flyte_nb.errors import BaseRuntimeError, DeploymentError, StoreError, UnknownNameError
+from flyte_nb.errors import BaseRuntimeError, DeploymentError, StoreError, UnknownNameError, UsageError
 
 __all__ = ["Store", "home_for"]
 
@@ -113,6 +113,22 @@ class Store:
         )
         with self._writing() as db:
             db.execute("INSERT INTO runs VALUES (?,?,?,?,?,?,?,?,?)", row)
+
+    def forget(self, name: str) -> None:
+        """Remove the record and the log of a run that has ended, so that another may have its name.
+
+        Raises
+        ------
+        UsageError
+            When it has not ended.
+        """
+        with self._writing() as db:
+            for (phase,) in db.execute("SELECT phase FROM actions WHERE run = ?", (name,)).fetchall():
+                if not Phase(phase).is_terminal:
+                    raise UsageError(f"run {name!r} is still {phase}; choose another name, or wait for its end")
+            db.execute("DELETE FROM actions WHERE run = ?", (name,))
+            db.execute("DELETE FROM runs WHERE name = ?", (name,))
+            self.log_of(name).unlink(missing_ok=True)
 
     def put_action(self, run: str, action: Action) -> None:
         """Record an action as it is now."""

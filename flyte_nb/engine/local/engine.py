@@ -75,7 +75,10 @@ class LocalEngine:
 
     async def run(self, work: Work, emit: Emit) -> Run:
         """Run a task to its end; what failed it is in the run's ``error``."""
-        run = Run(name=new_name(work.task), task=work.task, inputs=work.shown, version=work.version)
+        name = work.settings.name or new_name(work.task)
+        run = Run(name=name, task=work.task, inputs=work.shown, version=work.version)
+        if work.settings.name:
+            self.store.forget(name)
         run.log = self.store.log_of(run.name)
         self.store.add_run(run, work.notebook)
         outcome = await self._handle(Call(run, _new_action(run, work.task, None), work, emit))
@@ -98,15 +101,28 @@ class LocalEngine:
         """Carry out a call in a worker process."""
         tell = _printer(call)
         try:
-            async with self.pool.worker(call.work) as worker:
-                head, parts = await worker.connect(call.work, tell)
+            work = replace(call.work, context=self._context(call))
+            async with self.pool.worker(work) as worker:
+                head, parts = await worker.connect(work, tell)
                 if not head.get("failed"):
-                    head, parts = await worker.call(call.work, lambda h, p: self._child(call, h, p))
+                    head, parts = await worker.call(work, lambda h, p: self._child(call, h, p))
         except Died as died:
             return Outcome(error=_death(died.exit_code, call.work.task))
         if head.get("failed"):
             return Outcome(error=_failure(head, parts, call.work), cause=tuple(parts))
         return Outcome(tuple(parts), tuple(head["outputs"]))
+
+    def _context(self, call: Call) -> dict[str, Any]:
+        """Word, as JSON data, what the process of a call is told of its run and its action."""
+        settings = {f.name: getattr(call.work.settings, f.name) for f in dataclasses.fields(call.work.settings)}
+        return {
+            **settings,
+            "run": call.run.name,
+            "action": call.action.id,
+            "version": call.run.version,
+            "custom_context": call.work.custom_context,
+            "folder": str(self.store.home / "data" / call.run.name),
+        }
 
     async def _child(self, parent: Call, head: dict[str, Any], parts: list[bytes]) -> tuple[dict[str, Any], Any]:
         """Carry out a task that a task called, as an action of the same run."""
@@ -127,7 +143,7 @@ def _work_of_child(parent: Work, head: dict[str, Any], parts: list[bytes]) -> Wo
     by_value = bool(head["by_value"])
     found = replace(parent.definition, module=head["module"], pickled=parts[0] if by_value else b"")
     return replace(parent, task=head["task"], definition=found, inputs=tuple(parts[by_value:]),
-                   env_vars=head["env_vars"], shown="", texts=False)  # fmt: skip
+                   env_vars=head["env_vars"], shown="", texts=False, custom_context=head["custom_context"])  # fmt: skip
 
 
 def recorded(store: Store, handle: Handler) -> Handler:

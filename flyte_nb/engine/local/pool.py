@@ -86,6 +86,7 @@ class Worker:
             "task": work.task,
             "module": definition.module,
             "texts": work.texts,
+            "context": work.context,
         }
         by_value = (definition.pickled,) if definition.pickled else ()
         await self._send({**head, "by_value": bool(by_value)}, (*by_value, *work.inputs))
@@ -198,12 +199,13 @@ class Pool:
             self._guard.release(worker.pid)
 
     async def _start(self, work: Work) -> Worker:
+        env = environment({**work.env_vars, **work.settings.env_vars})
         ours, theirs = socket.socketpair()
         try:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-c", START, str(theirs.fileno()), *map(str, sys.path),
                 stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-                pass_fds=(theirs.fileno(),), start_new_session=True, env=environment(work.env_vars),
+                pass_fds=(theirs.fileno(),), start_new_session=True, env=env,
             )  # fmt: skip
         except BaseException:
             ours.close()

@@ -26,6 +26,8 @@ from types import ModuleType
 from typing import Any
 
 from flyte_nb import pickling
+from flyte_nb.context.scopes import get_custom_context
+from flyte_nb.context.task_context import context_from, entered
 from flyte_nb.engine import codec
 from flyte_nb.engine.definition import MAIN, definition_of, holds, loading, tasks_in
 from flyte_nb.environments import base
@@ -33,6 +35,8 @@ from flyte_nb.environments.calling import current_runner
 from flyte_nb.environments.interface import check_value
 from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import BaseRuntimeError, RuntimeDataValidationError, RuntimeUserError, UnknownNameError
+from flyte_nb.report import Report, current_report
+from flyte_nb.report import flush as flush_report
 
 
 class Link:
@@ -60,6 +64,7 @@ class Link:
         """Ask the engine to run a child task."""
         number = f"c{next(self._numbers)}"
         future = self._children[number] = Future()
+        future.set_running_or_notify_cancel()  # whoever stops waiting for it leaves it as it is
         parts, _ = codec.encode(inputs, vars(sys.modules[MAIN]))
         found = holds(module_of(task.__module__), task)
         by_value = () if found else (definition_of(task).pickled,)
@@ -70,7 +75,7 @@ class Link:
             "module": task.__module__,
             "by_value": not found,
         }
-        self.send({**head, "env_vars": env_vars_of(task)}, (*by_value, *parts))
+        self.send({**head, "env_vars": env_vars_of(task), "custom_context": get_custom_context()}, (*by_value, *parts))
         return future
 
     def _read(self) -> None:
@@ -209,7 +214,10 @@ def answer(link: Link, head: Mapping[str, Any], parts: list[bytes]) -> None:
     reply: dict[str, Any] = {"op": "result", "id": head["id"]}
     try:
         task, inputs = wanted(head, parts)
-        encoded = returned(run(task, inputs, link), task, head["id"])
+        with entered(context_from(head["context"], Report(task.name))):
+            encoded = returned(run(task, inputs, link), task, head["id"])
+            if task.report and current_report().has_content():
+                flush_report()
         reply["outputs"] = list(task.interface.outputs)
     except BaseException as error:  # sys.exit and KeyboardInterrupt end the task, never the report
         reply.update(failure(error))
