@@ -17,7 +17,7 @@ from flyte_nb.environments.function_task import AsyncFunctionTaskTemplate
 from flyte_nb.environments.image import Image
 from flyte_nb.environments.interface import NativeInterface
 from flyte_nb.environments.overriding import INHERITED
-from flyte_nb.environments.place import Place, here
+from flyte_nb.environments.place import here
 from flyte_nb.environments.plugin_registry import TaskPluginRegistry, plugin_for
 from flyte_nb.environments.pod_template import PodTemplate
 from flyte_nb.environments.policies import Documentation, RetryStrategy, ReusePolicy, TimeoutType
@@ -164,14 +164,13 @@ class TaskEnvironment(Environment):
         given = {name for name, value in settings.items() if value is not None and value != _DECORATOR[name]}
         self._check_reuse(func, settings)
         settings["short_name"] = settings["short_name"] or func.__name__
-        place = here()
         task: AsyncFunctionTaskTemplate = self._template()(
             func=func,
             name=f"{self.name}.{func.__name__}",
             interface=NativeInterface.from_callable(func),
             parent_env_name=self.name,
             parent_env=weakref.ref(self),
-            place=place,
+            place=here(),
             own_settings=frozenset(given),
             **{
                 **inherited(self),
@@ -180,7 +179,7 @@ class TaskEnvironment(Environment):
         )
         for trigger in task.triggers:
             match_inputs(trigger, task.interface.inputs)
-        self._refuse_second(task.name, place)
+        self._refuse_second(task)
         announce("binding", self, task)
         self._tasks[task.name] = task
         return task
@@ -212,17 +211,18 @@ class TaskEnvironment(Environment):
             raise refuse(self, "task(service_account=)", account, f"the environment's, {self.service_account!r}",
                          "the workers of a reusable environment are started with it")  # fmt: skip
 
-    def _refuse_second(self, name: str, place: Place) -> None:
+    def _refuse_second(self, task: AsyncFunctionTaskTemplate) -> None:
         """Refuse a second function of one name in one file; a later version of a cell is another file."""
-        first = self._tasks.get(name)
+        first, place = self._tasks.get(task.name), task.place
         if (
             first is None
+            or getattr(first, "func", None) is task.func
             or place.file.startswith("<")
             or first.place.file != place.file
             or first.place.line == place.line
         ):
             return
-        raise refuse(self, "task", name.rpartition(".")[2], "one function of a name in an environment",
+        raise refuse(self, "task", task.name.rpartition(".")[2], "one function of a name in an environment",
                      f"it is bound at {first.place} already")  # fmt: skip
 
     def clone_with(

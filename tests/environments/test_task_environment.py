@@ -436,6 +436,7 @@ def test_a_second_function_of_one_name_is_refused() -> None:
             return 2
 
     assert env.tasks["env.twice"].forward() == 1
+    assert env.task(report=True)(twice.func) is env.tasks["env.twice"]
 
 
 def test_a_signature_has_named_inputs() -> None:
