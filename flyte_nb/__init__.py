@@ -224,7 +224,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"flyte.{name} is a part of the Flyte SDK that flyte_nb does not have")
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}; {errors.suggestion(name, __all__)}")
-    value = globals()[name] = getattr(import_module(_LATER[name]), name)
+    module = import_module(_LATER[name])
+    value = globals()[name] = module if module.__name__ == f"{__name__}.{name}" else getattr(module, name)
     return value
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import dataclasses
 import inspect
+import logging
+import posixpath
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -32,6 +34,9 @@ _LONGEST_NAME = 253  # a Kubernetes object name
 _LONGEST_DESCRIPTION = 255
 _CUT = "...(cut)"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+_SYSTEM = re.compile(r"/+(boot|dev|etc|proc|run|sys)(/|$)")
+
+_logger = logging.getLogger("flyte")
 
 
 class Listener(Protocol):
@@ -79,6 +84,7 @@ def suggest_name(value: str) -> str:
 
 def _description(value: str | None) -> str | None:
     if value is not None and len(value) > _LONGEST_DESCRIPTION:
+        _logger.warning("a description of %d characters is cut at %d", len(value), _LONGEST_DESCRIPTION)
         return value[: _LONGEST_DESCRIPTION - len(_CUT)] + _CUT
     return value
 
@@ -96,9 +102,27 @@ def _include(value: Any) -> Any:
     if isinstance(value, str | bytes) or not isinstance(value, Iterable):
         raise WrongType(f"a single {type(value).__name__}; write ({value!r},)" if isinstance(value, str) else "")
     items = tuple(value)
-    if any(isinstance(item, str) and not item.strip() for item in items):
-        raise ValueError("an empty path")
+    for item in items:
+        if isinstance(item, str):
+            _path(item)
     return items
+
+
+def _path(value: str) -> None:
+    """Refuse a path that cannot travel with the code, or that nobody means to ship."""
+    if not value.strip():
+        raise ValueError("an empty path")
+    path = posixpath.normpath(value.replace("\\", "/"))
+    if path == ".." or path.startswith("../"):
+        raise ValueError(f"{value!r} leaves the directory of the declaration")
+    if _SYSTEM.match(path):
+        raise ValueError(f"{value!r} belongs to the operating system")
+
+
+def _image(value: Any) -> Any:
+    if isinstance(value, str) and not value.strip():
+        raise ValueError("an empty URI")
+    return value
 
 
 Name = Annotated[
@@ -114,6 +138,7 @@ Variables = Annotated[
     Check(_variables, "a dict of variable names to strings, such as {'LOG_LEVEL': 'info'}"),
 ]
 Include = Annotated[tuple[str, ...], Check(_include, "paths as a tuple or list of str", before=True)]
+ImageName = Annotated[str | Image | None, Check(_image, "a URI, an Image, or 'auto'")]
 Description = Annotated[str | None, Check(_description, "text; cut at 255 characters")]
 
 _Env = TypeVar("_Env", bound="Environment")
@@ -178,7 +203,7 @@ class Environment(Declaration, metaclass=_Announced):
     env_vars: Variables = None
     resources: Resources | None = None
     interruptible: bool = False
-    image: str | Image | None = "auto"
+    image: ImageName = "auto"
     include: Include = ()
     service_account: str | None = None
     #: where it was declared
@@ -201,6 +226,28 @@ class Environment(Declaration, metaclass=_Announced):
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> dict[str, Any]:
         return {"type": "string", "description": "the name of an environment"}  # an environment within another
+
+    @property
+    def _declaring_file(self) -> str:
+        """The file that declared it, under the Flyte SDK's name."""
+        return self.place.file
+
+    def _get_kwargs(self) -> dict[str, Any]:
+        """Give the fields that are set, under the Flyte SDK's name."""
+        optional = ("resources", "secrets", "service_account", "env_vars", "pod_template", "description")
+        given = {name: getattr(self, name) for name in optional if getattr(self, name) is not None}
+        include = {"include": self.include} if self.include else {}
+        return {"depends_on": list(self.depends_on), "image": self.image, **given, **include}
+
+    def clone_with(self, *args: Any, **kwargs: Any) -> Environment:
+        """Make a new environment that inherits the settings of this one; each kind of environment has its own.
+
+        Raises
+        ------
+        NotImplementedError
+            On Environment itself.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no clone_with; a TaskEnvironment has, and an app has")
 
     def add_dependency(self, *env: Environment) -> None:
         """Make this environment depend on others; one that is there already is not added again.

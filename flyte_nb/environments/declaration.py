@@ -84,6 +84,11 @@ class Declaration:
         ``ValueError`` for a wrong value. The message names the field, what was given and what is accepted.
     """
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__repr__" not in cls.__dict__:  # a user's ``@dataclass`` would put one in its place that masks nothing
+            cls.__repr__ = cls.__repr__  # type: ignore[method-assign]
+
     def __post_init__(self) -> None:
         check_fields(self)
 

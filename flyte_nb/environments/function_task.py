@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from flyte_nb.environments.calling import awaited, current_runner, refuse_in_loop, user_error
 from flyte_nb.environments.template import TaskTemplate
 
 __all__ = ["AsyncFunctionTaskTemplate"]
+
+
+class _Decorated(NamedTuple):
+    """Stands in a pickle for a function whose name its task has taken, so that no module has it under that name."""
+
+    module: str
+    name: str
+
+    def function(self) -> Callable[..., Any]:
+        __import__(self.module)
+        task: AsyncFunctionTaskTemplate = attrgetter(self.name)(sys.modules[self.module])
+        return task.func
 
 
 @dataclass(kw_only=True, repr=False)
@@ -44,6 +58,24 @@ class AsyncFunctionTaskTemplate(TaskTemplate):
         self.__qualname__ = getattr(self.func, "__qualname__", self.__name__)
         self.__module__ = getattr(self.func, "__module__", type(self).__module__)
         self.__wrapped__ = self.func  # inspect.signature and getsource follow it
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        name = _Decorated(self.__module__, self.__qualname__)
+        if name.module != "__main__" and "<locals>" not in name.name and self._is_at(name):
+            state |= {"func": name, "__wrapped__": name}
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if isinstance(state["func"], _Decorated):
+            state |= dict.fromkeys(("func", "__wrapped__"), state["func"].function())
+        self.__dict__.update(state)
+
+    def _is_at(self, name: _Decorated) -> bool:
+        try:
+            return name.function() is self.func
+        except (AttributeError, ImportError, KeyError):
+            return False
 
     @property
     def is_async(self) -> bool:

@@ -72,6 +72,7 @@ def overridden(task: _Task, given: dict[str, Any]) -> _Task:
     changes = {**given, "reusable": None if given.get("reusable") == "off" else given.get("reusable", task.reusable)}
     if changes["reusable"] is not None:
         refuse_started(task, given)
+        refuse_sharing(task, changes["reusable"])
     changes["override_settings"] = task.override_settings | (set(given) & SETTINGS)
     if given.get("plugin_config") is not None:
         return _as_plugin(task, changes)
@@ -90,6 +91,19 @@ def refuse_started(task: TaskTemplate, given: dict[str, Any]) -> None:
         if name in given:
             raise refuse(task, f"override({name}=)", given[name], 'override(reusable="off", …) beside it',
                          "the workers of a reusable environment are started with it")  # fmt: skip
+
+
+def refuse_sharing(task: TaskTemplate, reusable: Any) -> None:
+    """Refuse concurrency for a sync function, as the decorator does.
+
+    Raises
+    ------
+    DeclarationValueError
+        When the policy lets calls share a worker.
+    """
+    if task._call_as_synchronous and getattr(reusable, "concurrency", 1) > 1:
+        raise refuse(task, "override(reusable=)", reusable, "an async function, or a reuse policy with concurrency 1",
+                     "a sync function cannot share its worker with other calls")  # fmt: skip
 
 
 def _as_plugin(task: _Task, changes: dict[str, Any]) -> _Task:

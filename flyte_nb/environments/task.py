@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import logging
 import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -24,16 +25,23 @@ from flyte_nb.environments.resources import Resources
 from flyte_nb.environments.secrets import SecretRequest
 from flyte_nb.environments.template import INLINE_BYTES, TaskTemplate
 from flyte_nb.environments.triggers import match_inputs
+from flyte_nb.errors import DeclarationError
 
 __all__ = ["TaskEnvironment", "rebind"]
 
 _Self = TypeVar("_Self", bound="TaskEnvironment")
+_logger = logging.getLogger("flyte")
 
 
 def _cache(value: Any) -> Any:
     """Accept any word here: an unknown one is refused when a task takes it, as in the Flyte SDK."""
     if value is not None and not isinstance(value, str | Cache):
         raise WrongType(f"it is of type {type(value).__name__}")
+    if isinstance(value, str) and value not in ("disable", "auto", "override"):
+        try:
+            Cache(value)
+        except DeclarationError as error:
+            _logger.warning("no task of this environment can be declared: %s", error)
     return value
 
 
@@ -74,6 +82,12 @@ class TaskEnvironment(Environment):
         if self.reusable is not None and self.plugin_config is not None and not self._plugin_reuses():
             raise refuse(self, "plugin_config", self.plugin_config, "no plugin_config, or no reusable",
                          "its plugin does not support a reuse policy")  # fmt: skip
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        for task in self._tasks.values():
+            if task.parent_env is None:  # it was copied or unpickled with its environment
+                task.parent_env = weakref.ref(self)
 
     def _plugin_reuses(self) -> bool:
         plugin = TaskPluginRegistry.find(type(self.plugin_config))
@@ -144,9 +158,12 @@ class TaskEnvironment(Environment):
         return self._bind(func, settings)
 
     def _bind(self, func: Callable[..., Any], settings: dict[str, Any]) -> AsyncFunctionTaskTemplate:
-        given = {name for name, value in settings.items() if value is not None and value != _DECORATOR.get(name)}
+        for name, value in settings.items():
+            if isinstance(value, str) and not value and _DECORATOR[name] is None:
+                settings[name] = None  # an empty text is no setting, as in the Flyte SDK
+        given = {name for name, value in settings.items() if value is not None and value != _DECORATOR[name]}
         self._check_reuse(func, settings)
-        settings["short_name"] = settings["short_name"] or ""
+        settings["short_name"] = settings["short_name"] or func.__name__
         task: AsyncFunctionTaskTemplate = self._template()(
             func=func,
             name=f"{self.name}.{func.__name__}",

@@ -85,7 +85,7 @@ class TaskTemplate(Declaration):
     interface : NativeInterface
         Inputs and outputs.
     short_name : str
-        The name shown; the last part of ``name`` by default.
+        The name shown; ``name`` by default, and the function's own name for a function.
     image : str, Image or "auto"
         Held as an `Image`.
     cache : str or Cache
@@ -138,7 +138,7 @@ class TaskTemplate(Declaration):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.short_name = self.short_name or self.name.rpartition(".")[2]
+        self.short_name = self.short_name or self.name
 
     @property
     def native_interface(self) -> NativeInterface:
@@ -165,14 +165,19 @@ class TaskTemplate(Declaration):
         return False
 
     def settings(self) -> list[Setting]:
-        """List the effective settings that are not at their default, each with the level that set it.
+        """List the effective settings that somebody set, each with the level that set it.
 
         The specification's three levels: the environment, the decorator, the override; the most specific wins.
+        A setting that a task or an override gives is listed even where it gives the default.
         """
         return [
             Setting(f.name, getattr(self, f.name), self._level(f.name))
             for f in dataclasses.fields(self)
-            if f.name in overriding.SETTINGS and not same(getattr(self, f.name), self._default(f))
+            if f.name in overriding.SETTINGS
+            and (
+                f.name in self.own_settings | self.override_settings
+                or not same(getattr(self, f.name), self._default(f))
+            )
         ]
 
     def _level(self, name: str) -> str:
@@ -185,6 +190,8 @@ class TaskTemplate(Declaration):
     def _default(self, f: Any) -> Any:
         if f.name in ("cache", "retries", "image"):
             return {"cache": Cache("disable"), "retries": RetryStrategy(0), "image": _image("auto")}[f.name]
+        if f.name == "short_name":
+            return self.short_name if self.short_name == self.name.rpartition(".")[2] else self.name
         return 0 if f.name == "timeout" and self.timeout == 0 else f.default
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:

@@ -137,7 +137,7 @@ def test_a_wrapped_function(env):
 
 def test_a_template_without_a_function(env):
     task = TaskTemplate(name="e.remote", interface=env.task(add).interface)
-    assert task.short_name == "remote"
+    assert task.short_name == "e.remote"
     assert task.environment is None
     with pytest.raises(NotImplementedError, match="TaskTemplate has no function"):
         task.forward()
