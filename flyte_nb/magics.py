@@ -14,12 +14,13 @@ from typing import Any
 from IPython.core.magic import Magics, line_cell_magic, magics_class
 from IPython.display import display
 
+from flyte_nb.changes import Changes
 from flyte_nb.commands import Parser, choose, key_values
 from flyte_nb.engine.base import Deployments, Run
 from flyte_nb.environments.base import Environment
 from flyte_nb.errors import FlyteError, UsageError
 from flyte_nb.notebook.shell import MAGIC, Running
-from flyte_nb.registry import Changes, Registry
+from flyte_nb.registry import Registry
 from flyte_nb.session import Session, current_session
 from flyte_nb.verbs import deploy, run
 from flyte_nb.views import Stack, Table, Text, View
@@ -58,6 +59,8 @@ def cell_parser() -> Parser:
         "image": "a URI",
         "description": "a sentence",
         "cache": "disable, auto or override",
+        "replicas": "warm processes: a number, or MIN:MAX",
+        "concurrency": "calls that an async task's warm process takes at once",
     }.items():
         parser.add_argument(f"--{option}", help=words)
     for option, words in {
@@ -101,10 +104,19 @@ def _settings(options: Any) -> list[str]:
     plain |= {"include": tuple(options.include)} if options.include else {}
     plain |= {"interruptible": True} if options.interruptible else {}
     settings += [f"{key}={value!r}" for key, value in plain.items()]
+    if options.replicas or options.concurrency:
+        settings.append(f"reusable=_flyte.ReusePolicy({_reuse(options)})")
     if options.depends_on:
         needed = ", ".join(f"_flyte.current_registry().find({name!r})" for name in options.depends_on)
         settings.append(f"depends_on=[{needed}]")
     return settings
+
+
+def _reuse(options: Any) -> str:
+    """Give the arguments of the reuse policy that ``--replicas`` and ``--concurrency`` ask for."""
+    given = {"replicas": options.replicas, "concurrency": options.concurrency}
+    values = {name: tuple(map(_number, text.split(":"))) for name, text in given.items() if text}
+    return ", ".join(f"{name}={value[0] if len(value) == 1 else value!r}" for name, value in values.items())
 
 
 def _number(text: str) -> int | str:

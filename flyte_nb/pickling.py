@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import pickle
 import sys
+import typing
 from collections.abc import Container
 from types import FunctionType
 from typing import Any
 
 MAIN = "__main__"
+_CACHED = type(functools.lru_cache(lambda: None))
+_BY_NAME = (type, FunctionType, _CACHED, typing.TypeVar, typing.ParamSpec, typing.NewType)  # pickle writes their name
 
 
 def dumps(value: Any, defined: Container[str] = (), buffers: list[Any] | None = None) -> tuple[bytes, set[str]]:
@@ -60,17 +64,27 @@ def _resolve(qualified: str) -> Any:
     return value
 
 
+def _name_of(obj: Any) -> str | None:
+    """Give the qualified name of a class, a function or the like of the notebook; None for any other object."""
+    if not isinstance(obj, _BY_NAME) or getattr(obj, "__module__", None) != MAIN:
+        return None
+    return str(getattr(obj, "__qualname__", obj.__name__))
+
+
+def _cached(function: Any, settings: dict[str, Any]) -> Any:
+    """Give a function a cache again; what the first one held stays behind."""
+    return functools.lru_cache(**settings)(function)
+
+
 class _Recording:
     """Records which of the defined names are met; the other half of both picklers below."""
 
     used: set[str]
     defined: Container[str]
 
-    def is_defined(self, obj: Any) -> bool:
-        if not isinstance(obj, type | FunctionType) or getattr(obj, "__module__", None) != MAIN:
-            return False
-        root = obj.__qualname__.partition(".")[0]
-        if root not in self.defined or _resolve(obj.__qualname__) is not obj:
+    def is_defined(self, obj: Any, name: str) -> bool:
+        root = name.partition(".")[0]
+        if root not in self.defined or _resolve(name) is not obj:
             return False
         self.used.add(root)
         return True
@@ -83,12 +97,9 @@ class _Plain(_Recording, pickle.Pickler):
         self.used, self.defined = set(), defined
 
     def reducer_override(self, obj: Any) -> Any:
-        if (
-            isinstance(obj, type | FunctionType)
-            and getattr(obj, "__module__", None) == MAIN
-            and not self.is_defined(obj)
-        ):
-            raise pickle.PicklingError(f"{obj.__qualname__} is not a definition of the notebook")
+        name = _name_of(obj)
+        if name is not None and not self.is_defined(obj, name):
+            raise pickle.PicklingError(f"{name} is not a definition of the notebook")
         return NotImplemented
 
     def dump_bytes(self, value: Any) -> bytes:
@@ -106,8 +117,13 @@ def _by_value(defined: Container[str], keep: Any) -> Any:
             self.used, self.defined = set(), defined
 
         def reducer_override(self, obj: Any) -> Any:
-            if self.is_defined(obj):
-                return obj.__qualname__  # by reference
+            name = _name_of(obj)
+            if name is not None and self.is_defined(obj, name):
+                return name  # by reference
+            if name is not None and isinstance(obj, _CACHED):
+                return _cached, (obj.__wrapped__, obj.cache_parameters())
+            if name is not None and isinstance(obj, typing.NewType):
+                return typing.NewType, (obj.__name__, obj.__supertype__)
             return super().reducer_override(obj)
 
         def dump_bytes(self, value: Any) -> bytes:

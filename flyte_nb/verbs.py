@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import sys
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 from flyte_nb.engine import codec
@@ -11,7 +13,7 @@ from flyte_nb.engine.base import Deployment, Deployments, Event, Run, Work, now
 from flyte_nb.engine.definition import SCRIPT, Definition, refuse_while_loading
 from flyte_nb.engine.store import Store
 from flyte_nb.environments.base import Environment
-from flyte_nb.environments.declaration import mask
+from flyte_nb.environments.declaration import mask_inputs
 from flyte_nb.environments.interface import EMPTY, NativeInterface
 from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import DeploymentError, UnknownNameError, UsageTypeError
@@ -134,6 +136,12 @@ def planned(bundle: Bundle, current: dict[str, str]) -> Deployments:
     )
 
 
+class _Shown(str):
+    """The text of a default value, shown as it stands."""
+
+    __repr__ = str.__str__
+
+
 class Deployed:
     """A deployed task, callable from any process that shares the store.
 
@@ -175,15 +183,25 @@ class Deployed:
         ValueError
             For missing, unknown or doubly given inputs.
         """
-        inputs = {i["name"]: (i["type"], i.get("default", EMPTY)) for i in self.inputs}
+        inputs = {i["name"]: (i["type"], _Shown(i["default"]) if "default" in i else EMPTY) for i in self.inputs}
         return NativeInterface(inputs, self._outputs).complete(*args, **kwargs)
 
     def work(self, args: tuple[Any, ...], kwargs: dict[str, Any], texts: bool = False) -> Work:
         """Prepare a run; ``texts`` says that the inputs are to be read from text by the task's own types."""
         inputs = self.bind(args, kwargs)
-        parts, _ = codec.encode(inputs)
-        shown = ", ".join(f"{name}={mask(name, value)}" for name, value in inputs.items())
-        return Work(self.name, Definition(self._path, SCRIPT), parts, shown, self._env_vars, self.version, texts)
+        parts, _ = codec.encode(inputs, _definitions(self._path))
+        return Work(
+            self.name, Definition(self._path, SCRIPT), parts, mask_inputs(inputs), self._env_vars, self.version, texts
+        )
+
+
+def _definitions(path: Path) -> set[str]:
+    """Name the classes and functions at the top of a bundle's module: inputs refer to those, not to their own."""
+    try:
+        body = ast.parse(path.read_bytes()).body
+    except OSError:  # the worker says that the bundle is gone
+        return set()
+    return {s.name for s in body if isinstance(s, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)}
 
 
 async def _call_deployed(relay: Relay, work: Work) -> Run:

@@ -8,7 +8,7 @@ import pytest
 from flyte_nb.errors import UsageError
 from flyte_nb.magics import declaration, rewrite
 
-from conftest import Kernel, new_kernel
+from kernels import Kernel, new_kernel
 
 ENV = 'env = flyte.TaskEnvironment("calc", env_vars={"MODE": "fast"})'
 TASKS = """
@@ -211,12 +211,14 @@ def test_a_cell_is_rewritten_on_its_own_line() -> None:
 def test_every_option_becomes_a_setting() -> None:
     line = (
         "my-env --cpu 500m --memory 1Gi --gpu A100:1 --disk 10Gi --image python:3.11 --env A=1 --env B=2 --secret KEY "
-        "--cache auto --include 'a b.txt' --description 'two words' --interruptible --depends-on other"
+        "--cache auto --include 'a b.txt' --description 'two words' --interruptible --depends-on other "
+        "--replicas 1:3 --concurrency 2"
     )
     assert declaration(line) == (
         "import flyte_nb as _flyte; env = _flyte.TaskEnvironment('my-env', resources=_flyte.Resources(cpu='500m', "
         "memory='1Gi', gpu='A100:1', disk='10Gi'), image='python:3.11', description='two words', cache='auto', "
         "env_vars={'A': '1', 'B': '2'}, secrets=['KEY'], include=('a b.txt',), interruptible=True, "
+        "reusable=_flyte.ReusePolicy(replicas=(1, 3), concurrency=2), "
         "depends_on=[_flyte.current_registry().find('other')]); task = env.task"
     )
     with pytest.raises(UsageError, match="NAME=VALUE"):

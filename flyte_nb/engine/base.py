@@ -123,8 +123,8 @@ class Action:
     @property
     def duration(self) -> timedelta | None:
         """How long it took, or has taken so far."""
-        if self.started is None:
-            return None
+        if self.started is None or (self.ended is None and self.phase.is_terminal):
+            return None  # it never started, or nobody saw it end
         return (self.ended or now()) - self.started
 
 
@@ -222,7 +222,9 @@ class Run:
 
     def logs(self) -> str:
         """Give everything that the run printed."""
-        return self.log.read_text(errors="replace") if self.log is not None and self.log.exists() else ""
+        if self.log is None or not self.log.exists():
+            return ""
+        return self.log.read_bytes().decode("utf-8", "replace")  # text mode would turn \r into \n
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from flyte_nb.environments.function_task import AsyncFunctionTaskTemplate
 from flyte_nb.environments.image import Image
 from flyte_nb.environments.interface import NativeInterface
 from flyte_nb.environments.overriding import INHERITED
-from flyte_nb.environments.place import Place, here
+from flyte_nb.environments.place import here
 from flyte_nb.environments.plugin_registry import TaskPluginRegistry, plugin_for
 from flyte_nb.environments.pod_template import PodTemplate
 from flyte_nb.environments.policies import Documentation, RetryStrategy, ReusePolicy, TimeoutType
@@ -147,14 +147,13 @@ class TaskEnvironment(Environment):
         given = {name for name, value in settings.items() if value is not None and value != _DECORATOR.get(name)}
         self._check_reuse(func, settings)
         settings["short_name"] = settings["short_name"] or ""
-        place = here()
         task: AsyncFunctionTaskTemplate = self._template()(
             func=func,
             name=f"{self.name}.{func.__name__}",
             interface=NativeInterface.from_callable(func),
             parent_env_name=self.name,
             parent_env=weakref.ref(self),
-            place=place,
+            place=here(),
             own_settings=frozenset(given),
             **{
                 **inherited(self),
@@ -163,7 +162,6 @@ class TaskEnvironment(Environment):
         )
         for trigger in task.triggers:
             match_inputs(trigger, task.interface.inputs)
-        self._refuse_second(task.name, place)
         announce("binding", self, task)
         self._tasks[task.name] = task
         return task
@@ -194,19 +192,6 @@ class TaskEnvironment(Environment):
         if account is not None and account != self.service_account:
             raise refuse(self, "task(service_account=)", account, f"the environment's, {self.service_account!r}",
                          "the workers of a reusable environment are started with it")  # fmt: skip
-
-    def _refuse_second(self, name: str, place: Place) -> None:
-        """Refuse a second function of one name in one file; a later version of a cell is another file."""
-        first = self._tasks.get(name)
-        if (
-            first is None
-            or place.file.startswith("<")
-            or first.place.file != place.file
-            or first.place.line == place.line
-        ):
-            return
-        raise refuse(self, "task", name.rpartition(".")[2], "one function of a name in an environment",
-                     f"it is bound at {first.place} already")  # fmt: skip
 
     def clone_with(
         self: _Self,

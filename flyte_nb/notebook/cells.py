@@ -1,13 +1,13 @@
-"""Cell, Statement and CellLog: what ran, and the names that each top-level statement binds and reads."""
+"""Cell, Statement and CellLog: what ran, statement by statement, and the latest that bound each name."""
 
 from __future__ import annotations
 
 import ast
-import symtable
-import sys
+import io
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+
+from flyte_nb.notebook.names import Names, names_of
 
 __all__ = ["Cell", "CellLog", "Statement"]
 
@@ -36,9 +36,9 @@ class Cell:
         return f"In [{self.number}]"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Statement:
-    """One top-level statement of a cell.
+    """One top-level statement of a cell; each run of a cell makes its own.
 
     Parameters
     ----------
@@ -50,39 +50,38 @@ class Statement:
         The cell it is in.
     line : int
         Its first line in the cell, from 1.
-    binds : frozenset of str
-        The names it binds.
-    reads : frozenset of str
-        The global names that it reads when it runs.
-    defers : frozenset of str
-        The global names that its functions read later, when they are called.
+    names : Names
+        What it binds and reads.
     """
 
     source: str
     node: ast.stmt = field(repr=False)
     cell: Cell = field(repr=False)
     line: int
-    binds: frozenset[str]
-    reads: frozenset[str]
-    defers: frozenset[str]
+    names: Names
 
     @property
     def label(self) -> str:
         """Where it is: ``In [n], line m``."""
         return f"{self.cell.label}, line {self.line}"
 
-    def holds(self, line: int) -> bool:
-        """Tell whether a line of the cell is one of the statement's."""
-        return self.line <= line <= (self.node.end_lineno or self.line)
+    @property
+    def end(self) -> int:
+        """Its last line in the cell."""
+        return self.node.end_lineno or self.line
 
 
 class CellLog:
     """The latest statement that bound each name, and the statements that configured what it bound."""
 
     def __init__(self) -> None:
+        #: the ``__future__`` features that hold from some cell on
+        self.futures: set[str] = set()
         self._latest: dict[str, Statement] = {}
-        self._configures: dict[str, list[Statement]] = {}
+        self._imports: dict[str, list[Statement]] = {}
+        self._configures: dict[tuple[Statement, str], list[Statement]] = {}
         self._declares: dict[str, Statement] = {}
+        self._declared_by: dict[Statement, list[str]] = {}
 
     def __contains__(self, name: object) -> bool:
         return name in self._latest
@@ -94,6 +93,10 @@ class CellLog:
         """Give the latest successful statement that bound ``name``."""
         return self._latest.get(name)
 
+    def importing(self, name: str) -> list[Statement]:
+        """Give the imports that make ``name`` what it is: several where it is a package with modules inside it."""
+        return self._imports.get(name, [])
+
     def declaring(self, name: str) -> Statement | None:
         """Give the statement that declared an environment, or bound a task, of a (fully qualified) name.
 
@@ -102,12 +105,12 @@ class CellLog:
         return self._declares.get(name)
 
     def declared_by(self, statement: Statement) -> list[str]:
-        """Give the environments and tasks that a statement declared."""
-        return [name for name, known in self._declares.items() if known is statement]
+        """Give the environments and tasks that a statement declared, those declared again elsewhere left out."""
+        return [name for name in self._declared_by.get(statement, []) if self._declares[name] is statement]
 
-    def configuring(self, name: str) -> list[Statement]:
-        """Give the statements that configured the object of ``name`` since it was bound, such as ``name.add(…)``."""
-        return self._configures.get(name, [])
+    def configuring(self, statement: Statement, name: str) -> list[Statement]:
+        """Give the statements that configured what ``statement`` bound to ``name``, such as ``name.add(…)``."""
+        return self._configures.get((statement, name), [])
 
     def record(
         self,
@@ -132,25 +135,62 @@ class CellLog:
         declared : iterable of (name, line)
             The environments and tasks that the cell declared, and the lines of it where it did.
         """
-        lines = list(declared)
-        for statement in statements(cell, until):
+        lines: dict[int, list[Statement]] = {}
+        for statement in statements(cell, until, "annotations" in self.futures):
             if only(statement):
                 self._take(statement, configurable)
-                self._declares.update((name, statement) for name, line in lines if statement.holds(line))
+                for line in range(statement.line, statement.end + 1):
+                    lines.setdefault(line, []).append(statement)
+        for name, line in declared:
+            if line in lines:
+                statement = max(lines[line], key=lambda s: _likely(s, name))
+                self._declares[name] = statement
+                self._declared_by.setdefault(statement, []).append(name)
 
     def _take(self, statement: Statement, configurable: Callable[[str], bool]) -> None:
         if isinstance(statement.node, ast.Delete):
-            for name in statement.binds:
+            for name in statement.names.binds:
                 self._latest.pop(name, None)
-                self._configures.pop(name, None)
+                self._imports.pop(name, None)
             return
-        for name in statement.binds:
+        for name in statement.names.binds:
+            self._note_import(statement, name)
             self._latest[name] = statement
-            self._configures.pop(name, None)
+        self.futures |= _futures(statement.node)
         target = configured(statement.node)
-        if target is not None and configurable(target):
-            known = self._configures.setdefault(target, [])
+        bound = self._latest.get(target or "")
+        if target is not None and bound is not None and configurable(target):
+            known = self._configures.setdefault((bound, target), [])
             known[:] = [s for s in known if s.source != statement.source] + [statement]
+
+    def _note_import(self, statement: Statement, name: str) -> None:
+        """Keep ``import a.b`` beside a later ``import a.c``: the one name ``a`` stands for both."""
+        if isinstance(statement.node, ast.Import) and _imports_package(statement.node, name):
+            known = [
+                s for s in self.importing(name) if isinstance(s.node, ast.Import) and _imports_package(s.node, name)
+            ]
+            self._imports[name] = [*(s for s in known if s.source != statement.source), statement]
+        elif isinstance(statement.node, ast.Import | ast.ImportFrom):
+            self._imports[name] = [statement]
+        else:
+            self._imports.pop(name, None)
+
+
+def _imports_package(node: ast.Import, name: str) -> bool:
+    """Tell whether an import binds a name to a top-level package, as every import of a module inside it does."""
+    return any(alias.asname is None and alias.name.partition(".")[0] == name for alias in node.names)
+
+
+def _futures(node: ast.stmt) -> set[str]:
+    is_future = isinstance(node, ast.ImportFrom) and node.module == "__future__"
+    return {alias.name for alias in node.names} if isinstance(node, ast.ImportFrom) and is_future else set()
+
+
+def _likely(statement: Statement, name: str) -> tuple[bool, bool]:
+    """Rate how likely a statement is the one, of those on its line, that declared an environment or a task."""
+    parts = list(ast.walk(statement.node))
+    named = any(isinstance(part, ast.Constant) and part.value == name for part in parts)
+    return named or name.rpartition(".")[2] in statement.names.binds, any(isinstance(p, ast.Call) for p in parts)
 
 
 def configured(node: ast.stmt) -> str | None:
@@ -161,26 +201,22 @@ def configured(node: ast.stmt) -> str | None:
     return None
 
 
-def statements(cell: Cell, until: int | None = None) -> Iterator[Statement]:
-    """Give the top-level statements of a cell that end before line ``until``; none for a syntax error."""
+def statements(cell: Cell, until: int | None = None, postponed: bool = False) -> Iterator[Statement]:
+    """Give the top-level statements of a cell that end before line ``until``; none for a syntax error.
+
+    ``postponed`` says that an earlier cell postponed the evaluation of annotations.
+    """
     try:
         tree = ast.parse(cell.source)
     except (SyntaxError, ValueError):
         return
-    lines = cell.source.splitlines(keepends=True)
+    lines = list(io.StringIO(cell.source, newline=""))  # as Python counts lines; str.splitlines() knows more ends
+    postponed = postponed or any("annotations" in _futures(node) for node in tree.body)
     for node in tree.body:
         if until is not None and (node.end_lineno or node.lineno) >= until:
             return
-        yield _statement(node, cell, lines)
-
-
-def _statement(node: ast.stmt, cell: Cell, lines: list[str]) -> Statement:
-    first, source = _text(node, lines)
-    binds, reads, defers = names(source)
-    if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
-        binds |= _star(node)
-    reads |= _quoted(node)
-    return Statement(source, node, cell, first, frozenset(binds), frozenset(reads), frozenset(defers - reads))
+        first, source = _text(node, lines)
+        yield Statement(source, node, cell, first, names_of(node, source, postponed))
 
 
 def _text(node: ast.stmt, lines: list[str]) -> tuple[int, str]:
@@ -188,82 +224,7 @@ def _text(node: ast.stmt, lines: list[str]) -> tuple[int, str]:
     decorators = getattr(node, "decorator_list", [])
     first = min([node.lineno, *(d.lineno for d in decorators)])
     last = node.end_lineno or node.lineno
-    before = lines[node.lineno - 1].encode()[: node.col_offset]
     after = lines[last - 1].encode()[node.end_col_offset or 0 :].decode().strip()
-    if not before.strip() and (not after or after.startswith("#")):
+    if node.col_offset == 0 and (not after or after.startswith("#")):
         return first, "".join(lines[first - 1 : last]).rstrip()
     return first, ast.get_source_segment("".join(lines), node) or ""
-
-
-def names(source: str) -> tuple[set[str], set[str], set[str]]:
-    """Give the global names that a piece of code binds, reads when it runs, and reads later in its functions."""
-    top = symtable.symtable(source, "<cell>", "exec")
-    binds: set[str] = set()
-    reads: set[str] = set()
-    defers: set[str] = set()
-    for symbol in top.get_symbols():
-        if symbol.is_assigned() or symbol.is_imported() or symbol.is_namespace():
-            binds.add(symbol.get_name())
-        if symbol.is_referenced():
-            reads.add(symbol.get_name())
-    for child in top.get_children():
-        _inner(child, False, reads, defers)
-    inlined = _comprehension_names(ast.parse(source))
-    return binds - inlined, reads - inlined, defers
-
-
-def _comprehension_names(tree: ast.Module) -> set[str]:
-    """Give the names that live in top-level comprehensions only; Python 3.12 and later inline those scopes."""
-    own: set[str] = set()
-    outside: set[str] = set()
-
-    def walk(node: ast.AST, in_comprehension: bool) -> None:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
-            return
-        if isinstance(node, ast.comprehension):
-            own.update(part.id for part in ast.walk(node.target) if isinstance(part, ast.Name))
-        if isinstance(node, ast.Name) and not in_comprehension:
-            outside.add(node.id)
-        nested = isinstance(node, ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp)
-        for child in ast.iter_child_nodes(node):
-            walk(child, in_comprehension or nested)
-
-    walk(tree, False)
-    return own - outside
-
-
-def _inner(table: symtable.SymbolTable, later: bool, reads: set[str], defers: set[str]) -> None:
-    """Collect what nested scopes read: class bodies and comprehensions at once, functions when they are called."""
-    comprehension = table.get_name() in ("listcomp", "setcomp", "dictcomp", "genexpr")
-    later = later or (str(table.get_type()) in ("function", "SymbolTableType.FUNCTION") and not comprehension)
-    for symbol in table.get_symbols():
-        if symbol.is_global() and (symbol.is_referenced() or symbol.is_assigned()):
-            (defers if later else reads).add(symbol.get_name())
-    for child in table.get_children():
-        _inner(child, later, reads, defers)
-
-
-def _quoted(node: ast.stmt) -> set[str]:
-    """Collect the names in annotations that are written as strings."""
-    found: set[str] = set()
-    for inner in ast.walk(node):
-        annotations = [getattr(inner, "annotation", None), getattr(inner, "returns", None)]
-        for annotation in filter(None, annotations):
-            for part in ast.walk(annotation):
-                if isinstance(part, ast.Constant) and isinstance(part.value, str):
-                    found |= _names_in(part.value)
-    return found
-
-
-def _names_in(text: str) -> set[str]:
-    try:
-        tree = ast.parse(text, mode="eval")
-    except SyntaxError:
-        return set()
-    return {part.id for part in ast.walk(tree) if isinstance(part, ast.Name)}
-
-
-def _star(node: ast.ImportFrom) -> set[str]:
-    module: Any = sys.modules.get(node.module or "")
-    public = getattr(module, "__all__", None) or [n for n in dir(module) if not n.startswith("_")]
-    return set(public)

@@ -7,6 +7,7 @@ whole cell, so side effects stay in the kernel. What is not a plain definition t
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import re
 import tempfile
@@ -16,7 +17,7 @@ from pathlib import Path
 __all__ = ["Captured", "Module", "locate", "write_file"]
 
 FILE = "cells.py"
-_MARK = re.compile(r"^# (In \[\d+\]), line (\d+)$")
+_MARK = re.compile(r"# (In \[\d+\]), line (\d+)$")
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,8 @@ class Module:
     @property
     def digest(self) -> str:
         """SHA-256 of the definitions and captured values, in hex; cell numbers do not count."""
-        lines = (line for line in self.source.splitlines() if not _MARK.match(line))
-        total = hashlib.sha256("\n".join(lines).encode())
+        lines = (line for line in io.StringIO(self.source, newline="") if not _MARK.match(line))
+        total = hashlib.sha256("".join(lines).encode())
         for value in self.captured:
             total.update(f"\0{value.name}\0".encode() + hashlib.sha256(value.data).digest())
         return total.hexdigest()
@@ -90,7 +91,7 @@ def write_file(path: Path, data: bytes) -> None:
 
 def locate(source: str, line: int) -> tuple[str, int] | None:
     """Give the cell and the line in it for a line of a generated module, or None outside any statement."""
-    lines = source.splitlines()
+    lines = list(io.StringIO(source, newline=""))  # as Python counts them
     for index in range(min(line, len(lines)) - 1, -1, -1):
         mark = _MARK.match(lines[index])
         if mark:

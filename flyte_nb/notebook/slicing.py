@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import ast
 import builtins
-import inspect
-from collections.abc import Iterable, Mapping
-from types import FunctionType, MappingProxyType, ModuleType
+from collections import deque
+from collections.abc import Container, Generator, Iterable, Mapping
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 from flyte_nb import pickling
 from flyte_nb.environments.base import Environment
-from flyte_nb.environments.declaration import Declaration
 from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import SliceError, suggestion
 from flyte_nb.notebook.cells import CellLog, Statement
+from flyte_nb.notebook.definitions import is_definition
 from flyte_nb.notebook.module import Captured, Module
 
-__all__ = ["is_definition", "module_for"]
+__all__ = ["module_for"]
 
 LIMIT = 10 * 1024 * 1024
+#: yields the steps that have to be carried out before it goes on; returns what they are for
+Steps = Generator["Steps", Any, Any]
 _KERNEL_NAMES = {
     "display": "from IPython.display import display",
     "get_ipython": "from IPython import get_ipython",
 }
+_MODULE_NAMES = ("__builtins__", "__doc__", "__file__", "__loader__", "__name__", "__package__", "__spec__")
 _DOCSTRING = '"""Definitions of a notebook, as its cells ran."""\n'
 _LOADER = '''
 def _captured(name):
@@ -65,11 +68,11 @@ def module_for(
     """
     cut = _Slice(log, namespace)
     for env in sorted(environments, key=lambda e: e.name):
-        cut.want_environment(env.name)
+        take(cut.want_environment(env.name))
     for task in sorted(tasks, key=lambda t: (_is_latest(log, t), t.name)):  # what a name means now comes last
-        cut.want_task(task)
+        take(cut.want_task(task))
     for name in sorted(names):
-        cut.want(name, "the run")
+        take(cut.want(name, "the run"))
     return cut.module()
 
 
@@ -78,41 +81,46 @@ def _is_latest(log: CellLog, task: TaskTemplate) -> bool:
 
 
 class _Slice:
-    """Collects statements, imports and captured values, each before what reads it."""
+    """Collects statements, imports and captured values, each before what reads it.
+
+    Its methods give `Steps`: each yields what has to be taken in first.
+    """
 
     def __init__(self, log: CellLog, namespace: Mapping[str, Any]) -> None:
         self.log, self.namespace = log, namespace
-        self.imports: set[str] = set()
+        self.imports: set[str] = {f"from __future__ import {feature}" for feature in log.futures}
         self.parts: list[str] = []
         self.captured: dict[str, Captured] = {}
         self.seen: set[str] = set()
+        self.sets: set[str] = set()
         self.placed: set[Statement] = set()
-        self.later: list[tuple[str, str]] = []
+        self.later: deque[tuple[str, str]] = deque()
 
     def module(self) -> Module:
         while self.later:
-            self.want(*self.later.pop(0))
+            take(self.want(*self.later.popleft()))
         imports = "".join(f"{source}\n" for source in sorted(self.imports, key=_import_order))
         loader = f"\n{_LOADER}" if self.captured else ""
         body = "".join(f"\n\n{part}\n" for part in self.parts)
         return Module(f"{_DOCSTRING}\n{imports}{loader}{body}", tuple(self.captured[n] for n in sorted(self.captured)))
 
-    def want(self, name: str, reader: str) -> None:
+    def want(self, name: str, reader: str) -> Steps:
         """Take in a name, after everything that it needs in order to be bound."""
         if name in self.seen:
             return
         self.seen.add(name)
         statement = self.log.latest(name)
         if statement is None:
-            self._unlogged(name, reader)
-        elif isinstance(statement.node, ast.Import | ast.ImportFrom):
-            self.imports.add(statement.source)
+            yield self._unlogged(name, reader)
+        elif self.log.importing(name):
+            for one in self.log.importing(name):
+                self.imports |= _imports_of(one.node, name)
         elif is_definition(statement, self.namespace):
-            self._define(statement)
+            yield self._define(statement)
         else:
-            self._capture(name, statement.label)
+            yield self._capture(name, statement.label)
 
-    def want_environment(self, name: str) -> str | None:
+    def want_environment(self, name: str) -> Steps:
         """Take in the statement that declared an environment, and give the variable that holds it in the module.
 
         A variable that has been bound to something else since is renamed after its environment.
@@ -122,72 +130,78 @@ class _Slice:
             return None
         variable = _variable(statement)
         if variable is None or self.log.latest(variable) is statement:
-            self._define(statement)
+            yield self._define(statement)
             return variable
         renamed = f"{variable}_{name.replace('-', '_')}"
-        self._define(statement, {variable: renamed})
+        while renamed in self.log:
+            renamed += "_"
+        yield self._define(statement, {variable: renamed})
         return renamed
 
-    def want_task(self, task: TaskTemplate) -> None:
+    def want_task(self, task: TaskTemplate) -> Steps:
         """Take in the statement that bound a task."""
         statement = self.log.declaring(task.name)
         if statement is None:
-            self.want(task.name.rpartition(".")[2], f"task {task.name!r}")
+            yield self.want(task.name.rpartition(".")[2], f"task {task.name!r}")
         else:
-            self._define(statement)
+            yield self._define(statement)
 
-    def _define(self, statement: Statement, renamed: Mapping[str, str] = MappingProxyType({})) -> None:
+    def _define(self, statement: Statement, renamed: Mapping[str, str] = MappingProxyType({})) -> Steps:
         if statement in self.placed:
             return
         self.placed.add(statement)
-        spelled = {**renamed, **self._environment_variables(statement)}
-        for read in sorted(statement.reads - statement.binds - set(spelled)):
-            self.want(read, statement.label)
+        names = statement.names
+        spelled = {**renamed, **(yield self._environment_variables(statement))}
+        hints = {name for name in names.hints if name in self.log or name in self.namespace}
+        at_once = hints if _decorator_roots(statement.node) else set()  # a task reads its annotations when it is bound
+        for read in sorted((names.reads | at_once) - names.binds - set(spelled)):
+            yield self.want(read, statement.label)
         self.parts.append(_marked(statement, spelled))
-        self.later += [(name, statement.label) for name in sorted(statement.defers)]
-        for name in sorted(statement.binds - set(renamed)):
-            self.seen.add(name)
-            for more in sorted(self.log.configuring(name), key=lambda s: s.source):
-                self._define(more)
+        self.later += [(name, statement.label) for name in sorted(names.defers | hints)]
+        self.sets |= names.sets
+        # what the statement bound once but no longer stands for is still to be found
+        self.seen |= {name for name in names.binds - set(renamed) if self.log.latest(name) is statement}
+        for name in sorted(names.binds):
+            for more in sorted(self.log.configuring(statement, name), key=lambda s: s.source):
+                yield self._define(more, renamed)
 
-    def _environment_variables(self, statement: Statement) -> dict[str, str]:
+    def _environment_variables(self, statement: Statement) -> Steps:
         """Spell a task's decorator after its own environment, where the variable means another one by now."""
-        roots = _decorator_roots(statement.node)
-        if not roots:
-            return {}
         owners = [name.rpartition(".")[0] for name in self.log.declared_by(statement) if "." in name]
-        spelled = {}
-        for root in roots:
+        spelled: dict[str, str] = {}
+        for root in sorted(_decorator_roots(statement.node) if owners else ()):
             live = self.namespace.get(root)
             env = live if isinstance(live, Environment) else getattr(live, "__self__", None)
-            if owners and isinstance(env, Environment) and env.name not in owners:
-                variable = self.want_environment(owners[0])
+            gone = root not in self.namespace
+            if gone or (isinstance(env, Environment) and env.name not in owners):
+                variable = yield self.want_environment(owners[0])
                 if variable is not None:
-                    spelled[root] = variable if env is live else f"{variable}.task"
+                    spelled[root] = variable if gone or env is live else f"{variable}.task"
         return spelled
 
-    def _unlogged(self, name: str, reader: str) -> None:
+    def _unlogged(self, name: str, reader: str) -> Steps:
         """Take in a name that no cell's statement bound: a builtin, one of IPython's, or one bound some other way."""
-        if name in self.namespace and name not in _KERNEL_NAMES:
-            value = self.namespace[name]
-            if isinstance(value, ModuleType):
-                self.imports.add(f"import {value.__name__} as {name}")
-            else:
-                self._capture(name, "the kernel")
-        elif name in _KERNEL_NAMES:
+        if name in _KERNEL_NAMES:
             self.imports.add(_KERNEL_NAMES[name])
-        elif not hasattr(builtins, name) and name not in ("__file__", "__name__"):
+        elif name in _MODULE_NAMES or _is_builtin(name, self.namespace):
+            return
+        elif name in self.namespace:
+            yield self._capture(name, "the kernel")
+        elif name not in self.sets:  # else a function binds it before it reads it, or fails here as in the kernel
             raise SliceError(f"{reader} reads {name!r}, which no cell has bound; {suggestion(name, self.log)}")
 
-    def _capture(self, name: str, label: str) -> None:
+    def _capture(self, name: str, label: str) -> Steps:
         if name not in self.namespace:
             raise SliceError(f"{name!r} of {label} no longer exists in the kernel; run its cell again")
+        value = self.namespace[name]
+        if isinstance(value, ModuleType):
+            self.imports.add(f"import {value.__name__} as {name}")
+            return
         try:
-            data, used = pickling.dumps(self.namespace[name], self.log)
+            data, used = pickling.dumps(value, _Without(self.log, name))
         except Exception as error:  # a stranger's __reduce__ may raise anything
-            kind = type(self.namespace[name]).__name__
             raise SliceError(
-                f"variable {name!r} of {label} ({kind}) cannot leave the kernel: {error}. "
+                f"variable {name!r} of {label} ({type(value).__name__}) cannot leave the kernel: {error}. "
                 "Make it inside the task, pass it as an input, or bind it in a statement that can run again"
             ) from None
         if len(data) > LIMIT:
@@ -196,9 +210,57 @@ class _Slice:
                 "captured values. Pass it as an input, or load it inside the task"
             )
         for other in sorted(used):
-            self.want(other, f"variable {name!r}")
+            yield self.want(other, f"variable {name!r}")
         self.captured[name] = Captured(name, data, label)
-        self.parts.append(f"{name} = _captured({name!r})  # {type(self.namespace[name]).__name__}")
+        self.parts.append(f"{name} = _captured({name!r})  # {type(value).__name__}")
+
+
+class _Without:
+    """The names that a captured value may refer to: all but its own, which does not exist before it is loaded."""
+
+    def __init__(self, names: Container[str], own: str) -> None:
+        self._names, self._own = names, own
+
+    def __contains__(self, name: object) -> bool:
+        return name != self._own and name in self._names
+
+
+def take(steps: Steps) -> Any:
+    """Carry out steps and the steps that they need first; a long chain of definitions does not use up the stack."""
+    running, answer = [steps], None
+    while running:
+        try:
+            needed = running[-1].send(answer)
+        except StopIteration as done:
+            running.pop()
+            answer = done.value
+        else:
+            running.append(needed)
+            answer = None
+    return answer
+
+
+def _is_builtin(name: str, namespace: Mapping[str, Any]) -> bool:
+    """Tell whether a name that no cell bound is a builtin, or what IPython puts in its place."""
+    if not hasattr(builtins, name):
+        return False
+    value = namespace.get(name, getattr(builtins, name))
+    module = str(getattr(value, "__module__", None) or type(value).__module__)
+    own = (module, type(value).__module__)
+    return getattr(value, "__wrapped__", value) is getattr(builtins, name) or any(
+        m.partition(".")[0] in ("IPython", "ipykernel") for m in own
+    )
+
+
+def _imports_of(node: ast.stmt, name: str) -> set[str]:
+    """Give the imports of a statement that bind ``name``, one a line, so that they bind nothing else."""
+    if isinstance(node, ast.Import):
+        found = [a for a in node.names if (a.asname or a.name.partition(".")[0]) == name]
+        return {f"import {a.name}" + (f" as {a.asname}" if a.asname else "") for a in found}
+    assert isinstance(node, ast.ImportFrom)
+    origin = f"from {'.' * node.level}{node.module or ''} import"
+    found = [a for a in node.names if (a.asname or a.name) == name][-1:]
+    return {f"{origin} {a.name}" + (f" as {a.asname}" if a.asname else "") for a in found} or {f"{origin} {name}"}
 
 
 def _variable(statement: Statement) -> str | None:
@@ -226,12 +288,13 @@ def _marked(statement: Statement, spelled: Mapping[str, str]) -> str:
 
 
 def _respelled(source: str, spelled: Mapping[str, str]) -> str:
-    """Write other names for some of a statement's own: in its targets and decorators, nowhere else."""
+    """Write other names for some of a statement's own: in its targets, its decorators and what it configures."""
     node: Any = ast.parse(source).body[0]
     places = [
         *getattr(node, "decorator_list", []),
         *getattr(node, "targets", []),
         getattr(node, "target", None),
+        node.value.func if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) else None,
     ]
     found = [part for place in filter(None, places) for part in ast.walk(place) if isinstance(part, ast.Name)]
     lines = source.encode().splitlines(keepends=True)
@@ -247,57 +310,3 @@ def _respelled(source: str, spelled: Mapping[str, str]) -> str:
 def _import_order(source: str) -> tuple[bool, bool, str]:
     """Put ``__future__`` first, then whole modules, then names from modules."""
     return not source.startswith("from __future__"), source.startswith("from"), source
-
-
-def is_definition(statement: Statement, namespace: Mapping[str, Any]) -> bool:
-    """Tell whether running a statement again gives what its names stand for now.
-
-    Functions, classes and imports do; so do assignments whose live value is declared, a class or a function, or
-    still equals what the expression gives.
-    """
-    node = statement.node
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        return True
-    if isinstance(node, ast.If | ast.Try):
-        return all(_only_defines(child) for child in ast.walk(node) if isinstance(child, ast.stmt))
-    if isinstance(node, ast.Expr):
-        return True  # it configures something that is wanted
-    if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None or statement.binds & statement.reads:
-        return False
-    values = [namespace[name] for name in statement.binds if name in namespace]
-    if all(_is_declared(value) for value in values):
-        return True
-    return _has_no_call(node.value) and _still_equal(node, statement, namespace)
-
-
-def _only_defines(node: ast.stmt) -> bool:
-    return isinstance(node, ast.If | ast.Try | ast.Import | ast.ImportFrom | ast.FunctionDef | ast.AsyncFunctionDef
-                      | ast.ClassDef | ast.Pass | ast.Raise | ast.Return) or (
-        isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
-    )  # fmt: skip
-
-
-def _is_declared(value: Any) -> bool:
-    """Tell whether a value comes from a declaration or a definition, and not from a computation."""
-    if isinstance(value, Declaration | TaskTemplate | FunctionType):
-        return True
-    return inspect.isclass(value)
-
-
-def _has_no_call(value: ast.expr) -> bool:
-    calls = (ast.Call, ast.Await, ast.Yield, ast.YieldFrom, ast.NamedExpr, ast.ListComp, ast.SetComp, ast.DictComp,
-             ast.GeneratorExp, ast.Lambda)  # fmt: skip
-    return not any(isinstance(part, calls) for part in ast.walk(value))
-
-
-def _still_equal(node: ast.Assign | ast.AnnAssign, statement: Statement, namespace: Mapping[str, Any]) -> bool:
-    """Tell whether evaluating a call-free assignment again gives the live values."""
-    again: dict[str, Any] = {}
-    try:
-        exec(compile(ast.Module([node], []), "<definition>", "exec"), dict(namespace), again)
-        return all(
-            name in namespace and type(again[name]) is type(namespace[name]) and bool(again[name] == namespace[name])
-            for name in statement.binds
-        )
-    except Exception:  # a stranger's operators may raise, or compare to an array
-        return False
