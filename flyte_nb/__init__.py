@@ -12,20 +12,31 @@
 
     flyte.run(double, x=21).outputs()
 
-The vocabulary is there at once; the verbs are loaded when they are first used.
+The vocabulary is there at once; the verbs and the namespaces (``flyte.app``, ``flyte.io`` …) are loaded when they are
+first used.
 """
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from flyte_nb import errors
 from flyte_nb.environments.base import Environment, listen
 from flyte_nb.environments.cache import Cache, CachePolicy, CacheRequest
-from flyte_nb.environments.devices import AMD_GPU, APPLE_SILICON, GPU, HABANA_GAUDI, TPU, Device, DeviceClass, Neuron
+from flyte_nb.environments.devices import (
+    AMD_GPU,
+    APPLE_SILICON,
+    GPU,
+    HABANA_GAUDI,
+    TPU,
+    Device,
+    DeviceClass,
+    Neuron,
+)
 from flyte_nb.environments.function_task import AsyncFunctionTaskTemplate
-from flyte_nb.environments.image import Image
+from flyte_nb.environments.image import Image, ImageBuild
 from flyte_nb.environments.links import Link
 from flyte_nb.environments.pod_template import PodTemplate
 from flyte_nb.environments.policies import Backoff, Documentation, RetryStrategy, ReusePolicy, Timeout, TimeoutType
@@ -45,30 +56,47 @@ from flyte_nb.environments.triggers import (
 from flyte_nb.registry import process_registry
 
 if TYPE_CHECKING:
-    from flyte_nb import app
+    from flyte_nb import app, config, connectors, extend, extras, io, models, notify, report, types
+    from flyte_nb.app.handle import AppHandle
+    from flyte_nb.context.scopes import custom_context, get_custom_context, group
+    from flyte_nb.context.settings import current_domain, current_project, is_control_plane_available
+    from flyte_nb.context.task_context import ctx
+    from flyte_nb.context.trace import trace
+    from flyte_nb.initialize import init, init_from_api_key, init_from_config, init_in_cluster, init_passthrough
+    from flyte_nb.mapping import map
+    from flyte_nb.run_context import with_runcontext
     from flyte_nb.session import current_registry
     from flyte_nb.verbs import deploy, deployed, run
 
 __version__ = "0.1.0"
 
-__all__ = [
+#: for the code of tasks and notebooks
+logger = logging.getLogger("flyte.user")
+#: what flyte_nb itself logs to
+system_logger = logging.getLogger("flyte")
+
+__all__ = [  # noqa: RUF022 - in the order of sorted()
     "AMD_GPU",
     "APPLE_SILICON",
-    "GPU",
-    "HABANA_GAUDI",
-    "TPU",
+    "AppHandle",
     "AsyncFunctionTaskTemplate",
     "Backoff",
+    "BaseCheckpoint",
     "Cache",
     "CachePolicy",
     "CacheRequest",
+    "Checkpoint",
+    "ConditionWebhook",
     "Cron",
     "Device",
     "DeviceClass",
     "Documentation",
     "Environment",
     "FixedRate",
+    "GPU",
+    "HABANA_GAUDI",
     "Image",
+    "ImageBuild",
     "Link",
     "Neuron",
     "OnArtifact",
@@ -78,6 +106,7 @@ __all__ = [
     "ReusePolicy",
     "Secret",
     "SecretRequest",
+    "TPU",
     "TaskEnvironment",
     "TaskTemplate",
     "Timeout",
@@ -88,30 +117,114 @@ __all__ = [
     "TriggeredPartition",
     "__version__",
     "app",
+    "build",
+    "build_images",
+    "config",
+    "connectors",
+    "ctx",
+    "current_domain",
+    "current_project",
     "current_registry",
+    "custom_context",
     "deploy",
     "deployed",
     "errors",
+    "extend",
+    "extras",
+    "get_custom_context",
+    "group",
+    "init",
+    "init_from_api_key",
+    "init_from_config",
+    "init_in_cluster",
+    "init_passthrough",
+    "io",
+    "is_control_plane_available",
+    "latest_checkpoint",
+    "load_interactive_ctx",
+    "load_plugin_config",
+    "logger",
+    "map",
+    "models",
+    "new_condition",
+    "notify",
+    "report",
+    "rerun",
     "run",
+    "run_python_script",
+    "serve",
+    "system_logger",
+    "trace",
+    "types",
     "version",
+    "with_runcontext",
+    "with_servecontext",
 ]
 
+_NAMESPACES = ("app", "config", "connectors", "extend", "extras", "io", "models", "notify", "report", "types")
+_MISSING = (
+    "artifacts",
+    "clustered",
+    "durable",
+    "git",
+    "prefetch",
+    "remote",
+    "sandbox",
+    "storage",
+    "syncify",
+)
 _LATER = {
-    "app": "flyte_nb.app",
+    "AppHandle": "flyte_nb.app.handle",
+    "ctx": "flyte_nb.context.task_context",
+    "current_domain": "flyte_nb.context.settings",
+    "current_project": "flyte_nb.context.settings",
     "current_registry": "flyte_nb.session",
+    "custom_context": "flyte_nb.context.scopes",
     "deploy": "flyte_nb.verbs",
     "deployed": "flyte_nb.verbs",
+    "get_custom_context": "flyte_nb.context.scopes",
+    "group": "flyte_nb.context.scopes",
+    "init": "flyte_nb.initialize",
+    "init_from_api_key": "flyte_nb.initialize",
+    "init_from_config": "flyte_nb.initialize",
+    "init_in_cluster": "flyte_nb.initialize",
+    "init_passthrough": "flyte_nb.initialize",
+    "is_control_plane_available": "flyte_nb.context.settings",
+    "map": "flyte_nb.mapping",
     "run": "flyte_nb.verbs",
+    "trace": "flyte_nb.context.trace",
+    "with_runcontext": "flyte_nb.run_context",
+    **dict.fromkeys(
+        (
+            "BaseCheckpoint",
+            "Checkpoint",
+            "ConditionWebhook",
+            "build",
+            "build_images",
+            "latest_checkpoint",
+            "load_interactive_ctx",
+            "load_plugin_config",
+            "new_condition",
+            "rerun",
+            "run_python_script",
+            "serve",
+            "with_servecontext",
+        ),
+        "flyte_nb.absent",
+    ),
 }
 
 listen(process_registry)
 
 
 def __getattr__(name: str) -> Any:
+    if name in _NAMESPACES:
+        return import_module(f"{__name__}.{name}")
+    if name in _MISSING:
+        raise AttributeError(f"flyte.{name} is a part of the Flyte SDK that flyte_nb does not have")
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}; {errors.suggestion(name, __all__)}")
-    module = import_module(_LATER[name])
-    value = globals()[name] = module if module.__name__ == f"{__name__}.{name}" else getattr(module, name)
+    value = globals()[name] = getattr(import_module(_LATER[name]), name)
     return value
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
+from argparse import ArgumentTypeError
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +14,8 @@ from flyte_nb.commands import Parser, choose, key_values
 from flyte_nb.errors import BaseRuntimeError, FlyteError, UsageError
 
 if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
     from flyte_nb.headless import Executed
 
 __all__ = ["main"]
@@ -76,16 +80,18 @@ def _run(words: list[str]) -> int:
     parser.add_argument("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE", dest="parameters",
                         help="a value for a name that the cell tagged 'parameters' binds")  # fmt: skip
     parser.add_argument("-o", "--output", type=Path, help="where to write the executed notebook")
-    parser.add_argument("--timeout", type=float, metavar="SECONDS", help="how long a cell may take")
+    parser.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="how long a cell may take")
     options = _parse(parser, words)
 
     from flyte_nb.headless import execute, value_of
 
+    if options.output is not None:
+        _check_writable(options.output)
     parameters = {name: value_of(text) for name, text in key_values(options.parameters, "-p NAME=VALUE").items()}
     with _Progress(options.notebook.name) as progress:
         executed = execute(options.notebook, parameters, options.timeout, progress)
     if options.output is not None:
-        _write(executed, options.output)
+        _write(executed.notebook, options.output)
     _summarise(executed, options.notebook)
     return FAILED if executed.error is not None else 0
 
@@ -125,11 +131,28 @@ class _Progress:
         self._bar.update(self._task, completed=number)
 
 
-def _write(executed: Executed, path: Path) -> None:
+def _seconds(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        if 0 < float(text) < float("inf"):
+            return float(text)
+    raise ArgumentTypeError(f"given {text!r}; accepted: a number above 0")
+
+
+def _check_writable(path: Path) -> None:
+    """Find out before the notebook runs whether its outputs can be kept."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("ab").close()
+    except OSError as error:
+        raise UsageError(f"flyte-nb run: {path} cannot be written: {error.strerror}") from None
+    if not path.stat().st_size:
+        path.unlink()
+
+
+def _write(notebook: NotebookNode, path: Path) -> None:
     import nbformat
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    nbformat.write(executed.notebook, path)
+    nbformat.write(notebook, path)
 
 
 def _summarise(executed: Executed, path: Path) -> None:
@@ -160,6 +183,9 @@ def _call(words: list[str]) -> int:
     parser.add_argument("-h", "--help", action="store_true")
     if not words:
         raise UsageError(f"flyte-nb call: name a task; {VERBS['call']}")
+    if words[0] in ("-h", "--help"):
+        print(f"{VERBS['call']}\n\nflyte-nb call ENV.TASK --help  tells the inputs of a task.")
+        return 0
     own, rest = _own_options(words)
     options = parser.parse_args(own)
 
@@ -188,6 +214,8 @@ def _own_options(words: list[str]) -> tuple[list[str], list[str]]:
             own.append(word)
         elif word == "--version" and words:
             own += [word, words.pop(0)]
+        elif word.startswith("--version="):
+            own.append(word)
         else:
             rest.append(word)
     return own, rest
@@ -206,6 +234,8 @@ def _inputs(words: list[str]) -> dict[str, str]:
             if not words:
                 raise UsageError(f"flyte-nb call: --{name} needs a value")
             value = words.pop(0)
+        if name.replace("-", "_") in inputs:
+            raise UsageError(f"flyte-nb call: --{name} is given twice")
         inputs[name.replace("-", "_")] = value
     return inputs
 

@@ -63,5 +63,16 @@ def pair(text: str, example: str = "NAME=VALUE") -> tuple[str, str]:
 
 
 def key_values(words: Sequence[str], example: str = "NAME=VALUE") -> dict[str, str]:
-    """Read ``NAME=VALUE`` words into a dict."""
-    return dict(pair(word, example) for word in words)
+    """Read ``NAME=VALUE`` words into a dict.
+
+    Raises
+    ------
+    UsageError
+        As `pair`, and for a name that is given twice.
+    """
+    found: dict[str, str] = {}
+    for name, value in (pair(word, example) for word in words):
+        if name in found:
+            raise UsageError(f"{name!r} is given twice; accepted: {example}, once for each name")
+        found[name] = value
+    return found

@@ -14,12 +14,13 @@ from typing import Any
 from IPython.core.magic import Magics, line_cell_magic, magics_class
 from IPython.display import display
 
+from flyte_nb.changes import Changes
 from flyte_nb.commands import Parser, choose, key_values
 from flyte_nb.engine.base import Deployments, Run
 from flyte_nb.environments.base import Environment
 from flyte_nb.errors import FlyteError, UsageError
 from flyte_nb.notebook.shell import MAGIC, Running
-from flyte_nb.registry import Changes, Registry
+from flyte_nb.registry import Registry
 from flyte_nb.session import Session, current_session
 from flyte_nb.verbs import deploy, run
 from flyte_nb.views import Stack, Table, Text, View

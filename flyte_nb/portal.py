@@ -7,11 +7,12 @@ the caller itself, in its own thread or task, so that output lands in the cell t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import queue
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
 __all__ = ["Portal", "Relay", "Verb"]
@@ -20,6 +21,34 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Show = Callable[[Any], None]
 _END = object()
+PATIENCE = 5.0  # seconds for cancelled work to clean up after itself
+
+
+class Job(Generic[R]):
+    """Work on a loop: anyone may cancel it, and it is done only when it has cleaned up after itself."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, R]) -> None:
+        self._loop = loop
+        self.done: Future[R] = Future()
+        loop.call_soon_threadsafe(self._start, work)
+
+    def cancel(self) -> None:
+        """Cancel the work, which then ends in its own time."""
+        self._loop.call_soon_threadsafe(lambda: self._task.cancel())
+
+    def _start(self, work: Coroutine[Any, Any, R]) -> None:
+        self._task = self._loop.create_task(work)
+        self._task.add_done_callback(self._finish)
+
+    def _finish(self, task: asyncio.Task[R]) -> None:
+        if self.done.cancelled():  # whoever waited has gone away
+            return
+        if task.cancelled():
+            self.done.set_exception(asyncio.CancelledError())
+        elif error := task.exception():
+            self.done.set_exception(error)
+        else:
+            self.done.set_result(task.result())
 
 
 class Portal:
@@ -29,13 +58,13 @@ class Portal:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def submit(self, work: Coroutine[Any, Any, R]) -> Future[R]:
+    def submit(self, work: Coroutine[Any, Any, R]) -> Job[R]:
         """Run a coroutine on the loop."""
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 threading.Thread(target=self._loop.run_forever, name="flyte-nb", daemon=True).start()
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
+        return Job(self._loop, work)
 
 
 class Relay(Protocol):
@@ -53,25 +82,16 @@ class Blocking:
 
     async def __call__(self, work: Callable[[Show], Coroutine[Any, Any, R]], show: Show) -> R:
         told: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        future = self._portal.submit(work(told.put))
-        future.add_done_callback(lambda _: told.put(_END))
+        job = self._portal.submit(work(told.put))
+        job.done.add_done_callback(lambda _: told.put(_END))
         try:
             while (item := told.get()) is not _END:
                 show(item)
         except BaseException:  # an interrupt of the cell ends what the cell started
-            future.cancel()
-            _await_end(told)
+            job.cancel()
+            wait([job.done], PATIENCE)
             raise
-        return future.result()
-
-
-def _await_end(told: queue.SimpleQueue[Any], patience: float = 5.0) -> None:
-    """Wait a little for cancelled work to clean up after itself."""
-    try:
-        while told.get(timeout=patience) is not _END:
-            pass
-    except queue.Empty:
-        pass
+        return job.done.result()
 
 
 class Awaiting:
@@ -85,17 +105,21 @@ class Awaiting:
         told: asyncio.Queue[Any] = asyncio.Queue()
 
         def tell(item: Any) -> None:
-            loop.call_soon_threadsafe(told.put_nowait, item)
+            with contextlib.suppress(RuntimeError):  # the caller's loop was closed under it
+                loop.call_soon_threadsafe(told.put_nowait, item)
 
-        future = self._portal.submit(work(tell))
-        future.add_done_callback(lambda _: tell(_END))
+        job = self._portal.submit(work(tell))
+        job.done.add_done_callback(lambda _: tell(_END))
         try:
             while (item := await told.get()) is not _END:
                 show(item)
         except BaseException:
-            future.cancel()
+            job.cancel()
+            ended = asyncio.wrap_future(job.done)
+            ended.add_done_callback(lambda f: f.cancelled() or f.exception())  # nobody else asks how it ended
+            await asyncio.wait((ended,), timeout=PATIENCE)
             raise
-        return future.result()
+        return job.done.result()
 
 
 class Verb(Generic[P, R]):

@@ -10,13 +10,14 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from flyte_nb.changes import Changes, EnvironmentChange, same_task, tasks_of
 from flyte_nb.environments.base import Environment
-from flyte_nb.environments.declaration import Change
+from flyte_nb.environments.declaration import Change, refuse
 from flyte_nb.environments.task import TaskEnvironment, rebind
 from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import DuplicateEnvironmentError, UnknownNameError
 
-__all__ = ["Changes", "EnvironmentChange", "Registry", "Source"]
+__all__ = ["Registry", "Source"]
 
 
 @dataclass(frozen=True)
@@ -36,34 +37,6 @@ class Source:
     key: str
     label: str = field(compare=False)  # the same cell has another number each time it runs
     is_cell: bool = False
-
-
-@dataclass
-class EnvironmentChange:
-    """How one environment differs from what it was before."""
-
-    env: Environment
-    fields: list[Change] = field(default_factory=list)
-    tasks_added: list[str] = field(default_factory=list)
-    tasks_changed: list[str] = field(default_factory=list)
-    tasks_withdrawn: list[str] = field(default_factory=list)
-
-    def __bool__(self) -> bool:
-        return bool(self.fields or self.tasks_added or self.tasks_changed or self.tasks_withdrawn)
-
-
-@dataclass
-class Changes:
-    """What a cell, or a declaration outside a cell, did to the registry."""
-
-    added: list[Environment] = field(default_factory=list)
-    changed: list[EnvironmentChange] = field(default_factory=list)
-    withdrawn: list[Environment] = field(default_factory=list)
-    same: list[Environment] = field(default_factory=list)
-    notices: list[str] = field(default_factory=list)
-
-    def __bool__(self) -> bool:
-        return bool(self.added or self.changed or self.withdrawn or self.notices)
 
 
 @dataclass
@@ -93,6 +66,7 @@ class _Transaction:
         self.before: dict[str, _Before] = {}
         self.declared: set[str] = set()
         self.bound: set[str] = set()
+        self.task_sources: dict[str, Source | None] = {}
         self.notices: list[str] = []
 
 
@@ -199,8 +173,15 @@ class Registry(Mapping[str, Environment]):
                 self._adopt(old, env, source)
 
     def binding(self, env: Environment, task: TaskTemplate) -> None:
-        """Take in a task about to be bound; it belongs to the newest declaration of its environment."""
+        """Take in a task about to be bound; it belongs to the newest declaration of its environment.
+
+        Raises
+        ------
+        DeclarationValueError
+            For a second function of one name in one file or one run of a cell: only one of them would be left.
+        """
         with self._lock:
+            self._refuse_second(env, task)
             before = self._touch(env.name)
             newest = self.newest(env)
             if newest is not env and isinstance(newest, TaskEnvironment):
@@ -208,7 +189,19 @@ class Registry(Mapping[str, Environment]):
             if self._cell is not None:
                 self._note_rebinding(task, before)
                 self._cell.bound.add(task.name)
+                self._cell.task_sources.setdefault(task.name, self._task_sources.get(task.name))
                 self._task_sources[task.name] = self._cell.source
+
+    def _refuse_second(self, env: Environment, task: TaskTemplate) -> None:
+        first = tasks_of(env).get(task.name)
+        if first is None or first.place.file != task.place.file or first.place.line == task.place.line:
+            return
+        if getattr(first, "func", None) is getattr(task, "func", self):
+            return  # the same function, bound with other settings
+        again = task.name in self._cell.bound if self._cell is not None else not first.place.file.startswith("<")
+        if again:
+            function = task.name.rpartition(".")[2]
+            raise refuse(env, "task", function, "one function of a name", f"it is bound at {first.place} already")
 
     def depending(self, env: Environment) -> None:
         """Take in that an environment is about to get further dependencies."""
@@ -236,8 +229,15 @@ class Registry(Mapping[str, Environment]):
         """End the transaction of a cell that failed: everything is as it was before it."""
         with self._lock:
             cell, self._cell = self._cell, None
-            for name, before in (cell.before if cell else {}).items():
+            if cell is None:
+                return
+            for name, before in cell.before.items():
                 self._restore(name, before)
+            for name, source in cell.task_sources.items():
+                if source is None:
+                    self._task_sources.pop(name, None)
+                else:
+                    self._task_sources[name] = source
 
     def _restore(self, name: str, before: _Before) -> None:
         if before.entry is None:
@@ -293,11 +293,10 @@ class Registry(Mapping[str, Environment]):
                     self._touch_late(cell, env.env.name)
                     del tasks_of(env.env)[name]
         for name in cell.declared:
-            old = cell.before[name].entry
-            if old is not None and old.source != cell.source:
+            old, new = cell.before[name].entry, self._entries[name].source
+            if old is not None and old.source != new:
                 cell.notices.insert(
-                    0,
-                    f"environment {name!r} of {old.source.label} is replaced by the one in {cell.source.label}",
+                    0, f"environment {name!r} of {old.source.label} is replaced by the one in {new.label}"
                 )
 
     def _touch_late(self, cell: _Transaction, name: str) -> None:
@@ -327,11 +326,6 @@ class Registry(Mapping[str, Environment]):
                 callback(changes)
 
 
-def tasks_of(env: Environment) -> dict[str, TaskTemplate]:
-    """Give the tasks of an environment of any kind."""
-    return env.tasks if isinstance(env, TaskEnvironment) else {}
-
-
 def _changed(was: _Before, now: Environment) -> EnvironmentChange:
     assert was.entry is not None
     old, new = was.tasks, tasks_of(now)
@@ -347,42 +341,6 @@ def _changed(was: _Before, now: Environment) -> EnvironmentChange:
         tasks_changed=[name for name in new if name in old and not same_task(old[name], new[name])],
         tasks_withdrawn=[name for name in old if name not in new],
     )
-
-
-def same_task(one: TaskTemplate, other: TaskTemplate) -> bool:
-    """Tell whether two tasks have the same settings, interface and code."""
-    if one is other:
-        return True
-    code, other_code = (getattr(getattr(t, "func", None), "__code__", None) for t in (one, other))
-    if code is None or other_code is None:
-        return one == other
-    return (
-        str(one.interface) == str(other.interface)
-        and _settings(one) == _settings(other)
-        and _same_code(code, other_code)
-    )
-
-
-def _settings(task: TaskTemplate) -> list[str]:
-    return [repr(setting) for setting in task.settings()]
-
-
-def _same_code(one: object, other: object) -> bool:
-    """Compare code without line numbers, nested functions included."""
-    parts = ("co_code", "co_names", "co_varnames", "co_consts")
-    for part in parts:
-        a, b = getattr(one, part), getattr(other, part)
-        if part != "co_consts" and a != b:
-            return False
-        if part == "co_consts" and (len(a) != len(b) or not all(map(_same_const, a, b))):
-            return False
-    return True
-
-
-def _same_const(one: object, other: object) -> bool:
-    if hasattr(one, "co_code") and hasattr(other, "co_code"):
-        return _same_code(one, other)
-    return type(one) is type(other) and one == other
 
 
 #: what is declared in this process; a worker's process has nothing listening

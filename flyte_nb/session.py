@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from pathlib import Path
 from typing import Any
 
+from flyte_nb.changes import Changes, tasks_of
 from flyte_nb.engine import codec
 from flyte_nb.engine.base import Engine, Work
 from flyte_nb.engine.definition import MAIN, SCRIPT, Definition, definition_of
 from flyte_nb.engine.local.engine import LocalEngine
 from flyte_nb.engine.store import Store, home_for
 from flyte_nb.environments.base import Environment
-from flyte_nb.environments.declaration import Declaration, mask
+from flyte_nb.environments.declaration import Declaration, mask_inputs
 from flyte_nb.environments.interface import check_value
 from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import DeploymentError, UnknownNameError, UsageTypeError
@@ -24,7 +25,7 @@ from flyte_nb.notebook.slicing import module_for
 from flyte_nb.plan.bundle import Bundle, bundle_for
 from flyte_nb.plan.graph import order
 from flyte_nb.portal import Portal
-from flyte_nb.registry import Changes, Registry, Source, process_registry, tasks_of
+from flyte_nb.registry import Registry, Source, process_registry
 
 __all__ = ["Session", "current_registry", "current_session"]
 
@@ -76,7 +77,7 @@ class Session:
         if self._watch is not None:
             self._watch.stop()
         for engine in self.engines.values():
-            self.portal.submit(engine.stop()).result(timeout=10)
+            self.portal.submit(engine.stop()).done.result(timeout=10)
 
     # --- cells ---
 
@@ -132,14 +133,20 @@ class Session:
         SliceError
             When something it reads cannot leave the kernel.
         """
-        if (
-            self._shell is None
-            or task.__module__ != MAIN
-            or "<locals>" in getattr(task, "func", type(task)).__qualname__
-        ):
+        if not self._is_of_cells(task):
             return definition_of(task)
         module = module_for(self.log, self.namespace, names=used, tasks=[task])
         return Definition(module.write(self.store.modules / module.digest[:16]))
+
+    def _is_of_cells(self, task: TaskTemplate) -> bool:
+        is_local = "<locals>" in getattr(task, "func", type(task)).__qualname__
+        return self._shell is not None and task.__module__ == MAIN and not is_local
+
+    def _defined(self, task: TaskTemplate) -> Container[str]:
+        """Give the names of this process's main module that the task's process will have, too."""
+        if self._is_of_cells(task):
+            return self.log
+        return self.namespace if definition_of(task).path is not None else ()
 
     def work(self, task: TaskTemplate, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Work:
         """Prepare a run: bind and check the inputs, encode them, and find the task's definition.
@@ -156,13 +163,13 @@ class Session:
         inputs = task.interface.complete(*args, **kwargs)
         kinds = task.interface.get_input_types()
         inputs = {n: check_value(f"input {n!r}", value, kinds[n], task.name) for n, value in inputs.items()}
-        parts, used = codec.encode(inputs, self.log)
+        parts, used = codec.encode(inputs, self._defined(task))
         env = task.environment
         return Work(
             task=task.name,
             definition=self.definition(task, used),
             inputs=parts,
-            shown=", ".join(f"{name}={mask(name, value)}" for name, value in inputs.items()),
+            shown=mask_inputs(inputs),
             env_vars=dict((env.env_vars if env is not None else None) or {}),
         )
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import sys
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 from flyte_nb.engine import codec
@@ -11,7 +13,7 @@ from flyte_nb.engine.base import Deployment, Deployments, Event, Run, Work, now
 from flyte_nb.engine.definition import SCRIPT, Definition, refuse_while_loading
 from flyte_nb.engine.store import Store
 from flyte_nb.environments.base import Environment
-from flyte_nb.environments.declaration import mask
+from flyte_nb.environments.declaration import mask_inputs
 from flyte_nb.environments.interface import EMPTY, NativeInterface
 from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import DeploymentError, UnknownNameError, UsageTypeError
@@ -19,10 +21,11 @@ from flyte_nb.plan.bundle import Bundle
 from flyte_nb.portal import Portal, Relay, Verb
 from flyte_nb.session import current_session
 
-__all__ = ["Deployed", "call_deployed", "deploy", "deployed", "run"]
+__all__ = ["Deployed", "call_deployed", "carry_out", "deploy", "deployed", "portal", "run"]
 
 
-def _portal() -> Portal:
+def portal() -> Portal:
+    """Give the loop that verbs run on."""
     return current_session().portal
 
 
@@ -34,14 +37,14 @@ def print_output(event: Event) -> None:
         stream.flush()
 
 
-async def _carry_out(relay: Relay, engine: str, work: Work, show: Callable[[Event], None]) -> Run:
-    """Run prepared work and raise what failed it."""
+async def carry_out(relay: Relay, engine: str, work: Work) -> Run:
+    """Run prepared work, show what it prints, and raise what failed it."""
     chosen = current_session().engine(engine)
 
     def start(tell: Callable[[Event], None]) -> Coroutine[Any, Any, Run]:
         return chosen.run(work, tell)
 
-    run = await relay(start, show)
+    run = await relay(start, print_output)
     if run.error is not None:
         raise run.error
     return run
@@ -74,7 +77,7 @@ async def _run(relay: Relay, task: TaskTemplate, /, *args: Any, **kwargs: Any) -
         For inputs that do not fit.
     """
     refuse_while_loading("run")
-    return await _carry_out(relay, "local", current_session().work(task, args, kwargs), print_output)
+    return await carry_out(relay, "local", current_session().work(task, args, kwargs))
 
 
 async def _deploy(
@@ -133,6 +136,12 @@ def planned(bundle: Bundle, current: dict[str, str]) -> Deployments:
     )
 
 
+class _Shown(str):
+    """The text of a default value, shown as it stands."""
+
+    __repr__ = str.__str__
+
+
 class Deployed:
     """A deployed task, callable from any process that shares the store.
 
@@ -174,20 +183,30 @@ class Deployed:
         ValueError
             For missing, unknown or doubly given inputs.
         """
-        inputs = {i["name"]: (i["type"], i.get("default", EMPTY)) for i in self.inputs}
+        inputs = {i["name"]: (i["type"], _Shown(i["default"]) if "default" in i else EMPTY) for i in self.inputs}
         return NativeInterface(inputs, self._outputs).complete(*args, **kwargs)
 
     def work(self, args: tuple[Any, ...], kwargs: dict[str, Any], texts: bool = False) -> Work:
         """Prepare a run; ``texts`` says that the inputs are to be read from text by the task's own types."""
         inputs = self.bind(args, kwargs)
-        parts, _ = codec.encode(inputs)
-        shown = ", ".join(f"{name}={mask(name, value)}" for name, value in inputs.items())
-        return Work(self.name, Definition(self._path, SCRIPT), parts, shown, self._env_vars, self.version, texts)
+        parts, _ = codec.encode(inputs, _definitions(self._path))
+        return Work(
+            self.name, Definition(self._path, SCRIPT), parts, mask_inputs(inputs), self._env_vars, self.version, texts
+        )
+
+
+def _definitions(path: Path) -> set[str]:
+    """Name the classes and functions at the top of a bundle's module: inputs refer to those, not to their own."""
+    try:
+        body = ast.parse(path.read_bytes()).body
+    except OSError:  # the worker says that the bundle is gone
+        return set()
+    return {s.name for s in body if isinstance(s, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)}
 
 
 async def _call_deployed(relay: Relay, work: Work) -> Run:
     """Run the work of a deployed task."""
-    return await _carry_out(relay, "local", work, print_output)
+    return await carry_out(relay, "local", work)
 
 
 def deployed(name: str, version: str | None = None) -> Deployed:
@@ -216,6 +235,6 @@ def deployed(name: str, version: str | None = None) -> Deployed:
     return Deployed(name, row, store)
 
 
-run = Verb(_run, _portal)
-deploy = Verb(_deploy, _portal)
-call_deployed = Verb(_call_deployed, _portal)
+run = Verb(_run, portal)
+deploy = Verb(_deploy, portal)
+call_deployed = Verb(_call_deployed, portal)

@@ -7,9 +7,11 @@ are both right; every mark is also a word or a sign, so nothing is said by colou
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import zip_longest
+from typing import Any, TypeVar
 
 _MUTED = "color:var(--jp-ui-font-color2,#616161)"
 _FONT = (
@@ -21,23 +23,33 @@ _BORDER = "var(--jp-border-color1,#bdbdbd)"
 _SIGNS = {"+": "var(--jp-success-color1,#2e7d32)", "~": "var(--jp-warn-color1,#b26a00)",
           "-": "var(--jp-error-color1,#c62828)", "!": "var(--jp-warn-color1,#b26a00)"}  # fmt: skip
 _CELL = "padding:1px 16px 1px 0;text-align:left;vertical-align:top;white-space:pre-wrap;overflow-wrap:anywhere"
+#: what a terminal obeys, what turns the direction of text, and what no message can carry: half a surrogate pair
+_HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 MOST_ROWS = 50
 LONGEST_TEXT = 300
+_Item = TypeVar("_Item")
 
 
 def escape(text: Any) -> str:
     """Escape text for HTML, with control and direction characters made visible, cut when very long."""
+    return html.escape(shown(text))
+
+
+def shown(text: Any) -> str:
+    """Give text as every view shows it: control and direction characters made visible, cut when very long."""
     text = str(text)
     if len(text) > LONGEST_TEXT:
         text = f"{text[:LONGEST_TEXT]}… ({len(text):,} characters)"
-    return html.escape("".join(_visible(c) for c in text))
+    return _visible(text)
 
 
-def _visible(char: str) -> str:
-    hidden = (
-        ord(char) < 32 and char not in "\n\t"
-    ) or char in "\x7f\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-    return f"\\x{ord(char):02x}" if hidden else char
+def _visible(text: str) -> str:
+    return _HIDDEN.sub(lambda match: ascii(match[0])[1:-1], text)
+
+
+def _line(text: Any) -> str:
+    """Give text on one line."""
+    return shown(text).replace("\n", "\\n").replace("\t", " ")
 
 
 class View:
@@ -89,10 +101,10 @@ class Table(View):
 
     def text(self) -> str:
         rows, more = self._shown()
-        lines = [list(map(str, row)) for row in ([self.headings, *rows] if self.headings else rows)]
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)] if lines else []
-        text = ["  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines]
-        return "\n".join([*([self.title] if self.title else []), *text, *([more] if more else [])])
+        lines = [[_line(cell) for cell in row] for row in ([self.headings, *rows] if self.headings else rows)]
+        widths = [max(map(len, column)) for column in zip_longest(*lines, fillvalue="")]
+        text = ["  ".join(c.ljust(w) for c, w in zip(line, widths, strict=False)).rstrip() for line in lines]
+        return "\n".join([*([_line(self.title)] if self.title else []), *text, *([more] if more else [])])
 
     def body(self) -> str:
         rows, more = self._shown()
@@ -133,13 +145,13 @@ class Card(View):
     sections: list[tuple[str, list[str]]] = field(default_factory=list)
 
     def text(self) -> str:
-        lines = [f"{self.title}  ({', '.join([self.kind, *self.strip])})"]
-        width = max((len(label) for label, _, _ in self.rows), default=0)
-        for label, value, note in self.rows:
-            lines.append(f"  {label.ljust(width)}  {value}{f'  ({note})' if note else ''}")
+        lines = [f"{_line(self.title)}  ({', '.join(map(_line, [self.kind, *self.strip]))})"]
+        width = max((len(_line(label)) for label, _, _ in self.rows), default=0)
+        for label, value, note in bounded(self.rows, _more):
+            lines.append(f"  {_line(label).ljust(width)}  {shown(value)}{f'  ({_line(note)})' if note else ''}")
         for heading, items in self.sections:
-            lines.append(f"  {heading}:")
-            lines += [f"    {item}" for item in items]
+            lines.append(f"  {_line(heading)}:")
+            lines += [f"    {shown(item)}" for item in bullet(items, MOST_ROWS)]
         return "\n".join(lines)
 
     def body(self) -> str:
@@ -153,12 +165,15 @@ class Card(View):
             f'<td style="{_CELL};{_CODE}">{escape(value)}'
             + (f' <span style="{_MUTED}">{escape(note)}</span>' if note else "")
             + "</td></tr>"
-            for label, value, note in self.rows
+            for label, value, note in bounded(self.rows, _more)
         )
         table = f'<table style="border-collapse:collapse;margin:4px 0;background:none">{rows}</table>' if rows else ""
         sections = "".join(
             f'<div style="{_MUTED}">{escape(heading)}</div>'
-            + "".join(f'<div style="{_CODE};margin-left:12px;white-space:pre-wrap">{escape(i)}</div>' for i in items)
+            + "".join(
+                f'<div style="{_CODE};margin-left:12px;white-space:pre-wrap">{escape(i)}</div>'
+                for i in bullet(items, MOST_ROWS)
+            )
             for heading, items in self.sections
         )
         return (
@@ -180,7 +195,10 @@ class Diff(View):
     lines: list[tuple[str, str, str]]
 
     def text(self) -> str:
-        return "\n".join(f"{sign} {what}{f'  {text}' if text else ''}" for sign, what, text in self.lines)
+        lines = bounded(self.lines, _more)
+        return "\n".join(
+            f"{_line(sign)} {shown(what)}{f'  {shown(text)}' if text else ''}" for sign, what, text in lines
+        )
 
     def body(self) -> str:
         rows = "".join(
@@ -188,7 +206,7 @@ class Diff(View):
             f'<strong style="color:{_SIGNS.get(sign, "inherit")}">{escape(sign)}</strong> {escape(what)}'
             + (f'  <span style="{_MUTED}">{escape(text)}</span>' if text else "")
             + "</div>"
-            for sign, what, text in self.lines
+            for sign, what, text in bounded(self.lines, _more)
         )
         return f'<div style="margin:4px 0">{rows}</div>'
 
@@ -213,13 +231,23 @@ class Text(View):
     content: str
 
     def text(self) -> str:
-        return self.content
+        return _visible(self.content)
 
     def body(self) -> str:
-        return f'<pre style="{_CODE};margin:0;background:none;color:inherit">{html.escape(self.content)}</pre>'
+        content = html.escape(_visible(self.content))
+        return f'<pre style="{_CODE};margin:0;background:none;color:inherit">{content}</pre>'
 
 
 def bullet(items: Iterable[str], most: int = 20) -> list[str]:
     """Bound a list of lines, saying how many more there are."""
-    items = list(items)
-    return items[:most] + ([f"… and {len(items) - most:,} more"] if len(items) > most else [])
+    return bounded(list(items), lambda more: f"… and {more:,} more", most)
+
+
+def bounded(items: Sequence[_Item], rest: Callable[[int], _Item], most: int = MOST_ROWS) -> list[_Item]:
+    """Bound a list; ``rest`` gives the item that says how many more there are."""
+    more = len(items) - most
+    return [*items[:most], rest(more)] if more > 0 else list(items)
+
+
+def _more(more: int) -> tuple[str, str, str]:
+    return "…", f"and {more:,} more", ""

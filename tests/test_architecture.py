@@ -18,17 +18,33 @@ PACKAGE = Path(flyte_nb.__file__).parent
 # From the bottom up. A unit is a module or a folder of the package; it may import the units of the rows above its own
 # in this list, and itself. Units of one row do not know each other.
 LAYERS = [
-    ["tracebacks", "views", "pickling"],
+    ["tracebacks", "views", "pickling", "pairs"],
     ["errors"],
-    ["environments"],
-    ["app", "connectors", "extend", "commands", "registry", "notebook", "plugins"],
+    ["environments", "absent"],
+    ["context", "config"],
+    [
+        "app",
+        "connectors",
+        "extend",
+        "commands",
+        "changes",
+        "extras",
+        "initialize",
+        "io",
+        "mapping",
+        "models",
+        "notify",
+        "report",
+        "types",
+    ],
+    ["registry", "notebook", "plugins"],
     ["plan", "engine.definition"],
     ["engine.base"],
     ["engine.codec", "engine.store", "portal"],
     ["engine.inline", "engine.local", "engine.cluster"],
     ["session", "widgets"],
     ["verbs"],
-    ["magics", "headless"],
+    ["magics", "headless", "run_context"],
     ["cli"],
 ]
 # Modules of this package that are imported inside functions, and why.

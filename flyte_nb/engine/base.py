@@ -9,11 +9,13 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
 
+from flyte_nb.context.scopes import get_custom_context
+from flyte_nb.context.settings import remembered
 from flyte_nb.engine.definition import Definition
 from flyte_nb.errors import BaseRuntimeError
 from flyte_nb.plan.bundle import Bundle
 
-__all__ = ["Action", "Deployment", "Deployments", "Engine", "Event", "Outputs", "Phase", "Run", "Work"]
+__all__ = ["Action", "Deployment", "Deployments", "Engine", "Event", "Outputs", "Phase", "Run", "Settings", "Work"]
 
 
 class Phase(str, Enum):
@@ -32,6 +34,36 @@ class Phase(str, Enum):
     def is_terminal(self) -> bool:
         """Whether nothing follows."""
         return self in (Phase.SUCCEEDED, Phase.FAILED, Phase.ABORTED, Phase.TIMED_OUT)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What holds for a whole run, beside its task and its inputs.
+
+    Parameters
+    ----------
+    name : str
+        The run's name; made up when empty.
+    env_vars : dict
+        Environment variables of all its tasks, over those of their environments.
+    project, domain : str, optional
+        Where the run belongs; what the process was initialized with by default.
+    raw_data_path : str
+        Where its tasks keep their data; beside its records when empty.
+    run_start_time : str
+        When it counts as started, in ISO form; empty for the moment itself.
+    disable_run_cache, interactive_mode : bool
+        What its tasks are told.
+    """
+
+    name: str = ""
+    env_vars: dict[str, str] = field(default_factory=dict, repr=False)
+    project: str | None = field(default_factory=lambda: remembered().project)
+    domain: str | None = field(default_factory=lambda: remembered().domain)
+    raw_data_path: str = ""
+    run_start_time: str = ""
+    disable_run_cache: bool = False
+    interactive_mode: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,6 +88,10 @@ class Work:
         Whether the inputs are texts, to be read by the types of the task.
     notebook : str
         The notebook or file it comes from, if known.
+    settings : Settings
+        What holds for the whole run.
+    custom_context : dict
+        What ``flyte.get_custom_context()`` gives in the task; the caller's by default.
     """
 
     task: str
@@ -66,6 +102,10 @@ class Work:
     version: str = ""
     texts: bool = False
     notebook: str = ""
+    settings: Settings = field(default_factory=Settings)
+    custom_context: dict[str, str] = field(default_factory=get_custom_context)
+    #: what its process is told of the run and the action; the engine fills it in
+    context: dict[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass
@@ -83,8 +123,8 @@ class Action:
     @property
     def duration(self) -> timedelta | None:
         """How long it took, or has taken so far."""
-        if self.started is None:
-            return None
+        if self.started is None or (self.ended is None and self.phase.is_terminal):
+            return None  # it never started, or nobody saw it end
         return (self.ended or now()) - self.started
 
 
@@ -182,7 +222,9 @@ class Run:
 
     def logs(self) -> str:
         """Give everything that the run printed."""
-        return self.log.read_text(errors="replace") if self.log is not None and self.log.exists() else ""
+        if self.log is None or not self.log.exists():
+            return ""
+        return self.log.read_bytes().decode("utf-8", "replace")  # text mode would turn \r into \n
 
 
 @dataclass(frozen=True)

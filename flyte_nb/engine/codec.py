@@ -20,6 +20,7 @@ __all__ = ["Frame", "decode", "encode", "pack", "read", "receive"]
 Frame = tuple[dict[str, Any], list[bytes]]
 _COUNT = struct.Struct(">I")
 _MOST_PARTS = 1 << 20
+_MOST_BYTES = 1 << 40
 
 
 def encode(value: Any, defined: Container[str] = ()) -> tuple[tuple[bytes | memoryview, ...], set[str]]:
@@ -55,17 +56,23 @@ def receive(link: socket.socket) -> Frame | None:
         return None
     count = _counted(start)
     sizes = _exactly(link, 8 * count)
-    parts = [_exactly(link, size) for size in struct.unpack(f">{count}Q", sizes or b"")] if sizes else []
-    if len(parts) != count or None in parts:
-        return None  # cut off in the middle: the other end is gone
-    return json.loads(parts[0] or b"{}"), [part for part in parts[1:] if part is not None]
+    parts: list[bytes] = []
+    for size in _sized(count, sizes) if sizes is not None else ():
+        part = _exactly(link, size)
+        if part is None:
+            break
+        parts.append(part)
+    return (json.loads(parts[0]), parts[1:]) if len(parts) == count else None  # else the other end is gone
 
 
 def _exactly(link: socket.socket, size: int) -> bytes | None:
     data = bytearray(size)
     view, got = memoryview(data), 0
     while got < size:
-        more = link.recv_into(view[got:])
+        try:
+            more = link.recv_into(view[got:])
+        except ConnectionError:  # closed while something of ours was still unread
+            return None
         if not more:
             return None
         got += more
@@ -76,7 +83,7 @@ async def read(stream: asyncio.StreamReader) -> Frame | None:
     """Read one frame from an asyncio stream; None when the other end has closed it."""
     try:
         count = _counted(await stream.readexactly(_COUNT.size))
-        sizes = struct.unpack(f">{count}Q", await stream.readexactly(8 * count))
+        sizes = _sized(count, await stream.readexactly(8 * count))
         head, *parts = [await stream.readexactly(size) for size in sizes]
     except (asyncio.IncompleteReadError, ConnectionError):
         return None
@@ -88,3 +95,10 @@ def _counted(data: bytes) -> int:
     if not 0 < count <= _MOST_PARTS:
         raise ValueError(f"a frame of {count} parts: the stream is not what it should be")
     return int(count)
+
+
+def _sized(count: int, data: bytes) -> tuple[int, ...]:
+    sizes = struct.unpack(f">{count}Q", data)
+    if sum(sizes) > _MOST_BYTES:
+        raise ValueError(f"a frame of {sum(sizes)} bytes: the stream is not what it should be")
+    return sizes

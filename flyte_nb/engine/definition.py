@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import sys
-from contextvars import ContextVar
+import threading
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from flyte_nb import pickling
+from flyte_nb.environments.task import TaskEnvironment
 from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import SliceError, UsageError
 
-__all__ = ["MAIN", "SCRIPT", "Definition", "definition_of", "loading", "refuse_while_loading"]
+__all__ = ["MAIN", "SCRIPT", "Definition", "definition_of", "holds", "loading", "refuse_while_loading", "tasks_in"]
 
 MAIN = "__main__"
 SCRIPT = "__mp_main__"  # a script runs again under this name, so that its ``if __name__ == "__main__"`` does not
 
-#: set in a worker while it executes a module, so that a script's own verbs do not run once more in it
-loading: ContextVar[bool] = ContextVar("loading", default=False)
+#: set in a worker while it executes a module, so that a script's own verbs do not run once more in it, in any thread
+loading = threading.Event()
 
 
 def refuse_while_loading(verb: str) -> None:
@@ -31,7 +31,7 @@ def refuse_while_loading(verb: str) -> None:
     UsageError
         In a worker that loads its module.
     """
-    if loading.get():
+    if loading.is_set():
         raise UsageError(
             f'the script calls flyte.{verb} whenever it is imported; put the call under  if __name__ == "__main__":'
         )
@@ -70,7 +70,7 @@ def definition_of(task: TaskTemplate) -> Definition:
     name = task.__module__
     module = sys.modules.get(name)
     path = _script() if module is not None and module is sys.modules[MAIN] else None
-    if _holds(module, task):
+    if module is not None and holds(module, task):
         if path is not None:
             return Definition(path, SCRIPT)
         if name != MAIN and find_spec(name) is not None:
@@ -85,9 +85,20 @@ def definition_of(task: TaskTemplate) -> Definition:
     return Definition(path, SCRIPT, pickled=data)
 
 
-def _holds(module: ModuleType | None, task: TaskTemplate) -> bool:
-    values: dict[str, Any] = vars(module) if module is not None else {}
-    return any(isinstance(value, TaskTemplate) and value.name == task.name for value in values.values())
+def tasks_in(module: ModuleType) -> dict[str, TaskTemplate]:
+    """Give the tasks of a module by their fully qualified names: those of its environments, and those it names."""
+    values = list(vars(module).values())
+    bound = [task for env in values if isinstance(env, TaskEnvironment) for task in env.tasks.values()]
+    named = [value for value in values if isinstance(value, TaskTemplate)]
+    return {task.name: task for task in [*bound, *named]}
+
+
+def holds(module: ModuleType, task: TaskTemplate) -> bool:
+    """Tell whether another process that loads the module gets the task; not so for one made inside a function."""
+    if any(value is task for value in vars(module).values()):
+        return True
+    is_local = "<locals>" in getattr(task, "func", type(task)).__qualname__
+    return task.name in tasks_in(module) and not is_local
 
 
 def _script() -> Path | None:

@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from flyte_nb.engine.base import Action, Deployment, Deployments, Phase, Run, now
-from flyte_nb.errors import BaseRuntimeError, StoreError, UnknownNameError
+from flyte_nb.errors import BaseRuntimeError, DeploymentError, StoreError, UnknownNameError, UsageError
 
 __all__ = ["Store", "home_for"]
 
 FOLDER = ".flyte_nb"
 VERSION = 1
+CLOCK = 2.0  # seconds that two processes may differ about the start of a third, when the clock was set
 _SCHEMA = """
 CREATE TABLE runs (
     name TEXT PRIMARY KEY, task TEXT NOT NULL, engine TEXT NOT NULL, inputs TEXT NOT NULL, version TEXT NOT NULL,
@@ -113,6 +114,22 @@ class Store:
         with self._writing() as db:
             db.execute("INSERT INTO runs VALUES (?,?,?,?,?,?,?,?,?)", row)
 
+    def forget(self, name: str) -> None:
+        """Remove the record and the log of a run that has ended, so that another may have its name.
+
+        Raises
+        ------
+        UsageError
+            When it has not ended.
+        """
+        with self._writing() as db:
+            for (phase,) in db.execute("SELECT phase FROM actions WHERE run = ?", (name,)).fetchall():
+                if not Phase(phase).is_terminal:
+                    raise UsageError(f"run {name!r} is still {phase}; choose another name, or wait for its end")
+            db.execute("DELETE FROM actions WHERE run = ?", (name,))
+            db.execute("DELETE FROM runs WHERE name = ?", (name,))
+            self.log_of(name).unlink(missing_ok=True)
+
     def put_action(self, run: str, action: Action) -> None:
         """Record an action as it is now."""
         row = (action.id, run, action.task, action.parent, action.phase.value, _text(action.started),
@@ -139,7 +156,8 @@ class Store:
     def _run(self, row: sqlite3.Row) -> Run:
         action = Action(row["id"], row["task"], row["parent"], Phase(row["phase"]), _time(row["started"]),
                         _time(row["ended"]), row["error"])  # fmt: skip
-        error = BaseRuntimeError(row["error"].partition(":")[0], "user", row["error"]) if row["error"] else None
+        code, _, message = row["error"].partition(": ")
+        error = BaseRuntimeError(code, "user", message) if code else None
         return Run(row["name"], row["task"], row["engine"], row["inputs"], row["version"], [action], error,
                    self.log_of(row["name"]))  # fmt: skip
 
@@ -156,26 +174,30 @@ class Store:
             The version.
         bundle : str
             The folder of the bundle under `bundles`.
+
+        Raises
+        ------
+        DeploymentError
+            When an environment has the version already, from another bundle.
         """
-        deployed = Deployments()
         with self._writing() as db:
-            for row in rows:
-                name = row["environment"]
-                known = db.execute("SELECT version FROM current WHERE environment = ?", (name,)).fetchone()
-                created = now()
-                values = (
-                    name,
-                    version,
-                    _text(created),
-                    bundle,
-                    json.dumps(row["declaration"]),
-                    json.dumps(row["tasks"]),
-                )
-                db.execute("INSERT OR IGNORE INTO deployments VALUES (?,?,?,?,?,?)", values)
-                db.execute("INSERT OR REPLACE INTO current VALUES (?,?)", (name, version))
-                unchanged = known is not None and known["version"] == version
-                deployed.append(Deployment(name, version, created, tuple(row["tasks"]), unchanged))
-        return deployed
+            return Deployments(self._put(db, row, version, bundle) for row in rows)
+
+    def _put(self, db: sqlite3.Connection, row: dict[str, Any], version: str, bundle: str) -> Deployment:
+        name, tasks = row["environment"], row["tasks"]
+        values = (name, version, _text(now()), bundle, json.dumps(row["declaration"]), json.dumps(tasks))
+        db.execute("INSERT OR IGNORE INTO deployments VALUES (?,?,?,?,?,?)", values)
+        query = "SELECT created, bundle FROM deployments WHERE environment = ? AND version = ?"
+        kept = db.execute(query, (name, version)).fetchone()
+        if kept["bundle"] != bundle:
+            raise DeploymentError(
+                f"version {version!r} of {name!r} is deployed already, with other content; give another version, "
+                "or none to have it from the content"
+            )
+        known = db.execute("SELECT version FROM current WHERE environment = ?", (name,)).fetchone()
+        db.execute("INSERT OR REPLACE INTO current VALUES (?,?)", (name, version))
+        unchanged = known is not None and known["version"] == version
+        return Deployment(name, version, datetime.fromisoformat(kept["created"]), tuple(tasks), unchanged)
 
     def current(self) -> dict[str, str]:
         """Give the current version of each deployed environment."""
@@ -249,7 +271,7 @@ class Store:
             open_phases,
         ).fetchall()
         for row in rows:
-            if _born(row["pid"]) != row["born"]:
+            if abs(_born(row["pid"]) - row["born"]) > CLOCK:
                 db.execute(
                     f"UPDATE actions SET phase = ?, error = ? WHERE run = ? AND phase IN ({marks})",
                     (
@@ -296,7 +318,8 @@ def _born(pid: int) -> float:
     import psutil
 
     try:
-        return round(float(psutil.Process(pid).create_time()), 2)
+        process = psutil.Process(pid)
+        return 0.0 if process.status() == psutil.STATUS_ZOMBIE else float(process.create_time())
     except psutil.Error:
         return 0.0
 

@@ -303,15 +303,20 @@ def clone(env: _Env, name: str, overrides: dict[str, Any], reset: Iterable[str] 
     """
     fields = {f.name: f for f in dataclasses.fields(env) if f.init}
     values = {key: _own_copy(getattr(env, key), fields[key].metadata) for key in fields}
+    optional = {key: f for key, f in fields.items() if _has_default(f)}
     given = {key: value for key, value in overrides.items() if value is not None}
     for key in [reset] if isinstance(reset, str) else reset:
-        if key not in fields or key == "name":
-            raise refuse(env, "clone_with(reset=)", key, ", ".join(k for k in fields if k != "name"))
+        if key not in optional:
+            raise refuse(env, "clone_with(reset=)", key, ", ".join(optional))
         if key in given:
             raise refuse(env, "clone_with(reset=)", key, "a field that is not given a value in the same call")
-        default = fields[key]
+        default = optional[key]
         values[key] = default.default_factory() if callable(default.default_factory) else default.default
     return type(env)(**{**values, **given, "name": name})
+
+
+def _has_default(declared: dataclasses.Field[Any]) -> bool:
+    return declared.default is not dataclasses.MISSING or declared.default_factory is not dataclasses.MISSING
 
 
 def _own_copy(value: Any, metadata: Mapping[str, Any]) -> Any:

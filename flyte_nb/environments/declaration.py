@@ -23,6 +23,7 @@ from flyte_nb.errors import DeclarationError, DeclarationTypeError, DeclarationV
 
 _OWN = __name__.rpartition(".")[0].partition(".")[0] + "."  # "flyte_nb."
 _LONGEST = 80
+_ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
 
 
 class WrongType(ValueError):  # noqa: N818 - the reason, not the error
@@ -309,11 +310,16 @@ def _plain_other(value: Any) -> Any:
             "type": type(value).__name__,
             **{f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)},
         }
-    return repr(value)
+    return stable_repr(value)
+
+
+def stable_repr(value: Any) -> str:
+    """Give the repr of a value without addresses in memory, so that it is the same in every process."""
+    return _ADDRESS.sub("", _safe_repr(value))
 
 
 _SECRET_NAME = re.compile(
-    r"(?i)(^|[_\-.])(pass(word|wd|phrase)?|pwd|secret|token|credentials?|(api|access|private|secret)?_?key|auth|dsn)s?($|[_\-.\d])"
+    r"(?i)pass(word|wd|phrase)|(^|[_\-.])(pass|pwd|secret|token|credentials?|(api|access|private|secret)?_?key|auth|dsn)s?($|[_\-.\d])"
 )
 _SECRET_VALUE = re.compile(
     r"^(sk-|ghp_|gho_|github_pat_|xox[abp]-|AKIA|ASIA|eyJ[\w-]+\.eyJ|-----BEGIN )|://[^/\s:@]+:[^/\s@]+@"
@@ -331,13 +337,40 @@ def mask(name: str, value: Any) -> str:
     if isinstance(value, str) and value and name.rpartition(".")[2] != "secrets" and looks_secret("", value):
         return HIDDEN
     if isinstance(value, Mapping):
-        items = [f"{k!r}: {HIDDEN if looks_secret(str(k), v) else shorten(v)}" for k, v in list(value.items())[:20]]
+        items = [f"{k!r}: {_mask_item(k, v)}" for k, v in list(value.items())[:20]]
         return "{" + ", ".join(items) + (", …" if len(value) > len(items) else "") + "}"
     if isinstance(value, list | tuple) and any(isinstance(v, str) and looks_secret("", v) for v in value):
         return f"[{', '.join(mask('', v) for v in value[:5])}{', …' if len(value) > 5 else ''}]"
     if isinstance(value, list | tuple) and len(value) > 6:
-        return f"[{', '.join(shorten(v) for v in value[:5])}, … {len(value)} in all]"
+        return f"[{', '.join(_mask_item('', v) for v in value[:5])}, … {len(value)} in all]"
+    if type(value) in (list, tuple) and any(looks_secret("", v) for v in value):
+        return f"[{', '.join(_mask_item('', v) for v in value)}]"
     return shorten(value)
+
+
+def _mask_item(name: Any, value: Any) -> str:
+    """Mask one item of a container; a container in it is shown only as far as it is no secret's place."""
+    if looks_secret(str(name), value):
+        return HIDDEN
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{k!r}: {_hidden_or(k, v)}" for k, v in list(value.items())[:20]) + "}"
+    return shorten(value)
+
+
+def _hidden_or(name: Any, value: Any) -> str:
+    return HIDDEN if looks_secret(str(name), value) else shorten(value)
+
+
+def _safe_repr(value: Any) -> str:
+    try:
+        return repr(value)
+    except Exception as error:  # a stranger's __repr__
+        return f"<{type(value).__name__} whose repr raised {type(error).__name__}>"
+
+
+def mask_inputs(inputs: Mapping[str, Any]) -> str:
+    """Give the inputs of a run on one line, with those hidden whose name or value looks like a secret."""
+    return ", ".join(f"{n}={HIDDEN if looks_secret(n, v) else mask(n, v)}" for n, v in inputs.items())
 
 
 def shorten(value: Any, longest: int = _LONGEST) -> str:
@@ -346,8 +379,5 @@ def shorten(value: Any, longest: int = _LONGEST) -> str:
         return f"{type(value).__name__}({name!r})"
     if isinstance(value, list) and value and type(value[0]).__name__.endswith("Environment"):
         return "[" + ", ".join(shorten(v) for v in value) + "]"
-    try:
-        text = repr(value)
-    except Exception as error:  # a stranger's __repr__
-        text = f"<{type(value).__name__} whose repr raised {type(error).__name__}>"
+    text = _safe_repr(value)
     return text if len(text) <= longest or isinstance(value, Declaration) else text[: longest - 1] + "…"

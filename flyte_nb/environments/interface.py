@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from flyte_nb.environments.declaration import shorten, stable_repr
 from flyte_nb.errors import InputError, ParameterError, RuntimeDataValidationError
 
 __all__ = ["NativeInterface"]
@@ -48,7 +49,7 @@ class NativeInterface:
         Raises
         ------
         ValueError
-            For ``*args`` and ``**kwargs``: the inputs of a task have names.
+            For ``*args``, ``**kwargs`` and positional-only parameters: the inputs of a task are passed by name.
         TypeError
             For a tuple of one or of any number of items as the return annotation.
         NameError
@@ -61,6 +62,11 @@ class NativeInterface:
                 raise ValueError(
                     f"{func.__qualname__}: given {parameter}; "
                     "accepted: named inputs, since *args and **kwargs have no names"
+                )
+            if parameter.kind is parameter.POSITIONAL_ONLY:
+                raise ValueError(
+                    f"{func.__qualname__}: given {name!r} before '/'; "
+                    "accepted: named inputs, since they are passed by name"
                 )
             inputs[name] = (hints.get(name, EMPTY), parameter.default)
         return cls(inputs, _outputs(hints.get("return")), inspect.getdoc(func) or "")
@@ -188,7 +194,7 @@ class NativeInterface:
         return f"({inputs}) -> {outputs}"
 
 
-def _input(name: str, kind: Any, default: Any, show: Callable[[Any], str] = repr) -> str:
+def _input(name: str, kind: Any, default: Any, show: Callable[[Any], str] = stable_repr) -> str:
     text = name if kind is EMPTY else f"{name}: {describe(kind)}"
     return text if default is EMPTY else f"{text} = {show(default)}"
 
@@ -203,16 +209,14 @@ def _enumerated(kind: Any) -> Any:
 
 def _schema(kind: Any) -> dict[str, Any]:
     """Give the JSON Schema of one type; of any object where pydantic knows no rule for it."""
-    from pydantic import ConfigDict, TypeAdapter
-    from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError, PydanticUserError
+    from pydantic.errors import PydanticInvalidForJsonSchema
 
-    if kind in (EMPTY, Any):
+    if kind is EMPTY or kind is Any:
         return {}
+    unknown: tuple[type[Exception], ...] = (*_no_rules(), PydanticInvalidForJsonSchema)
     try:
-        return TypeAdapter(
-            kind, config=None if _has_config(kind) else ConfigDict(arbitrary_types_allowed=True)
-        ).json_schema()
-    except (PydanticSchemaGenerationError, PydanticInvalidForJsonSchema, PydanticUserError):
+        return dict(_adapter(kind).json_schema())
+    except unknown:
         return {"description": describe(kind)}
 
 
@@ -236,7 +240,7 @@ def _outputs(annotation: Any) -> dict[str, Any]:
 
 def describe(kind: Any) -> str:
     """Name a type the way people write it."""
-    if kind in (EMPTY, Any):
+    if kind is EMPTY or kind is Any:
         return "Any"
     if isinstance(kind, type) and not typing.get_args(kind):
         return kind.__qualname__
@@ -251,20 +255,40 @@ def parse(text: str, kind: Any) -> Any:
     ValueError
         When the text is not a value of the type.
     """
-    from pydantic import ConfigDict, TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     if kind is str:
         return text
-    if kind in (EMPTY, Any):
-        try:
-            return json.loads(text)
-        except ValueError:
-            return text
-    adapter = TypeAdapter(kind, config=None if _has_config(kind) else ConfigDict(arbitrary_types_allowed=True))
+    if kind is EMPTY or kind is Any:
+        return _json_or_text(text)
     try:
-        return adapter.validate_json(text)
-    except ValidationError:
-        return adapter.validate_python(text)
+        adapter = _adapter(kind)
+        try:
+            return adapter.validate_json(text)
+        except ValidationError:
+            return adapter.validate_python(text)
+    except _no_rules() as error:
+        raise ValueError(f"a {describe(kind)} cannot be written as text") from error
+
+
+def _json_or_text(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _adapter(kind: Any) -> Any:
+    from pydantic import ConfigDict, TypeAdapter
+
+    return TypeAdapter(kind, config=None if _has_config(kind) else ConfigDict(arbitrary_types_allowed=True))
+
+
+def _no_rules() -> tuple[type[Exception], ...]:
+    """Give what pydantic raises for a type that it knows no rule for."""
+    from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
+
+    return PydanticUserError, PydanticUndefinedAnnotation, SyntaxError, NameError
 
 
 def _has_config(kind: Any) -> bool:
@@ -287,10 +311,9 @@ def check_value(name: str, value: Any, kind: Any, task: str) -> Any:
     RuntimeDataValidationError
         Naming the input or output, what was given and what is accepted.
     """
-    from pydantic import ConfigDict, TypeAdapter, ValidationError
-    from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
+    from pydantic import ValidationError
 
-    if kind in (EMPTY, Any):
+    if kind is EMPTY or kind is Any:
         return value
     if (
         isinstance(kind, enum.EnumMeta)
@@ -300,14 +323,17 @@ def check_value(name: str, value: Any, kind: Any, task: str) -> Any:
     ):
         return value if kind.__name__ == "LiteralEnum" else kind[value]
     try:
-        adapter = TypeAdapter(
-            kind, config=None if _has_config(kind) else ConfigDict(strict=True, arbitrary_types_allowed=True)
-        )
-        adapter.validate_python(value)
-    except ValidationError:
-        raise RuntimeDataValidationError(
-            name, f"given {value!r:.80} of type {type(value).__name__}; accepted: {describe(kind)}", task
-        ) from None
-    except (PydanticSchemaGenerationError, PydanticUserError):
-        return value  # pydantic knows no rule for this type: any object passes, as in the SDK
-    return float(value) if kind is float and isinstance(value, int) else value
+        if isinstance(value, dict) and _has_config(kind) and not issubclass(kind, dict):
+            return _adapter(kind).validate_python(value)  # a dict becomes the dataclass or model, as in the SDK
+        _adapter(kind).validate_python(value, strict=True)
+        return float(value) if kind is float and isinstance(value, int) else value
+    except (ValidationError, OverflowError):
+        raise _misfit(name, value, kind, task) from None
+    except _no_rules():
+        return value  # any object passes, as in the SDK
+
+
+def _misfit(name: str, value: Any, kind: Any, task: str) -> RuntimeDataValidationError:
+    return RuntimeDataValidationError(
+        name, f"given {shorten(value)} of type {type(value).__name__}; accepted: {describe(kind)}", task
+    )

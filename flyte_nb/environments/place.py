@@ -41,7 +41,7 @@ class Place:
 def here() -> Place:
     """Give the nearest line on the stack that is the user's own: outside this package and outside ``dataclasses``."""
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and _passed_through(frame.f_code.co_filename):
+    while frame is not None and _passed_through(frame.f_code.co_filename, frame.f_code.co_name):
         frame = frame.f_back
     if frame is None:  # pragma: no cover - only when an embedding calls straight into the package
         return Place("<unknown>", 0)
@@ -51,5 +51,6 @@ def here() -> Place:
     return Place(path, frame.f_lineno, in_cell, frame.f_code.co_name == "<module>")
 
 
-def _passed_through(file: str) -> bool:
-    return file.startswith((tracebacks.PACKAGE, "<string>")) or file in _THROUGH
+def _passed_through(file: str, function: str) -> bool:
+    generated = file == "<string>" and function != "<module>"  # the ``__init__`` that dataclasses write
+    return generated or file.startswith(tracebacks.PACKAGE) or file in _THROUGH

@@ -179,7 +179,6 @@ class TaskEnvironment(Environment):
         )
         for trigger in task.triggers:
             match_inputs(trigger, task.interface.inputs)
-        self._refuse_second(task)
         announce("binding", self, task)
         self._tasks[task.name] = task
         return task
@@ -210,20 +209,6 @@ class TaskEnvironment(Environment):
         if account is not None and account != self.service_account:
             raise refuse(self, "task(service_account=)", account, f"the environment's, {self.service_account!r}",
                          "the workers of a reusable environment are started with it")  # fmt: skip
-
-    def _refuse_second(self, task: AsyncFunctionTaskTemplate) -> None:
-        """Refuse a second function of one name in one file; a later version of a cell is another file."""
-        first, place = self._tasks.get(task.name), task.place
-        if (
-            first is None
-            or getattr(first, "func", None) is task.func
-            or place.file.startswith("<")
-            or first.place.file != place.file
-            or first.place.line == place.line
-        ):
-            return
-        raise refuse(self, "task", task.name.rpartition(".")[2], "one function of a name in an environment",
-                     f"it is bound at {first.place} already")  # fmt: skip
 
     def clone_with(
         self: _Self,

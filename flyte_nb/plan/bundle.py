@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable
@@ -13,12 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from flyte_nb.environments.base import Environment
+from flyte_nb.environments.declaration import stable_repr
 from flyte_nb.environments.interface import EMPTY, NativeInterface, describe
 from flyte_nb.environments.task import TaskEnvironment
 from flyte_nb.environments.template import TaskTemplate
+from flyte_nb.errors import DeploymentError
 from flyte_nb.notebook.module import Module
 
 __all__ = ["Bundle", "bundle_for"]
+
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -39,22 +44,40 @@ class Bundle:
     module: Module
     environments: tuple[dict[str, Any], ...]
 
+    def __post_init__(self) -> None:
+        if not _VERSION.fullmatch(self.version):
+            raise DeploymentError(
+                f"version: given {self.version!r:.80}; accepted: letters, digits and . _ - + up to 100, "
+                "beginning with a letter or a digit"
+            )
+
+    @property
+    def content(self) -> str:
+        """SHA-256 of the definitions and declarations, in hex; their order does not count."""
+        return _content(self.module, self.environments)
+
+    @property
+    def folder(self) -> str:
+        """The name of its folder: another content has another, whatever the version is called."""
+        digest = self.content[:12]
+        return self.version if self.version == digest else f"{self.version}-{digest}"
+
     def write(self, folder: Path) -> Path:
         """Write the bundle as a folder under ``folder``, whole or not at all, and give its path.
 
-        A bundle of the same version that is there already is left as it is.
+        A bundle of the same content that is there already is left as it is.
         """
-        home = folder / self.version
+        home = folder / self.folder
         if home.exists():
             return home
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(dir=folder, prefix=f".{self.version}."))
+        draft = Path(tempfile.mkdtemp(dir=folder, prefix=f".{self.folder}."))
         try:
             self.module.write(draft)
             (draft / "manifest.json").write_text(json.dumps(self.manifest(), indent=2, sort_keys=True))
             os.rename(draft, home)
         except OSError:
-            if not home.exists():  # another process may have written the same version meanwhile
+            if not home.exists():  # another process may have written the same meanwhile
                 raise
         finally:
             shutil.rmtree(draft, ignore_errors=True)
@@ -80,6 +103,11 @@ def bundle_for(environments: Iterable[Environment], module: Module, version: str
         The definitions they need.
     version : str, optional
         A name for the version in the place of the one from the content.
+
+    Raises
+    ------
+    DeploymentError
+        For a version that cannot be the name of a folder.
     """
     rows = tuple(
         {
@@ -90,9 +118,13 @@ def bundle_for(environments: Iterable[Environment], module: Module, version: str
         for env in environments
     )
     if version is None:
-        content = json.dumps([module.digest, sorted(rows, key=lambda row: str(row["environment"]))], sort_keys=True)
-        version = hashlib.sha256(content.encode()).hexdigest()[:12]
+        version = _content(module, rows)[:12]
     return Bundle(version, module, rows)
+
+
+def _content(module: Module, rows: Iterable[dict[str, Any]]) -> str:
+    content = json.dumps([module.digest, sorted(rows, key=lambda row: str(row["environment"]))], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def _tasks(env: Environment) -> dict[str, TaskTemplate]:
@@ -104,7 +136,7 @@ def task_row(task: TaskTemplate) -> dict[str, Any]:
     interface: NativeInterface = task.interface
     return {
         "inputs": [
-            {"name": name, "type": describe(kind), **({} if default is EMPTY else {"default": repr(default)})}
+            {"name": name, "type": describe(kind), **({} if default is EMPTY else {"default": stable_repr(default)})}
             for name, (kind, default) in interface.inputs.items()
         ],
         "outputs": {name: describe(kind) for name, kind in interface.outputs.items()},

@@ -10,6 +10,8 @@ from flyte_nb.errors import DeploymentError
 
 __all__ = ["order"]
 
+_LONGEST = 12  # names of a cycle that are shown
+
 
 def order(
     roots: Iterable[Environment], newest: Callable[[Environment], Environment] = lambda e: e
@@ -48,6 +50,8 @@ def order(
 
 def _cycle(names: list[str], found: dict[str, Environment]) -> str:
     """Word a cycle; graphlib lists it from a dependency to what depends on it."""
-    path = " → ".join(reversed(names))
-    places = "; ".join(f"{name!r} is declared at {found[name].place}" for name in dict.fromkeys(reversed(names)))
-    return f"the environments depend on each other in a circle: {path}. Take one of the dependencies away ({places})"
+    path = list(reversed(names))
+    shown = path if len(path) <= _LONGEST else [*path[: _LONGEST - 2], f"… {len(path) - _LONGEST + 1} more", path[-1]]
+    places = "; ".join(f"{n!r} is declared at {found[n].place}" for n in dict.fromkeys(shown) if n in found)
+    circle = " → ".join(shown)
+    return f"the environments depend on each other in a circle: {circle}. Take one of the dependencies away ({places})"

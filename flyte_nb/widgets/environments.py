@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from flyte_nb.changes import Changes, EnvironmentChange, tasks_of
 from flyte_nb.environments.base import Environment
 from flyte_nb.environments.declaration import mask, set_fields
-from flyte_nb.registry import Changes, EnvironmentChange, Registry, tasks_of
+from flyte_nb.registry import Registry
 from flyte_nb.views import Card, Diff, Stack, Table, View, bullet
 
 __all__ = ["changes", "environment", "environments"]

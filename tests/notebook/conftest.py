@@ -6,11 +6,12 @@ import sys
 from types import ModuleType
 
 import pytest
+from flyte_nb.changes import tasks_of
 from flyte_nb.environments.base import listen
 from flyte_nb.environments.declaration import Declaration
 from flyte_nb.notebook.cells import Cell, CellLog
 from flyte_nb.notebook.slicing import module_for
-from flyte_nb.registry import Registry, Source, tasks_of
+from flyte_nb.registry import Registry, Source
 
 
 class Kernel:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import re
 import secrets
@@ -16,7 +17,7 @@ from flyte_nb.engine import codec
 from flyte_nb.engine.base import Action, Deployments, Emit, Event, Outputs, Phase, Run, Work, now
 from flyte_nb.engine.local.pool import Died, Pool
 from flyte_nb.engine.store import Store
-from flyte_nb.errors import BaseRuntimeError, RuntimeUserError, TaskProcessError
+from flyte_nb.errors import BaseRuntimeError, FlyteError, RuntimeSystemError, RuntimeUserError, TaskProcessError
 from flyte_nb.notebook.module import locate
 from flyte_nb.plan.bundle import Bundle
 from flyte_nb.tracebacks import Frame
@@ -45,6 +46,8 @@ class Outcome:
     parts: tuple[bytes | memoryview, ...] = ()
     names: tuple[str, ...] = ()
     error: BaseRuntimeError | None = None
+    #: the encoded exception that the task raised, for a task that called it
+    cause: tuple[bytes, ...] = ()
 
 
 Handler = Callable[[Call], Awaitable[Outcome]]
@@ -72,7 +75,10 @@ class LocalEngine:
 
     async def run(self, work: Work, emit: Emit) -> Run:
         """Run a task to its end; what failed it is in the run's ``error``."""
-        run = Run(name=new_name(work.task), task=work.task, inputs=work.shown, version=work.version)
+        name = work.settings.name or new_name(work.task)
+        run = Run(name=name, task=work.task, inputs=work.shown, version=work.version)
+        if work.settings.name:
+            self.store.forget(name)
         run.log = self.store.log_of(run.name)
         self.store.add_run(run, work.notebook)
         outcome = await self._handle(Call(run, _new_action(run, work.task, None), work, emit))
@@ -95,24 +101,49 @@ class LocalEngine:
         """Carry out a call in a worker process."""
         tell = _printer(call)
         try:
-            async with self.pool.worker(call.work) as worker:
-                head, parts = await worker.connect(call.work, tell)
+            work = replace(call.work, context=self._context(call))
+            async with self.pool.worker(work) as worker:
+                head, parts = await worker.connect(work, tell)
                 if not head.get("failed"):
-                    head, parts = await worker.call(call.work, lambda h, p: self._child(call, h, p))
+                    head, parts = await worker.call(work, lambda h, p: self._child(call, h, p))
         except Died as died:
             return Outcome(error=_death(died.exit_code, call.work.task))
         if head.get("failed"):
-            return Outcome(error=_failure(head, parts, call.work))
+            return Outcome(error=_failure(head, parts, call.work), cause=tuple(parts))
         return Outcome(tuple(parts), tuple(head["outputs"]))
+
+    def _context(self, call: Call) -> dict[str, Any]:
+        """Word, as JSON data, what the process of a call is told of its run and its action."""
+        settings = {f.name: getattr(call.work.settings, f.name) for f in dataclasses.fields(call.work.settings)}
+        return {
+            **settings,
+            "run": call.run.name,
+            "action": call.action.id,
+            "version": call.run.version,
+            "custom_context": call.work.custom_context,
+            "folder": str(self.store.home / "data" / call.run.name),
+        }
 
     async def _child(self, parent: Call, head: dict[str, Any], parts: list[bytes]) -> tuple[dict[str, Any], Any]:
         """Carry out a task that a task called, as an action of the same run."""
-        work = replace(parent.work, task=head["task"], inputs=tuple(parts), env_vars=head["env_vars"], shown="")
+        work = _work_of_child(parent.work, head, parts)
         action = _new_action(parent.run, work.task, parent.action.id)
-        outcome = await self._handle(Call(parent.run, action, work, parent.emit))
+        try:
+            outcome = await self._handle(Call(parent.run, action, work, parent.emit))
+        except FlyteError as error:  # the store, most likely; whoever waits for this task must hear of it
+            outcome = Outcome(error=RuntimeSystemError(type(error).__name__, str(error)))
         if outcome.error is None:
             return {}, outcome.parts
-        return {"failed": True}, codec.encode(outcome.error)[0]
+        told = codec.encode(outcome.error)[0]
+        return {"failed": True, "cause": len(told)}, (*told, *outcome.cause)
+
+
+def _work_of_child(parent: Work, head: dict[str, Any], parts: list[bytes]) -> Work:
+    """Give the work that a ``call`` frame of a worker asks for; the file is its parent's."""
+    by_value = bool(head["by_value"])
+    found = replace(parent.definition, module=head["module"], pickled=parts[0] if by_value else b"")
+    return replace(parent, task=head["task"], definition=found, inputs=tuple(parts[by_value:]),
+                   env_vars=head["env_vars"], shown="", texts=False, custom_context=head["custom_context"])  # fmt: skip
 
 
 def recorded(store: Store, handle: Handler) -> Handler:
@@ -160,8 +191,8 @@ def _printer(call: Call) -> Callable[[str, str], None]:
 
     def tell(stream: str, text: str) -> None:
         if call.run.log is not None:
-            with call.run.log.open("a", encoding="utf-8") as log:
-                log.write(text)
+            with contextlib.suppress(OSError), call.run.log.open("ab") as log:  # a full disk shall not block the task
+                log.write(text.encode())
         call.told(stream=stream, text=text)
 
     return tell

@@ -16,10 +16,15 @@ from typing import Any
 
 from flyte_nb.engine import codec
 from flyte_nb.engine.base import Work
+from flyte_nb.engine.local.guard import Guard
 
 __all__ = ["Died", "Pool", "Worker"]
 
 GRACE = 2.0  # seconds for a worker to end by itself
+LAST_WORDS = 1.0  # seconds for what a process that ended has written to arrive
+TICK = 0.005
+#: the folder that ``python -m`` puts first would shadow the standard library in a worker, though not in its engine
+START = "import sys; sys.path[:] = sys.argv[2:]; from flyte_nb.engine.local.worker import main; main()"
 _KERNEL_ONLY = ("JPY_", "PYDEVD", "IPYKERNEL")
 
 Output = Callable[[str, str], None]
@@ -40,6 +45,7 @@ class Worker:
     def __init__(self, process: asyncio.subprocess.Process, link: socket.socket) -> None:
         self.process = process
         self._link = link
+        self._exit = asyncio.create_task(_exited(process))
         self._children: set[asyncio.Task[None]] = set()
         self._printing: list[asyncio.Task[None]] = []
 
@@ -62,7 +68,7 @@ class Worker:
         self._reader, self._writer = await asyncio.open_connection(sock=self._link, limit=1 << 24)
         definition = work.definition
         path = None if definition.path is None else str(definition.path)
-        await self._send({"op": "load", "path": path, "main": definition.main, "sys_path": sys.path})
+        await self._send({"op": "load", "path": path, "main": definition.main})
         return await self._next()
 
     async def call(self, work: Work, child: Child) -> codec.Frame:
@@ -80,6 +86,7 @@ class Worker:
             "task": work.task,
             "module": definition.module,
             "texts": work.texts,
+            "context": work.context,
         }
         by_value = (definition.pickled,) if definition.pickled else ()
         await self._send({**head, "by_value": bool(by_value)}, (*by_value, *work.inputs))
@@ -104,36 +111,59 @@ class Worker:
             await self._writer.drain()
 
     async def _next(self) -> codec.Frame:
-        frame = await codec.read(self._reader)
+        reading = asyncio.create_task(codec.read(self._reader))
+        try:
+            await asyncio.wait((reading, self._exit), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((reading,), timeout=LAST_WORDS)  # a process it forked may hold the pipe open
+            frame = reading.result() if reading.done() else None
+        except ValueError:  # the task wrote into the pipe: nothing can be made of it any more
+            frame = None
+        finally:
+            reading.cancel()
         if frame is None:
-            raise Died(await self.process.wait())
+            raise Died(await self._ended())
         return frame
+
+    async def _ended(self) -> int:
+        """Give the exit code, soon: a worker that closed its pipe is of no use any more."""
+        await asyncio.wait((self._exit,), timeout=GRACE)
+        self._kill_group()
+        return await self._exit
 
     async def end(self) -> None:
         """End the process and its whole group, gently where it is idle, and let its last output through."""
-        if self.process.returncode is None:
-            await self._send({"op": "bye"})
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self.process.wait(), GRACE)
+        await self._send({"op": "bye"})
+        await asyncio.wait((self._exit,), timeout=GRACE)
         await self._finish()
 
     async def kill(self) -> None:
         """End the process and its whole group at once."""
         await self._finish()
 
+    def _kill_group(self) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+
     async def _finish(self) -> None:
         for task in self._children:
             task.cancel()
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
-        await self.process.wait()
-        _, hanging = await asyncio.wait(self._printing, timeout=GRACE) if self._printing else ((), ())
+        self._kill_group()
+        await asyncio.gather(self._exit, *self._children, return_exceptions=True)
+        _, hanging = await asyncio.wait(self._printing, timeout=LAST_WORDS) if self._printing else ((), ())
         for task in hanging:  # a process outside the group still holds the pipe
             task.cancel()
+        self.process._transport.close()  # type: ignore[attr-defined]  # asyncio closes it only with the last holder
         if hasattr(self, "_writer"):
             self._writer.close()
         else:
             self._link.close()
+
+
+async def _exited(process: asyncio.subprocess.Process) -> int:
+    """Wait for the process alone: asyncio's ``wait`` waits for everyone who holds its pipes, too."""
+    while process.returncode is None:
+        await asyncio.sleep(TICK)
+    return process.returncode
 
 
 async def _relay(stream: asyncio.StreamReader, told: Callable[[str], None]) -> None:
@@ -150,12 +180,14 @@ class Pool:
 
     def __init__(self) -> None:
         self._alive: set[Worker] = set()
+        self._guard = Guard()
 
     @asynccontextmanager
     async def worker(self, work: Work) -> AsyncIterator[Worker]:
         """Give a worker for one call, in a process group of its own; whatever happens, nothing of it is left."""
         worker = await self._start(work)
         self._alive.add(worker)
+        self._guard.watch(worker.pid)
         try:
             yield worker
             await worker.end()
@@ -164,14 +196,16 @@ class Pool:
             raise
         finally:
             self._alive.discard(worker)
+            self._guard.release(worker.pid)
 
     async def _start(self, work: Work) -> Worker:
+        env = environment({**work.env_vars, **work.settings.env_vars})
         ours, theirs = socket.socketpair()
         try:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "flyte_nb.engine.local.worker", str(theirs.fileno()),
+                sys.executable, "-c", START, str(theirs.fileno()), *map(str, sys.path),
                 stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-                pass_fds=(theirs.fileno(),), start_new_session=True, env=environment(work.env_vars),
+                pass_fds=(theirs.fileno(),), start_new_session=True, env=env,
             )  # fmt: skip
         except BaseException:
             ours.close()
@@ -184,6 +218,7 @@ class Pool:
     async def close(self) -> None:
         """End every worker that is alive."""
         await asyncio.gather(*(worker.kill() for worker in list(self._alive)))
+        self._guard.close()
 
 
 def environment(env_vars: dict[str, str]) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """The worker: a process of its own that loads a module as ``__main__`` and runs tasks of it.
 
-Started as ``python -m flyte_nb.engine.local.worker FD``, with FD one end of a socket pair. Frames from the engine:
+Started with the number of one end of a socket pair and the engine's ``sys.path``. Frames from the engine:
 ``load``, ``call``, ``result`` (of a child task), ``bye``. Frames to it: ``ready``, ``result``, ``call`` (a child task).
 The worker listens to no declarations and ends with whoever started it.
 """
@@ -26,20 +26,24 @@ from types import ModuleType
 from typing import Any
 
 from flyte_nb import pickling
+from flyte_nb.context.scopes import get_custom_context
+from flyte_nb.context.task_context import context_from, entered
 from flyte_nb.engine import codec
-from flyte_nb.engine.definition import MAIN, definition_of, loading
+from flyte_nb.engine.definition import MAIN, definition_of, holds, loading, tasks_in
 from flyte_nb.environments import base
 from flyte_nb.environments.calling import current_runner
 from flyte_nb.environments.interface import check_value
-from flyte_nb.environments.task import TaskEnvironment
 from flyte_nb.environments.template import TaskTemplate
-from flyte_nb.errors import BaseRuntimeError, RuntimeDataValidationError, UnknownNameError
+from flyte_nb.errors import BaseRuntimeError, RuntimeDataValidationError, RuntimeUserError, UnknownNameError
+from flyte_nb.report import Report, current_report
+from flyte_nb.report import flush as flush_report
 
 
 class Link:
     """The worker's end of the pipe: a thread reads, whoever has something to say writes."""
 
     def __init__(self, fd: int) -> None:
+        os.set_inheritable(fd, False)  # what the task starts shall not hold the pipe open
         self._socket = socket.socket(fileno=fd)
         self._writing = threading.Lock()
         self._children: dict[str, Future[codec.Frame]] = {}
@@ -60,8 +64,9 @@ class Link:
         """Ask the engine to run a child task."""
         number = f"c{next(self._numbers)}"
         future = self._children[number] = Future()
+        future.set_running_or_notify_cancel()  # whoever stops waiting for it leaves it as it is
         parts, _ = codec.encode(inputs, vars(sys.modules[MAIN]))
-        found = find(task.__module__, task.name) is not None
+        found = holds(module_of(task.__module__), task)
         by_value = () if found else (definition_of(task).pickled,)
         head = {
             "op": "call",
@@ -70,7 +75,7 @@ class Link:
             "module": task.__module__,
             "by_value": not found,
         }
-        self.send({**head, "env_vars": env_vars_of(task)}, (*by_value, *parts))
+        self.send({**head, "env_vars": env_vars_of(task), "custom_context": get_custom_context()}, (*by_value, *parts))
         return future
 
     def _read(self) -> None:
@@ -108,10 +113,20 @@ class ChildRunner:
 def value_of(frame: codec.Frame) -> Any:
     """Give the value of a child's result, or raise what failed it."""
     head, parts = frame
-    value = codec.decode(parts)
-    if head.get("failed"):
-        raise value
-    return value
+    if not head.get("failed"):
+        return codec.decode(parts)
+    error: BaseException = codec.decode(parts[: head["cause"]])
+    error.__cause__ = original(parts[head["cause"] :]) or error.__cause__
+    raise error
+
+
+def original(parts: list[bytes]) -> BaseException | None:
+    """Decode the exception that a task raised; None where it did not travel."""
+    try:
+        value = codec.decode(parts) if parts else None
+    except Exception:  # its class may not exist here
+        return None
+    return value if isinstance(value, BaseException) and not isinstance(value, BaseRuntimeError) else None
 
 
 def env_vars_of(task: TaskTemplate) -> dict[str, str]:
@@ -129,14 +144,9 @@ def load(path: Path | None, name: str) -> None:
         exec(compile(path.read_bytes(), str(path), "exec"), vars(module))
 
 
-def find(module: str, name: str) -> TaskTemplate | None:
-    """Find a task by its fully qualified name in the main module or in one to import; None where it is not."""
-    values = vars(sys.modules.get(module) or importlib.import_module(module)).values()
-    for value in values:
-        if isinstance(value, TaskTemplate) and value.name == name:
-            return value
-    owners = [value for value in values if isinstance(value, TaskEnvironment) and name in value.tasks]
-    return owners[0].tasks[name] if owners else None
+def module_of(name: str) -> ModuleType:
+    """Give the main module, or import another."""
+    return sys.modules.get(name) or importlib.import_module(name)
 
 
 def wanted(head: Mapping[str, Any], parts: list[bytes]) -> tuple[TaskTemplate, dict[str, Any]]:
@@ -146,12 +156,18 @@ def wanted(head: Mapping[str, Any], parts: list[bytes]) -> tuple[TaskTemplate, d
     ------
     UnknownNameError
         When the module does not hold the task.
+    RuntimeDataValidationError
+        For an input of the wrong type.
     """
-    task = pickling.loads(parts.pop(0)) if head["by_value"] else find(head["module"], head["task"])
-    if task is None:
-        raise UnknownNameError("task", head["task"])
+    known = {head["task"]: pickling.loads(parts.pop(0))} if head["by_value"] else tasks_in(module_of(head["module"]))
+    if head["task"] not in known:
+        raise UnknownNameError("task", head["task"], known)
+    task = known[head["task"]]
     inputs = codec.decode(parts)
-    return task, task.interface.complete(**task.interface.parse(inputs)) if head["texts"] else inputs
+    if head["texts"]:
+        return task, task.interface.complete(**task.interface.parse(inputs))
+    kinds = task.interface.get_input_types()
+    return task, {n: check_value(f"input {n!r}", value, kinds[n], task.name) for n, value in inputs.items()}
 
 
 def run(task: TaskTemplate, inputs: dict[str, Any], link: Link) -> Any:
@@ -198,7 +214,10 @@ def answer(link: Link, head: Mapping[str, Any], parts: list[bytes]) -> None:
     reply: dict[str, Any] = {"op": "result", "id": head["id"]}
     try:
         task, inputs = wanted(head, parts)
-        encoded, _ = codec.encode(run(task, inputs, link), vars(sys.modules[MAIN]))
+        with entered(context_from(head["context"], Report(task.name))):
+            encoded = returned(run(task, inputs, link), task, head["id"])
+            if task.report and current_report().has_content():
+                flush_report()
         reply["outputs"] = list(task.interface.outputs)
     except BaseException as error:  # sys.exit and KeyboardInterrupt end the task, never the report
         reply.update(failure(error))
@@ -207,14 +226,40 @@ def answer(link: Link, head: Mapping[str, Any], parts: list[bytes]) -> None:
     link.send(reply, encoded)
 
 
+def returned(value: Any, task: TaskTemplate, call: str) -> tuple[bytes | memoryview, ...]:
+    """Encode what a task returned; several outputs of a run as a plain tuple, since its names travel beside it.
+
+    Raises
+    ------
+    RuntimeUserError
+        When it does not pickle.
+    """
+    if call == "root" and len(task.interface.outputs) > 1:
+        value = tuple(value)
+    try:
+        return codec.encode(value, vars(sys.modules[MAIN]))[0]
+    except Exception as error:  # a stranger's __reduce__ may raise anything
+        raise RuntimeUserError(
+            "ResultNotPicklable", f"what {task.name} returned cannot be pickled: {error}. Return plain data"
+        ) from error
+
+
 def failure(error: BaseException) -> dict[str, Any]:
     """Describe a failure as JSON data: the class, the message, and the frames outside this package."""
-    message = f"the task called sys.exit({error.code!r})" if isinstance(error, SystemExit) else str(error)
+    message = f"the task called sys.exit({error.code!r})" if isinstance(error, SystemExit) else said(error)
     frames = [
         [f.filename, f.lineno or 0, f.name, (f.line or "").strip()] for f in traceback.extract_tb(error.__traceback__)
     ]
     return {"failed": True, "code": error.code if isinstance(error, BaseRuntimeError) else type(error).__name__,
             "kind": type(error).__name__, "message": message, "frames": frames}  # fmt: skip
+
+
+def said(error: BaseException) -> str:
+    """Give the message of an exception, empty where it cannot say it."""
+    try:
+        return str(error)
+    except Exception:  # a stranger's __str__ may raise anything
+        return ""
 
 
 def pickled(error: BaseException) -> tuple[bytes | memoryview, ...]:
@@ -251,25 +296,17 @@ def main() -> None:
     link.start()
     head, _ = link.requests.get()
     path = None if head["path"] is None else Path(head["path"])
-    sys.argv = [head["path"] or ""]
-    sys.path[:] = [*sys.path, *(p for p in head["sys_path"] if p not in sys.path)]
+    sys.argv[:] = [head["path"] or ""]
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    token = loading.set(True)
+    loading.set()
     try:
         load(path, head["main"])
     except BaseException as error:  # the user's definitions may raise anything
         flush()
         link.send({"op": "ready", **failure(error)}, pickled(error))
         return
-    loading.reset(token)
+    loading.clear()
     link.send({"op": "ready"})
     while (request := link.requests.get())[0]["op"] != "bye":
         answer(link, *request)
-
-
-if __name__ == "__main__":
-    # ``load`` puts the notebook's module in the place of __main__; run from the importable copy of this module
-    from flyte_nb.engine.local.worker import main as _main
-
-    _main()

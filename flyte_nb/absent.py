@@ -1,0 +1,87 @@
+"""Absent: the names of the Flyte SDK's root that cannot do their work here, each with what to do instead."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from flyte_nb.errors import InitializationError
+
+__all__ = ["ABSENT", "Absent"]
+
+
+class Absent:
+    """A name whose use says what it lacks, and what to do instead.
+
+    Parameters
+    ----------
+    name : str
+        The name, as in ``flyte.name``.
+    missing : str
+        What it needs that is not there.
+    instead : str
+        What to do instead.
+    """
+
+    def __init__(self, name: str, missing: str, instead: str) -> None:
+        self.__name__ = self.__qualname__ = name
+        self.__doc__ = f"Not available: {missing}; {instead}."
+
+    def __repr__(self) -> str:
+        return f"<flyte.{self.__name__}, not available>"
+
+    def _refuse(self) -> NoReturn:
+        said = (self.__doc__ or "").removeprefix("Not available: ")
+        raise InitializationError("NotAvailable", "user", f"flyte.{self.__name__}: {said}")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Say that it is not available.
+
+        Raises
+        ------
+        InitializationError
+            Always.
+        """
+        self._refuse()
+
+    async def aio(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Say that it is not available, where it is awaited."""
+        self._refuse()
+
+    def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[type, ...]:
+        """Refuse to be subclassed, for the same reason."""
+        self._refuse()
+
+
+_CLUSTER = "it needs a connection to a Flyte control plane, and this process has none"
+_IMAGES = "flyte_nb has no image builder yet"
+_SERVING = "flyte_nb does not serve apps yet"
+_CHECKPOINTS = "local runs keep no checkpoints yet"
+_CONDITIONS = "conditions are signalled through a Flyte control plane, and this process has no connection to one"
+
+_BUILD = "run tasks with flyte.run, which uses this Python environment, or name a built image by its URI"
+_SERVE = "start the app's own server, for a FastAPI app with uvicorn, in the meantime"
+_SAVE = "write what is to be kept to a flyte.io.File and take it as an input"
+_WAIT = "ask for the decision in the notebook, between two runs"
+
+#: name: what is missing, and what to do instead
+ABSENT = {
+    "BaseCheckpoint": (_CHECKPOINTS, _SAVE),
+    "Checkpoint": (_CHECKPOINTS, _SAVE),
+    "ConditionWebhook": (_CONDITIONS, _WAIT),
+    "build": (_IMAGES, _BUILD),
+    "build_images": (_IMAGES, _BUILD),
+    "latest_checkpoint": (_CHECKPOINTS, _SAVE),
+    "load_interactive_ctx": (_CLUSTER, "run the task with flyte.run and look at flyte.ctx() in it"),
+    "load_plugin_config": (_CLUSTER, "make the plugin's configuration in Python and give it to plugin_config="),
+    "new_condition": (_CONDITIONS, _WAIT),
+    "rerun": (_CLUSTER, "call flyte.run(task, …) again with the same inputs"),
+    "run_python_script": (_CLUSTER, "run the script with this Python, or make a task of it and call flyte.run"),
+    "serve": (_SERVING, _SERVE),
+    "with_servecontext": (_SERVING, _SERVE),
+}
+
+
+def __getattr__(name: str) -> Absent:
+    if name not in ABSENT:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return Absent(name, *ABSENT[name])

@@ -1,0 +1,100 @@
+"""Settings: what this process was initialized with."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from flyte_nb.context.task_context import current_context
+from flyte_nb.errors import InitializationError
+
+__all__ = [
+    "Settings",
+    "current_domain",
+    "current_project",
+    "is_control_plane_available",
+    "is_initialized",
+    "remember",
+    "remembered",
+]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What ``flyte.init`` and its kin were told.
+
+    Parameters
+    ----------
+    org, project, domain : str, optional
+        Where runs and deployments belong.
+    endpoint : str, optional
+        The address of a control plane; nothing connects to it yet.
+    root_dir : Path, optional
+        What the paths of the code are relative to.
+    """
+
+    org: str | None = None
+    project: str | None = None
+    domain: str | None = None
+    endpoint: str | None = None
+    root_dir: Path | None = None
+
+
+_remembered: Settings | None = None
+
+
+def remember(settings: Settings | None) -> None:
+    """Take the settings of this process, in place of earlier ones; their root directory becomes importable, once."""
+    global _remembered
+    _remembered = settings
+    root = str(settings.root_dir) if settings is not None and settings.root_dir is not None else None
+    if root is not None and root not in sys.path:
+        sys.path.append(root)
+
+
+def remembered() -> Settings:
+    """Give the settings of this process; empty ones when it was not initialized."""
+    return _remembered or Settings()
+
+
+def is_initialized() -> bool:
+    """Tell whether ``flyte.init`` or one of its kin was called in this process."""
+    return _remembered is not None
+
+
+def is_control_plane_available() -> bool:
+    """Tell whether a Flyte control plane is connected: never, while everything runs on this machine."""
+    return False
+
+
+def current_project() -> str:
+    """Give the project of the running task, or else the one that this process was initialized with.
+
+    Raises
+    ------
+    InitializationError
+        When neither is known.
+    """
+    return _current("project")
+
+
+def current_domain() -> str:
+    """Give the domain of the running task, or else the one that this process was initialized with.
+
+    Raises
+    ------
+    InitializationError
+        When neither is known.
+    """
+    return _current("domain")
+
+
+def _current(what: str) -> str:
+    context = current_context.get()
+    found = (getattr(context.action, what) if context is not None else None) or getattr(remembered(), what)
+    if found is None:
+        raise InitializationError(
+            "NotInitialized", "user", f"no {what} is known; name it with flyte.init({what}=…) or a configuration file"
+        )
+    return str(found)

@@ -1,0 +1,128 @@
+"""Frames: both readers give what was packed, and a broken stream never passes for a frame."""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import pickle
+import socket
+import struct
+import threading
+from typing import Any
+
+import pytest
+from flyte_nb.engine import codec
+from hypothesis import given
+from hypothesis import strategies as st
+
+heads = st.dictionaries(st.text(), st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.text()))
+bodies = st.lists(st.binary(max_size=200), max_size=5)
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner) | st.tuples(inner, inner),
+    max_leaves=20,
+)
+
+
+def wire(head: dict[str, Any], parts: list[Any]) -> bytes:
+    return b"".join(bytes(memoryview(buffer).cast("B")) for buffer in codec.pack(head, parts))
+
+
+def received(data: bytes) -> codec.Frame | None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        sending = threading.Thread(target=lambda: (ours.sendall(data), ours.shutdown(socket.SHUT_WR)))
+        sending.start()
+        try:
+            return codec.receive(theirs)
+        finally:
+            sending.join()
+
+
+def read(data: bytes) -> codec.Frame | None:
+    async def reading() -> codec.Frame | None:
+        stream = asyncio.StreamReader()
+        stream.feed_data(data)
+        stream.feed_eof()
+        return await codec.read(stream)
+
+    return asyncio.run(reading())
+
+
+both = pytest.mark.parametrize("reader", [received, read])
+
+
+@both
+@given(head=heads, parts=bodies)
+def test_frames_round_trip(reader: Any, head: dict[str, Any], parts: list[bytes]) -> None:
+    assert reader(wire(head, parts)) == (head, parts)
+
+
+@both
+@given(data=st.data())
+def test_a_frame_cut_off_is_no_frame(reader: Any, data: st.DataObject) -> None:
+    whole = wire({"op": "result"}, [b"abc", b"", b"defg"])
+    assert reader(whole[: data.draw(st.integers(0, len(whole) - 1))]) is None
+
+
+@both
+@pytest.mark.parametrize("count", [0, (1 << 20) + 1, (1 << 32) - 1])
+def test_absurd_counts_are_refused(reader: Any, count: int) -> None:
+    with pytest.raises(ValueError, match=f"a frame of {count} parts"):
+        reader(struct.pack(">I", count) + b"\xff" * 64)
+
+
+@both
+def test_absurd_sizes_are_refused(reader: Any) -> None:
+    with pytest.raises(ValueError, match=r"a frame of .* bytes"):
+        reader(struct.pack(">I2Q", 2, 2, (1 << 64) - 1) + b"{}")
+
+
+@given(value=values)
+def test_values_round_trip(value: Any) -> None:
+    parts, used = codec.encode(value)
+    assert codec.decode([bytes(part) for part in parts]) == value
+    assert used == set()
+
+
+def test_large_buffers_travel_beside_the_pickle_without_a_copy() -> None:
+    data = bytearray(b"x" * 5_000_000)
+    parts, _ = codec.encode({"data": pickle.PickleBuffer(data)})
+    assert len(parts) == 2
+    assert len(parts[0]) < 1000
+    data[0] = ord("y")
+    assert bytes(parts[1])[:2] == b"yx"
+    _, back = received(wire({}, list(parts))) or ({}, [])
+    assert bytes(codec.decode(back)["data"]) == data
+
+
+def test_sizes_count_bytes_not_items() -> None:
+    numbers = array.array("d", range(1000))
+    assert received(wire({"n": 1}, [memoryview(numbers)])) == ({"n": 1}, [numbers.tobytes()])
+
+
+def test_frames_follow_one_another() -> None:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        with ours:
+            for n in range(3):
+                ours.sendall(wire({"n": n}, [bytes([n])]))
+        assert [codec.receive(theirs) for _ in range(4)] == [
+            ({"n": 0}, [b"\0"]),
+            ({"n": 1}, [b"\1"]),
+            ({"n": 2}, [b"\2"]),
+            None,
+        ]
+
+
+def test_reset_connection_is_an_end() -> None:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        theirs.sendall(b"never read")
+        ours.close()
+        assert codec.receive(theirs) is None
+
+
+def test_value_that_does_not_pickle_raises_its_own_error() -> None:
+    with pytest.raises(TypeError, match="cannot pickle"):
+        codec.encode(threading.Lock())
