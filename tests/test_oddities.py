@@ -1,7 +1,7 @@
 """The oddities of the Flyte SDK 2.12.1, one by one: which are done better here, which are kept, and which come later.
 
 ``BETTER`` and ``KEPT`` are decided now and checked here; a row may be both, in parts. ``LATER`` belongs to a part of
-flyte_nb that is not there yet: applications served, connectors run, remote calls.
+flyte_nb that is not there yet: applications served, connectors run, limits kept.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 import copy
 import inspect
 import pickle
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import FrozenInstanceError, dataclass, fields
 from pathlib import Path
@@ -377,11 +378,46 @@ def _(session: Session) -> None:
 
 
 later(30, "errors of a run", "retries that are exhausted, once runs on this machine are repeated")
-later(31, "run mode", "with_runcontext is not there yet")
+
+
+@decided(31, "run mode", BETTER, "an unknown mode is refused")
+def _() -> None:
+    refused(lambda: flyte.with_runcontext("nowhere"), "mode")
+
+
 later(32, "local run", "timeouts, variables, resources and the limits of map, once runs on this machine act on them")
-later(33, "notebooks", "reports are not there yet; the verbs have a form to await")
-later(34, "map", "not there yet")
-later(35, "custom_context, group", "not there yet")
+
+
+@decided(33, "notebooks", BETTER, "a verb works in a running loop; a report is always text")
+def _(session: Session) -> None:
+    async def cell() -> Any:
+        return flyte.run(halve, x=1).outputs()
+
+    assert asyncio.run(cell()) == (0.5,)
+    assert isinstance(flyte.report.Report("r").get_final_report(), str)
+
+
+@decided(34, "map", BETTER, "as many items in each, partials that leave one input open, tasks only")
+def _() -> None:
+    refused(lambda: list(flyte.map(halve, [1], [1, 2])), "as many in each", ValueError)
+    refused(lambda: list(flyte.map(len, ["a"])), "a task", TypeError)
+    assert list(flyte.map(halve, [1, 2])) == [0.5, 1.0]
+
+
+@decided(34, "map", KEPT, "return_exceptions is True by default: user code reads failures from the results")
+def _() -> None:
+    failed = list(flyte.map(halve, [-1]))
+    assert isinstance(failed[0], RuntimeUserError)
+
+
+@decided(35, "custom_context, group", BETTER, "a context is told to runs outside a task too; a group there warns")
+def _(caplog: pytest.LogCaptureFixture) -> None:
+    with flyte.custom_context(team="birds"):
+        assert flyte.get_custom_context() == {"team": "birds"}
+    with flyte.group("nothing"):
+        assert "nothing" in caplog.text
+
+
 later(36, "serve", "apps are declared, not served yet")
 later(37, "fserve", "apps are declared, not served yet")
 
@@ -435,7 +471,7 @@ def _() -> None:
         assert again.worker == error.worker
 
 
-later(42, "connectors", "connectors are declared, not run yet")
+later(42, "connectors", "tasks of connectors are not run yet")
 
 
 @decided(43, "TaskPluginRegistry", BETTER, "another plugin of a type is told; the bases of a type are searched")
@@ -458,7 +494,13 @@ def _(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None
     assert "Two" in caplog.text
 
 
-later(44, "init", "init is not there yet")
+@decided(44, "init", BETTER, "a directory is on sys.path once")
+def _(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr("flyte_nb.context.settings._remembered", None)
+    flyte.init(root_dir=tmp_path)
+    flyte.init(root_dir=tmp_path)
+    assert sys.path.count(str(tmp_path)) == 1
 
 
 @decided(45, "post hook", BETTER, "what it returns is what the task returns")
