@@ -44,15 +44,6 @@ from flyte_nb.environments.resources import Resources
 from flyte_nb.environments.secrets import Secret, SecretRequest
 from flyte_nb.environments.task import TaskEnvironment
 from flyte_nb.environments.template import TaskTemplate
-from flyte_nb.environments.triggers import (
-    Cron,
-    FixedRate,
-    OnArtifact,
-    Trigger,
-    TriggeredArtifact,
-    TriggeredPartition,
-    TriggerTime,
-)
 from flyte_nb.registry import process_registry
 
 if TYPE_CHECKING:
@@ -62,6 +53,15 @@ if TYPE_CHECKING:
     from flyte_nb.context.settings import current_domain, current_project, is_control_plane_available
     from flyte_nb.context.task_context import ctx
     from flyte_nb.context.trace import trace
+    from flyte_nb.environments.triggers import (
+        Cron,
+        FixedRate,
+        OnArtifact,
+        Trigger,
+        TriggeredArtifact,
+        TriggeredPartition,
+        TriggerTime,
+    )
     from flyte_nb.initialize import init, init_from_api_key, init_from_config, init_in_cluster, init_passthrough
     from flyte_nb.mapping import map
     from flyte_nb.run_context import with_runcontext
@@ -178,6 +178,13 @@ _LATER = {
     "ctx": "flyte_nb.context.task_context",
     "current_domain": "flyte_nb.context.settings",
     "current_project": "flyte_nb.context.settings",
+    "Cron": "flyte_nb.environments.triggers",
+    "FixedRate": "flyte_nb.environments.triggers",
+    "OnArtifact": "flyte_nb.environments.triggers",
+    "Trigger": "flyte_nb.environments.triggers",
+    "TriggeredArtifact": "flyte_nb.environments.triggers",
+    "TriggeredPartition": "flyte_nb.environments.triggers",
+    "TriggerTime": "flyte_nb.environments.triggers",
     "current_registry": "flyte_nb.session",
     "custom_context": "flyte_nb.context.scopes",
     "deploy": "flyte_nb.verbs",
@@ -224,7 +231,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"flyte.{name} is a part of the Flyte SDK that flyte_nb does not have")
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}; {errors.suggestion(name, __all__)}")
-    value = globals()[name] = getattr(import_module(_LATER[name]), name)
+    module = import_module(_LATER[name])
+    value = globals()[name] = module if module.__name__ == f"{__name__}.{name}" else getattr(module, name)
     return value
 
 

@@ -1,7 +1,6 @@
 import functools
 import importlib
 import sys
-import time
 
 import pytest
 from flyte_nb.changes import same_task, tasks_of
@@ -401,10 +400,8 @@ TestCells = Cells.TestCase
 TestCells.settings = settings(max_examples=40, stateful_step_count=12, deadline=None)
 
 
-def test_a_thousand_cells_in_seconds(registry):
-    started = time.perf_counter()
+def test_a_thousand_cells(registry):
     for number in range(1_000):
         run(registry, cell(str(number)), lambda n=number: TaskEnvironment(f"e{n}").task(add))
     assert len(registry) == 1_000
     assert sum(len(tasks_of(env)) for env in registry.values()) == 1_000
-    assert time.perf_counter() - started < 5

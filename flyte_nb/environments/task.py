@@ -24,7 +24,6 @@ from flyte_nb.environments.policies import Documentation, RetryStrategy, ReusePo
 from flyte_nb.environments.resources import Resources
 from flyte_nb.environments.secrets import SecretRequest
 from flyte_nb.environments.template import INLINE_BYTES, TaskTemplate
-from flyte_nb.environments.triggers import match_inputs
 from flyte_nb.errors import DeclarationError
 
 __all__ = ["TaskEnvironment", "rebind"]
@@ -177,8 +176,8 @@ class TaskEnvironment(Environment):
                 **{name: value for name, value in settings.items() if name in given or name not in INHERITED},
             },
         )
-        for trigger in task.triggers:
-            match_inputs(trigger, task.interface.inputs)
+        if task.triggers:
+            _match_triggers(task)
         announce("binding", self, task)
         self._tasks[task.name] = task
         return task
@@ -294,6 +293,14 @@ class TaskEnvironment(Environment):
 
 #: what the decorator's settings are when nobody gives them
 _DECORATOR: dict[str, Any] = dict(TaskEnvironment.task.__kwdefaults__ or {})
+
+
+def _match_triggers(task: TaskTemplate) -> None:
+    """Compare the inputs that triggers give with those the task has."""
+    from flyte_nb.environments.triggers import match_inputs
+
+    for trigger in task.triggers:
+        match_inputs(trigger, task.interface.inputs)
 
 
 def _is_async(func: Callable[..., Any]) -> bool:

@@ -25,7 +25,6 @@ from flyte_nb.environments.policies import (
 )
 from flyte_nb.environments.resources import Resources
 from flyte_nb.environments.secrets import SecretRequest
-from flyte_nb.environments.triggers import Trigger, triggers_from_request
 
 if TYPE_CHECKING:
     from flyte_nb.environments.task import TaskEnvironment
@@ -53,14 +52,20 @@ def _retries(value: Any) -> Any:
     return retries_from_request(value)
 
 
+def _triggers(value: Any) -> Any:
+    if isinstance(value, tuple) and not value:
+        return value  # nearly every task: nothing to load
+    from flyte_nb.environments.triggers import triggers_from_request
+
+    return triggers_from_request(value)
+
+
 ImageRequest = Annotated[Image | None, Check(_image, "a URI, an Image, or 'auto'", before=True)]
 Retries = Annotated[RetryStrategy, Check(_retries, "a number of further attempts, or a RetryStrategy", before=True)]
 Caching = Annotated[Cache, Check(cache_from_request, "'auto', 'override', 'disable', or a Cache", before=True)]
 TimeLimit = Annotated[Any, Check(_timeout, "seconds as an int, a timedelta, or a Timeout", before=True)]
 Links = Annotated[tuple[Any, ...], Check(links_from_request, "a link, or a tuple or list of links", before=True)]
-Triggers = Annotated[
-    tuple[Trigger, ...], Check(triggers_from_request, "a Trigger, or a tuple or list of them", before=True)
-]
+Triggers = Annotated[tuple[Any, ...], Check(_triggers, "a Trigger, or a tuple or list of them", before=True)]
 
 
 class Setting(NamedTuple):

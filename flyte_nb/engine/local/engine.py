@@ -143,7 +143,8 @@ def _work_of_child(parent: Work, head: dict[str, Any], parts: list[bytes]) -> Wo
     by_value = bool(head["by_value"])
     found = replace(parent.definition, module=head["module"], pickled=parts[0] if by_value else b"")
     return replace(parent, task=head["task"], definition=found, inputs=tuple(parts[by_value:]),
-                   env_vars=head["env_vars"], shown="", texts=False, custom_context=head["custom_context"])  # fmt: skip
+                   env_vars=head["env_vars"], shown="", texts=False,
+                   custom_context=head["custom_context"])  # fmt: skip
 
 
 def recorded(store: Store, handle: Handler) -> Handler:
