@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import subprocess
+import sys
 
 import flyte_nb
 import pytest
@@ -31,3 +33,8 @@ def test_public_names_are_documented(name: str) -> None:
 def test_an_unknown_name_suggests_the_nearest() -> None:
     with pytest.raises(AttributeError, match="did you mean 'TaskEnvironment'"):
         flyte_nb.TaskEnviroment
+
+
+def test_the_import_alone_makes_apps_reachable() -> None:
+    code = "import flyte_nb as flyte; print(flyte.app.AppEnvironment('a').port.port)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "8080\n"
