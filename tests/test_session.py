@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -282,3 +284,23 @@ def test_inputs_that_look_like_secrets_are_not_shown() -> None:
     assert mask_inputs({"x": 1, "db_password": "hunter2", "url": "db://me:hunter2@host"}) == (
         "x=1, db_password='********', url='********'"
     )
+
+
+def test_a_line_is_one_piece_of_output_also_where_python_is_unbuffered(folder: Path) -> None:
+    script = folder / "lines.py"
+    script.write_text(
+        "import flyte_nb as flyte\n"
+        "from flyte_nb import verbs\n"
+        "env = flyte.TaskEnvironment('lines')\n"
+        "@env.task\n"
+        "def f() -> None: print('one', 'two')\n"
+        "pieces = []\n"
+        "verbs.print_output = lambda event: pieces.append(event.text) if event.text else None\n"
+        "if __name__ == '__main__':\n"
+        "    flyte.run(f)\n"
+        "    print(pieces)\n"
+    )
+    unbuffered = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, str(script)]
+    done = subprocess.run(command, capture_output=True, text=True, env=unbuffered, cwd=folder)
+    assert done.stdout == "['one two\\n']\n", done.stderr

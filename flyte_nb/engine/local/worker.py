@@ -298,7 +298,7 @@ def main() -> None:
     path = None if head["path"] is None else Path(head["path"])
     sys.argv[:] = [head["path"] or ""]
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+        stream.reconfigure(line_buffering=True, write_through=False)  # type: ignore[union-attr]
     loading.set()
     try:
         load(path, head["main"])
