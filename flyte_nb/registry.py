@@ -196,6 +196,8 @@ class Registry(Mapping[str, Environment]):
         first = tasks_of(env).get(task.name)
         if first is None or first.place.file != task.place.file or first.place.line == task.place.line:
             return
+        if getattr(first, "func", None) is getattr(task, "func", self):
+            return  # the same function, bound with other settings
         again = task.name in self._cell.bound if self._cell is not None else not first.place.file.startswith("<")
         if again:
             function = task.name.rpartition(".")[2]

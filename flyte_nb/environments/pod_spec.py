@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from flyte_nb.environments.pod_containers import kubernetes
 from flyte_nb.environments.quantity import Quantity
 from flyte_nb.environments.resources import Resources
 from flyte_nb.errors import DeclarationTypeError, DeclarationValueError
@@ -60,7 +61,7 @@ def pod_spec_from_resources(
     ModuleNotFoundError
         When the package ``kubernetes`` is not installed.
     """
-    client = _kubernetes_client()
+    client = kubernetes()
     asked = None if requests is None else _amounts("requests", requests, k8s_gpu_resource_key)
     allowed = None if limits is None else _amounts("limits", limits, k8s_gpu_resource_key)
     least = asked if asked is not None else allowed or {}
@@ -70,15 +71,6 @@ def pod_spec_from_resources(
     container = client.V1Container(name=primary_container_name, resources=required)
     spec: V1PodSpec = client.V1PodSpec(containers=[container])
     return spec
-
-
-def _kubernetes_client() -> Any:
-    try:
-        from kubernetes import client
-    except ModuleNotFoundError as error:
-        message = "a pod spec needs the package kubernetes; install it with: pip install kubernetes"
-        raise ModuleNotFoundError(message, name="kubernetes") from error
-    return client
 
 
 def _amounts(side: str, resources: Resources, gpu_key: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Annotated, Any
 
 from flyte_nb.environments.declaration import Check, Declaration, WrongType
-from flyte_nb.environments.timeouts import as_duration
+from flyte_nb.environments.durations import ACCEPTED, optional_duration
 
 __all__ = ["Scaling"]
 
@@ -88,9 +88,7 @@ class Scaling(Declaration):
         Check(_replicas, "a number of replicas, or (minimum, maximum) such as (0, 1)", before=True),
     ] = (0, 1)
     metric: Scaling.Concurrency | Scaling.RequestRate | None = None
-    scaledown_after: Annotated[
-        timedelta | int | None, Check(as_duration, "seconds as an int, or a timedelta", before=True)
-    ] = None
+    scaledown_after: Annotated[timedelta | int | None, Check(optional_duration, ACCEPTED, before=True)] = None
 
     def get_replicas(self) -> tuple[int, int]:
         """Give the least and the most replicas."""

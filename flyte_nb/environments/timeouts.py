@@ -1,4 +1,4 @@
-"""Timeouts of an app's requests, and durations given in seconds."""
+"""Timeouts of an app's requests."""
 
 from __future__ import annotations
 
@@ -6,40 +6,19 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any
 
-from flyte_nb.environments.declaration import Check, Declaration, WrongType
+from flyte_nb.environments.declaration import Check, Declaration
+from flyte_nb.environments.durations import optional_duration
 
 __all__ = ["Timeouts"]
 
 _LONGEST = timedelta(hours=1)
 
 
-def as_duration(value: Any) -> Any:
-    """Turn whole seconds into a ``timedelta``; refuse a negative duration.
-
-    Raises
-    ------
-    ValueError
-        When it is negative.
-    WrongType
-        When it is a bool.
-    """
-    if isinstance(value, bool):
-        raise WrongType("it is a bool")
-    if isinstance(value, int):
-        try:
-            value = timedelta(seconds=value)
-        except OverflowError:
-            raise ValueError("too long") from None
-    if isinstance(value, timedelta) and value < timedelta(0):
-        raise ValueError("it is negative")
-    return value
-
-
 def _request(value: Any) -> Any:
-    value = as_duration(value)
-    if isinstance(value, timedelta) and value > _LONGEST:
+    length = optional_duration(value)
+    if length is not None and length > _LONGEST:
         raise ValueError("it is longer than an hour")
-    return value
+    return length
 
 
 @dataclass(repr=False)
