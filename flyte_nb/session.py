@@ -164,13 +164,12 @@ class Session:
         kinds = task.interface.get_input_types()
         inputs = {n: check_value(f"input {n!r}", value, kinds[n], task.name) for n, value in inputs.items()}
         parts, used = codec.encode(inputs, self._defined(task))
-        env = task.environment
         return Work(
             task=task.name,
             definition=self.definition(task, used),
             inputs=parts,
             shown=mask_inputs(inputs),
-            env_vars=dict((env.env_vars if env is not None else None) or {}),
+            env_vars=dict(task.env_vars or {}),
         )
 
     def bundle(self, environments: Iterable[Environment], version: str | None = None) -> Bundle:

@@ -304,3 +304,20 @@ def test_a_line_is_one_piece_of_output_also_where_python_is_unbuffered(folder: P
     command = [sys.executable, str(script)]
     done = subprocess.run(command, capture_output=True, text=True, env=unbuffered, cwd=folder)
     assert done.stdout == "['one two\\n']\n", done.stderr
+
+
+def test_the_most_specific_variables_reach_the_task(folder: Path) -> None:
+    script = folder / "levels.py"
+    script.write_text(
+        "import os\n"
+        "import flyte_nb as flyte\n"
+        "env = flyte.TaskEnvironment('levels', env_vars={'MODE': 'environment'})\n"
+        "@env.task\n"
+        "def mode() -> str: return os.environ.get('MODE', 'none')\n"
+        "@env.task\n"
+        "def parent() -> str: return mode() + ' ' + mode.override(env_vars={'MODE': 'override'})()\n"
+        "if __name__ == '__main__':\n"
+        "    print(flyte.run(mode.override(env_vars={'MODE': 'root'})).outputs()[0], flyte.run(parent).outputs()[0])\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, cwd=folder)
+    assert done.stdout == "root environment override\n", done.stderr

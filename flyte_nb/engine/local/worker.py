@@ -131,8 +131,7 @@ def original(parts: list[bytes]) -> BaseException | None:
 
 def env_vars_of(task: TaskTemplate) -> dict[str, str]:
     """Give the environment variables that a task's process has."""
-    env = task.environment
-    return dict((env.env_vars if env is not None else None) or {})
+    return dict(task.env_vars or {})
 
 
 def load(path: Path | None, name: str) -> None:
