@@ -51,7 +51,7 @@ def dumps(value: Any, defined: Container[str] = (), buffers: list[Any] | None = 
         return by_value.dump_bytes(value), by_value.used
 
 
-def loads(data: bytes, buffers: list[Any] | None = None) -> Any:
+def loads(data: bytes | memoryview, buffers: list[Any] | None = None) -> Any:
     """Read what `dumps` wrote."""
     return pickle.loads(data, buffers=buffers or None)
 

@@ -12,6 +12,7 @@ from flyte_nb.engine import codec
 from flyte_nb.engine.base import Engine, Work
 from flyte_nb.engine.definition import MAIN, SCRIPT, Definition, definition_of
 from flyte_nb.engine.local.engine import LocalEngine
+from flyte_nb.engine.policy import policy_of
 from flyte_nb.engine.store import Store, home_for
 from flyte_nb.environments.base import Environment
 from flyte_nb.environments.declaration import Declaration, mask_inputs
@@ -170,6 +171,7 @@ class Session:
             inputs=parts,
             shown=mask_inputs(inputs),
             env_vars=dict(task.env_vars or {}),
+            policy=policy_of(task),
         )
 
     def bundle(self, environments: Iterable[Environment], version: str | None = None) -> Bundle:

@@ -8,9 +8,9 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 from flyte_nb.engine import codec
@@ -18,9 +18,11 @@ from flyte_nb.engine.base import Event, Run, Work
 from flyte_nb.engine.definition import SCRIPT, Definition
 from flyte_nb.engine.local.engine import LocalEngine
 from flyte_nb.engine.store import Store
+from flyte_nb.portal import Portal
 
 ROOT = Path(__file__).parent.parent
 PATIENCE = 2.0
+T = TypeVar("T")
 
 
 def written(path: Path, source: str) -> Path:
@@ -85,6 +87,7 @@ class Bench:
         self.store = Store(folder / "home")
         self.engine = LocalEngine(self.store)
         self.events: list[Event] = []
+        self.portal = Portal()
 
     def work(self, task: str, /, **inputs: Any) -> Work:
         """Give the work of a task of the file."""
@@ -96,13 +99,17 @@ class Bench:
         return await self.engine.run(self.work(task, **inputs), self.events.append)
 
     def run(self, task: str, /, timeout: float = 30, **inputs: Any) -> Run:
-        """Run a task of the file, in a loop of its own."""
+        """Run a task of the file."""
         self.events.clear()
-        return asyncio.run(asyncio.wait_for(self.arun(task, **inputs), timeout))
+        return self.do(self.arun(task, **inputs), timeout)
+
+    def do(self, work: Coroutine[Any, Any, T], timeout: float = 30) -> T:
+        """Await something in the engine's loop."""
+        return self.portal.submit(asyncio.wait_for(work, timeout)).done.result()
 
     def close(self) -> None:
         """Stop the engine."""
-        asyncio.run(self.engine.stop())
+        self.do(self.engine.stop())
 
     def printed(self, stream: str = "stdout") -> str:
         """Give what the last run printed."""

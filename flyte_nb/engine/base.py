@@ -12,6 +12,8 @@ from typing import Any, Protocol
 from flyte_nb.context.scopes import get_custom_context
 from flyte_nb.context.settings import remembered
 from flyte_nb.engine.definition import Definition
+from flyte_nb.engine.policy import Policy
+from flyte_nb.engine.segments import Part
 from flyte_nb.errors import BaseRuntimeError
 from flyte_nb.plan.bundle import Bundle
 
@@ -96,7 +98,7 @@ class Work:
 
     task: str
     definition: Definition
-    inputs: tuple[bytes | memoryview, ...] = field(repr=False)
+    inputs: tuple[Part, ...] = field(repr=False)
     shown: str = ""
     env_vars: dict[str, str] = field(default_factory=dict, repr=False)
     version: str = ""
@@ -104,8 +106,12 @@ class Work:
     notebook: str = ""
     settings: Settings = field(default_factory=Settings)
     custom_context: dict[str, str] = field(default_factory=get_custom_context)
-    #: what its process is told of the run and the action; the engine fills it in
-    context: dict[str, Any] = field(default_factory=dict, repr=False)
+    #: what its settings ask of the engine
+    policy: Policy = field(default_factory=Policy)
+    #: whether it is what the run was made of, not a task that a task called
+    root: bool = True
+    #: the name of the group that the caller put it in
+    group: str = ""
 
 
 @dataclass
@@ -119,6 +125,16 @@ class Action:
     started: datetime | None = None
     ended: datetime | None = None
     error: str = ""
+    #: the number of the attempt, from 0
+    attempt: int = 0
+    queued: datetime | None = None
+    #: what was clamped, cannot be enforced here, or is waited for; a line each
+    notice: str = ""
+    #: whether its outputs were kept ones
+    cached: bool = False
+    group: str = ""
+    #: bytes
+    peak_memory: int = 0
 
     @property
     def duration(self) -> timedelta | None:

@@ -6,24 +6,24 @@ the head is the first part. Values travel as parts that only the two ends decode
 
 from __future__ import annotations
 
-import asyncio
 import json
-import socket
 import struct
-from collections.abc import Container, Iterable
+from collections.abc import Container, Sequence
 from typing import Any
 
 from flyte_nb import pickling
+from flyte_nb.engine.segments import Part, mapped, named, received
 
-__all__ = ["Frame", "decode", "encode", "pack", "read", "receive"]
+__all__ = ["Frame", "Frames", "Part", "decode", "encode", "pack"]
 
-Frame = tuple[dict[str, Any], list[bytes]]
+Frame = tuple[dict[str, Any], list[Part]]
 _COUNT = struct.Struct(">I")
+_SIZE = struct.Struct(">Q")
 _MOST_PARTS = 1 << 20
 _MOST_BYTES = 1 << 40
 
 
-def encode(value: Any, defined: Container[str] = ()) -> tuple[tuple[bytes | memoryview, ...], set[str]]:
+def encode(value: Any, defined: Container[str] = ()) -> tuple[tuple[Part, ...], set[str]]:
     """Encode a value as parts, and name the notebook's definitions that it refers to.
 
     Raises
@@ -31,74 +31,78 @@ def encode(value: Any, defined: Container[str] = ()) -> tuple[tuple[bytes | memo
     Exception
         Whatever the value's own pickling raises.
     """
-    buffers: list[bytes | memoryview] = []
+    buffers: list[Part] = []
     data, used = pickling.dumps(value, defined, buffers)
     return (data, *buffers), used
 
 
-def decode(parts: Iterable[bytes]) -> Any:
-    """Decode what `encode` gave."""
-    data, *buffers = parts
+def decode(parts: Sequence[Part], last: bool = False) -> Any:
+    """Decode what `encode` gave; ``last`` says that nobody else will, so that what is in shared memory can go."""
+    data, *buffers = mapped(parts, last)
     return pickling.loads(data, buffers)
 
 
-def pack(head: dict[str, Any], parts: Iterable[bytes | memoryview] = ()) -> list[bytes | memoryview]:
-    """Give the wire form of a frame, as buffers to write one after the other."""
-    whole = [json.dumps(head).encode(), *parts]
-    sizes = [memoryview(part).nbytes for part in whole]
-    return [_COUNT.pack(len(whole)) + struct.pack(f">{len(sizes)}Q", *sizes), *whole]
+def pack(head: dict[str, Any], parts: Sequence[Part] = ()) -> list[bytes | memoryview]:
+    """Give the wire form of a frame, as buffers to write one after the other; small ones are joined."""
+    head, whole = named(head, parts)
+    text = json.dumps(head, separators=(",", ":")).encode()
+    sizes = [len(text), *map(_size, whole)]
+    start = _COUNT.pack(len(sizes)) + struct.pack(f">{len(sizes)}Q", *sizes) + text
+    if sum(sizes) < 1 << 16:
+        return [b"".join((start, *whole))]
+    return [start, *whole]
 
 
-def receive(link: socket.socket) -> Frame | None:
-    """Read one frame from a blocking socket; None when the other end has closed it."""
-    start = _exactly(link, _COUNT.size)
-    if start is None:
-        return None
-    count = _counted(start)
-    sizes = _exactly(link, 8 * count)
-    parts: list[bytes] = []
-    for size in _sized(count, sizes) if sizes is not None else ():
-        part = _exactly(link, size)
-        if part is None:
-            break
-        parts.append(part)
-    return (json.loads(parts[0]), parts[1:]) if len(parts) == count else None  # else the other end is gone
+def _size(part: bytes | memoryview) -> int:
+    return part.nbytes if isinstance(part, memoryview) else len(part)
 
 
-def _exactly(link: socket.socket, size: int) -> bytes | None:
-    data = bytearray(size)
-    view, got = memoryview(data), 0
-    while got < size:
-        try:
-            more = link.recv_into(view[got:])
-        except ConnectionError:  # closed while something of ours was still unread
+class Frames:
+    """Cuts the bytes that arrive into frames."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._needed = _COUNT.size
+
+    def feed(self, data: bytes | memoryview) -> list[Frame]:
+        """Take in bytes and give the frames that they complete.
+
+        Raises
+        ------
+        ValueError
+            When they cannot be frames.
+        """
+        self._buffer += data
+        found: list[Frame] = []
+        start = 0
+        while len(self._buffer) - start >= self._needed and (frame := self._cut(start)) is not None:
+            start += self._needed
+            found.append(frame)
+            self._needed = _COUNT.size
+        if start:
+            del self._buffer[:start]
+        return found
+
+    def _cut(self, start: int) -> Frame | None:
+        """Give the frame that begins at ``start``; None, and how many bytes are needed, while it is not all there."""
+        (count,) = _COUNT.unpack_from(self._buffer, start)
+        if not 0 < count <= _MOST_PARTS:
+            raise ValueError(f"a frame of {count} parts: the stream is not what it should be")
+        self._needed = _COUNT.size + _SIZE.size * count
+        if len(self._buffer) - start < self._needed:
             return None
-        if not more:
+        sizes = struct.unpack_from(f">{count}Q", self._buffer, start + _COUNT.size)
+        total = sum(sizes)
+        if total > _MOST_BYTES:
+            raise ValueError(f"a frame of {total} bytes: the stream is not what it should be")
+        at = start + self._needed
+        self._needed += total
+        if len(self._buffer) - start < self._needed:
             return None
-        got += more
-    return bytes(data)
-
-
-async def read(stream: asyncio.StreamReader) -> Frame | None:
-    """Read one frame from an asyncio stream; None when the other end has closed it."""
-    try:
-        count = _counted(await stream.readexactly(_COUNT.size))
-        sizes = _sized(count, await stream.readexactly(8 * count))
-        head, *parts = [await stream.readexactly(size) for size in sizes]
-    except (asyncio.IncompleteReadError, ConnectionError):
-        return None
-    return json.loads(head), parts
-
-
-def _counted(data: bytes) -> int:
-    (count,) = _COUNT.unpack(data)
-    if not 0 < count <= _MOST_PARTS:
-        raise ValueError(f"a frame of {count} parts: the stream is not what it should be")
-    return int(count)
-
-
-def _sized(count: int, data: bytes) -> tuple[int, ...]:
-    sizes = struct.unpack(f">{count}Q", data)
-    if sum(sizes) > _MOST_BYTES:
-        raise ValueError(f"a frame of {sum(sizes)} bytes: the stream is not what it should be")
-    return sizes
+        parts: list[bytes] = []
+        with memoryview(self._buffer) as view:
+            for size in sizes:
+                parts.append(bytes(view[at : at + size]))
+                at += size
+        head = json.loads(parts[0])
+        return head, received(head, [*parts[1:]])

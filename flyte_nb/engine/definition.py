@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from dataclasses import dataclass, field
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -14,7 +16,17 @@ from flyte_nb.environments.task import TaskEnvironment
 from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import SliceError, UsageError
 
-__all__ = ["MAIN", "SCRIPT", "Definition", "definition_of", "holds", "loading", "refuse_while_loading", "tasks_in"]
+__all__ = [
+    "MAIN",
+    "SCRIPT",
+    "Definition",
+    "definition_of",
+    "holds",
+    "loading",
+    "module_of",
+    "refuse_while_loading",
+    "tasks_in",
+]
 
 MAIN = "__main__"
 SCRIPT = "__mp_main__"  # a script runs again under this name, so that its ``if __name__ == "__main__"`` does not
@@ -58,6 +70,16 @@ class Definition:
     module: str = MAIN
     pickled: bytes = field(default=b"", repr=False)
 
+    def stamp(self) -> tuple[str, int, int]:
+        """Give what changes when its file does: the path, the time in nanoseconds, the size in bytes."""
+        module = sys.modules.get(self.module) if self.path is None else None
+        file = str(self.path or getattr(module, "__file__", None) or "")
+        try:
+            found = os.stat(file)
+        except OSError:
+            return file, 0, 0
+        return file, found.st_mtime_ns, found.st_size
+
 
 def definition_of(task: TaskTemplate) -> Definition:
     """Say where a task outside a notebook's cells is found.
@@ -99,6 +121,11 @@ def holds(module: ModuleType, task: TaskTemplate) -> bool:
         return True
     is_local = "<locals>" in getattr(task, "func", type(task)).__qualname__
     return task.name in tasks_in(module) and not is_local
+
+
+def module_of(name: str) -> ModuleType:
+    """Give a module by its name, imported when need be."""
+    return sys.modules.get(name) or import_module(name)
 
 
 def _script() -> Path | None:

@@ -137,6 +137,9 @@ class Store:
         with self._writing() as db:
             db.execute("INSERT OR REPLACE INTO actions VALUES (?,?,?,?,?,?,?,?)", row)
 
+    def put_attempt(self, run: str, action: Action, error: str, ended: datetime) -> None:
+        """Record a failed attempt."""
+
     def runs(self, last: int = 50, session: str | None = None) -> list[Run]:
         """Give the newest runs, newest first, with their root action.
 

@@ -10,11 +10,12 @@ import contextlib
 import subprocess
 import sys
 import weakref
+from pathlib import Path
 
 __all__ = ["Guard"]
 
 _SOURCE = """
-import os, signal, sys
+import os, shutil, signal, sys
 groups = set()
 for line in sys.stdin:
     groups ^= {int(line)}
@@ -23,6 +24,7 @@ for group in groups:
         os.killpg(group, signal.SIGKILL)
     except OSError:
         pass
+shutil.rmtree(sys.argv[1], ignore_errors=True)
 """
 
 
@@ -33,11 +35,11 @@ class Guard:
         self._process: subprocess.Popen[str] | None = None
         self._end: weakref.finalize[[subprocess.Popen[str]], Guard] | None = None
 
-    def watch(self, group: int) -> None:
-        """End the group should this process end first."""
+    def watch(self, group: int, folder: Path) -> None:
+        """End the group, and remove the folder of shared memory, should this process end first."""
         if self._process is None:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", _SOURCE], text=True, bufsize=1, start_new_session=True,
+                [sys.executable, "-I", "-S", "-c", _SOURCE, str(folder)], text=True, bufsize=1, start_new_session=True,
                 stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             )  # fmt: skip
             self._end = weakref.finalize(self, _end, self._process)

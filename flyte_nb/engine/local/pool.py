@@ -1,229 +1,207 @@
-"""Pool: where worker processes come from, and how one is talked to and ended."""
+"""Pool: gives each call a worker — a process of its own, or a warm one where the environment says so."""
 
 from __future__ import annotations
 
 import asyncio
-import codecs
-import contextlib
-import functools
 import os
-import signal
-import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
 
 from flyte_nb.engine import codec
 from flyte_nb.engine.base import Work
 from flyte_nb.engine.local.guard import Guard
+from flyte_nb.engine.local.processes import Processes
+from flyte_nb.engine.local.replica import Output, Replica
+from flyte_nb.engine.local.replicas import Replicas
+from flyte_nb.engine.local.slots import Slots
+from flyte_nb.engine.segments import Segments
+from flyte_nb.errors import RuntimeSystemError
 
-__all__ = ["Died", "Pool", "Worker"]
+__all__ = ["Given", "Need", "Pool", "environment"]
 
-GRACE = 2.0  # seconds for a worker to end by itself
-LAST_WORDS = 1.0  # seconds for what a process that ended has written to arrive
-TICK = 0.005
-#: the folder that ``python -m`` puts first would shadow the standard library in a worker, though not in its engine
-START = "import sys; sys.path[:] = sys.argv[2:]; from flyte_nb.engine.local.worker import main; main()"
+#: processes that run one call each at a time; those that wait for a child do not count
+MOST = max(32, 4 * (os.cpu_count() or 1))
+#: tasks that wait for their children at a time, each with a process of its own
+MOST_WAITING = 500
 _KERNEL_ONLY = ("JPY_", "PYDEVD", "IPYKERNEL")
 
-Output = Callable[[str, str], None]
-Child = Callable[[dict[str, Any], list[bytes]], Awaitable[tuple[dict[str, Any], tuple[bytes | memoryview, ...]]]]
+
+@dataclass(frozen=True)
+class Need:
+    """What process a call needs.
+
+    Parameters
+    ----------
+    env : dict
+        All environment variables of the process.
+    python : Path
+        Its interpreter.
+    sys_path : tuple of str, optional
+        Where it finds modules; as this process does by default.
+    run : str
+        The name of the run.
+    """
+
+    env: dict[str, str]
+    python: Path = Path(sys.executable)
+    sys_path: tuple[str, ...] | None = None
+    run: str = ""
 
 
-class Died(Exception):  # noqa: N818 - it says what happened
-    """The worker's process ended before it answered."""
-
-    def __init__(self, exit_code: int) -> None:
-        self.exit_code = exit_code
-        super().__init__(exit_code)
-
-
-class Worker:
-    """One worker process and the engine's end of its pipe."""
-
-    def __init__(self, process: asyncio.subprocess.Process, link: socket.socket) -> None:
-        self.process = process
-        self._link = link
-        self._exit = asyncio.create_task(_exited(process))
-        self._children: set[asyncio.Task[None]] = set()
-        self._printing: list[asyncio.Task[None]] = []
+class Given(Protocol):
+    """A worker for one call."""
 
     @property
-    def pid(self) -> int:
-        """The process's number, and that of its group."""
-        return self.process.pid
+    def replica(self) -> Replica:
+        """The worker."""
 
-    async def connect(self, work: Work, output: Output) -> codec.Frame:
-        """Listen to what it prints and make it load its module; give its ``ready`` frame.
+    @property
+    def ready(self) -> codec.Frame:
+        """What loading its module came to."""
 
-        Raises
-        ------
-        Died
-            When it ends before that.
-        """
-        for name in ("stdout", "stderr"):
-            stream = getattr(self.process, name)
-            self._printing.append(asyncio.create_task(_relay(stream, functools.partial(output, name))))
-        self._reader, self._writer = await asyncio.open_connection(sock=self._link, limit=1 << 24)
-        definition = work.definition
-        path = None if definition.path is None else str(definition.path)
-        await self._send({"op": "load", "path": path, "main": definition.main})
-        return await self._next()
+    def lend(self) -> None:
+        """Let others have the call's place while it waits for a task that it called."""
 
-    async def call(self, work: Work, child: Child) -> codec.Frame:
-        """Run a task in the worker, and the tasks that it calls through ``child``; give its ``result`` frame.
-
-        Raises
-        ------
-        Died
-            When the process ends first.
-        """
-        definition = work.definition
-        head = {
-            "op": "call",
-            "id": "root",
-            "task": work.task,
-            "module": definition.module,
-            "texts": work.texts,
-            "context": work.context,
-        }
-        by_value = (definition.pickled,) if definition.pickled else ()
-        await self._send({**head, "by_value": bool(by_value)}, (*by_value, *work.inputs))
-        while True:
-            head, parts = await self._next()
-            if head["op"] == "result":
-                return head, parts
-            self._start_child(head, parts, child)
-
-    def _start_child(self, head: dict[str, Any], parts: list[bytes], child: Child) -> None:
-        async def run() -> None:
-            reply, answer = await child(head, parts)
-            await self._send({**reply, "op": "result", "id": head["id"]}, answer)
-
-        task = asyncio.create_task(run())
-        self._children.add(task)
-        task.add_done_callback(self._children.discard)
-
-    async def _send(self, head: dict[str, Any], parts: Any = ()) -> None:
-        with contextlib.suppress(ConnectionError):  # a worker that died is noticed where it is read
-            self._writer.writelines(codec.pack(head, parts))
-            await self._writer.drain()
-
-    async def _next(self) -> codec.Frame:
-        reading = asyncio.create_task(codec.read(self._reader))
-        try:
-            await asyncio.wait((reading, self._exit), return_when=asyncio.FIRST_COMPLETED)
-            await asyncio.wait((reading,), timeout=LAST_WORDS)  # a process it forked may hold the pipe open
-            frame = reading.result() if reading.done() else None
-        except ValueError:  # the task wrote into the pipe: nothing can be made of it any more
-            frame = None
-        finally:
-            reading.cancel()
-        if frame is None:
-            raise Died(await self._ended())
-        return frame
-
-    async def _ended(self) -> int:
-        """Give the exit code, soon: a worker that closed its pipe is of no use any more."""
-        await asyncio.wait((self._exit,), timeout=GRACE)
-        self._kill_group()
-        return await self._exit
-
-    async def end(self) -> None:
-        """End the process and its whole group, gently where it is idle, and let its last output through."""
-        await self._send({"op": "bye"})
-        await asyncio.wait((self._exit,), timeout=GRACE)
-        await self._finish()
-
-    async def kill(self) -> None:
-        """End the process and its whole group at once."""
-        await self._finish()
-
-    def _kill_group(self) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
-
-    async def _finish(self) -> None:
-        for task in self._children:
-            task.cancel()
-        self._kill_group()
-        await asyncio.gather(self._exit, *self._children, return_exceptions=True)
-        _, hanging = await asyncio.wait(self._printing, timeout=LAST_WORDS) if self._printing else ((), ())
-        for task in hanging:  # a process outside the group still holds the pipe
-            task.cancel()
-        self.process._transport.close()  # type: ignore[attr-defined]  # asyncio closes it only with the last holder
-        if hasattr(self, "_writer"):
-            self._writer.close()
-        else:
-            self._link.close()
+    def take_back(self) -> None:
+        """Have the place again."""
 
 
-async def _exited(process: asyncio.subprocess.Process) -> int:
-    """Wait for the process alone: asyncio's ``wait`` waits for everyone who holds its pipes, too."""
-    while process.returncode is None:
-        await asyncio.sleep(TICK)
-    return process.returncode
+@dataclass(frozen=True)
+class Alone:
+    """A worker that has one call and ends with it."""
 
+    replica: Replica
+    ready: codec.Frame
+    slots: Slots
 
-async def _relay(stream: asyncio.StreamReader, told: Callable[[str], None]) -> None:
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    while data := await stream.read(1 << 16):
-        if text := decoder.decode(data):
-            told(text)
-    if text := decoder.decode(b"", final=True):
-        told(text)
+    def lend(self) -> None:
+        """Let others have the call's place."""
+        self.slots.lend()
+
+    def take_back(self) -> None:
+        """Have the place again."""
+        self.slots.take_back()
 
 
 class Pool:
-    """Gives workers; today each call has a new process, which is where a warm parent will come in."""
+    """Workers for the running event loop; another loop begins with none."""
 
     def __init__(self) -> None:
-        self._alive: set[Worker] = set()
+        self.segments = Segments()
         self._guard = Guard()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._processes: dict[tuple[Any, ...], Processes] = {}
+        self._alive: set[Replica] = set()
+        self._warm: dict[tuple[Any, ...], Replicas] = {}
+        self._slots = Slots(MOST)
 
     @asynccontextmanager
-    async def worker(self, work: Work) -> AsyncIterator[Worker]:
-        """Give a worker for one call, in a process group of its own; whatever happens, nothing of it is left."""
-        worker = await self._start(work)
-        self._alive.add(worker)
-        self._guard.watch(worker.pid)
-        try:
-            yield worker
-            await worker.end()
-        except BaseException:
-            await worker.kill()
-            raise
-        finally:
-            self._alive.discard(worker)
-            self._guard.release(worker.pid)
+    async def worker(self, work: Work, need: Need, output: Output) -> AsyncIterator[Given]:
+        """Give a worker for one call; whatever happens, nothing of a process of its own is left."""
+        self._enter_loop()
+        giving = self._warm_worker if work.policy.reusable is not None else self._single_worker
+        async with giving(work, need, output) as given:
+            yield given
 
-    async def _start(self, work: Work) -> Worker:
-        env = environment({**work.env_vars, **work.settings.env_vars})
-        ours, theirs = socket.socketpair()
+    @asynccontextmanager
+    async def _single_worker(self, work: Work, need: Need, output: Output) -> AsyncIterator[Given]:
+        if self._slots.lent > MOST_WAITING:
+            raise RuntimeSystemError(
+                "TooManyWaiting", f"{self._slots.lent} tasks wait for tasks that they called; does a task call itself?"
+            )
+        await self._slots.take()
         try:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-c", START, str(theirs.fileno()), *map(str, sys.path),
-                stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-                pass_fds=(theirs.fileno(),), start_new_session=True, env=env,
-            )  # fmt: skip
-        except BaseException:
-            ours.close()
-            raise
+            replica = await self.start(need, output)
+            try:
+                yield Alone(replica, await replica.load(work), self._slots)
+                await replica.end()
+            except BaseException:
+                await replica.kill()
+                raise
+            finally:
+                self.forget(replica)
         finally:
-            theirs.close()
-        ours.setblocking(False)
-        return Worker(process, ours)
+            self._slots.give_back()
+
+    @asynccontextmanager
+    async def _warm_worker(self, work: Work, need: Need, output: Output) -> AsyncIterator[Given]:
+        replicas = self._replicas(work, need)
+        shared = await replicas.take(work, output)
+        try:
+            yield shared
+        finally:
+            await replicas.give_back(shared.replica)
+
+    def _replicas(self, work: Work, need: Need) -> Replicas:
+        """Give the warm workers for some work; those of the same environment that fit no more are ended."""
+        policy = work.policy.reusable
+        assert policy is not None
+        scope = (work.policy.environment, need.run if policy.scope == "run" else "")
+        fit = (work.definition, work.definition.stamp(), replace(need, run=""), policy, os.getcwd(), tuple(sys.path))
+        known = self._warm.get(scope)
+        if known is not None:
+            if known.fit == fit:
+                return known
+            known.retire()
+        made = self._warm[scope] = Replicas(self, fit, need, policy)
+        return made
+
+    async def start(self, need: Need, output: Output) -> Replica:
+        """Start a process; it counts as alive until it is forgotten."""
+        key = (need.python, need.sys_path)
+        if key not in self._processes:
+            self._processes[key] = Processes(need.python, None if need.sys_path is None else list(need.sys_path))
+        process = await self._processes[key].start(need.env, os.getcwd())
+        replica = Replica(process, output, self.segments)
+        self._alive.add(replica)
+        self._guard.watch(replica.pid, self.segments.folder)
+        return replica
+
+    def forget(self, replica: Replica) -> None:
+        """Note that a process has ended."""
+        if replica in self._alive:
+            self._alive.discard(replica)
+            self._guard.release(replica.pid)
+
+    def end_run(self, run: str) -> None:
+        """End the warm workers that were for one run."""
+        for scope in [scope for scope in self._warm if scope[1] == run]:
+            self._warm.pop(scope).retire()
 
     async def close(self) -> None:
-        """End every worker that is alive."""
-        await asyncio.gather(*(worker.kill() for worker in list(self._alive)))
+        """End every worker and what starts them."""
+        if self._loop is asyncio.get_running_loop():
+            for replicas in self._warm.values():
+                replicas.close()
+            await asyncio.gather(*(replica.kill() for replica in list(self._alive)))
+        self._drop()
+
+    def _enter_loop(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            self._drop()
+            self._loop = loop
+
+    def _drop(self) -> None:
+        for replica in self._alive:
+            replica.kill_group()
+        for processes in self._processes.values():
+            processes.close()
+        self._processes.clear()
+        self._alive.clear()
+        self._warm.clear()
+        self._slots = Slots(MOST)
         self._guard.close()
+        self.segments.remove()
 
 
-def environment(env_vars: dict[str, str]) -> dict[str, str]:
-    """Give the variables of a worker: this process's own without the kernel's, and then the task's."""
+def environment() -> dict[str, str]:
+    """Give the variables that every worker has: this process's own without the kernel's."""
     own = {name: value for name, value in os.environ.items() if not name.startswith(_KERNEL_ONLY)}
     if own.get("MPLBACKEND", "").startswith("module://matplotlib_inline"):
         del own["MPLBACKEND"]  # it draws into the kernel, which a worker is not
-    return {**own, **env_vars}
+    return own

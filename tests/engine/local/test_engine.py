@@ -110,7 +110,7 @@ def test_cancelled_run_is_recorded(bench: Bench) -> None:
         with pytest.raises(asyncio.CancelledError):
             await run
 
-    asyncio.run(asyncio.wait_for(cancelled(), 20))
+    bench.do(cancelled(), 20)
     (kept,) = bench.store.runs()
     assert kept.phase is Phase.ABORTED
     assert str(kept.error) == "the run was cancelled"
@@ -121,7 +121,7 @@ def test_runs_at_the_same_time(bench: Bench) -> None:
         runs = await asyncio.gather(*(bench.arun("add", x=n) for n in range(4)))
         return [run.outputs()[0] for run in runs]
 
-    assert asyncio.run(several()) == [2, 3, 4, 5]
+    assert bench.do(several()) == [2, 3, 4, 5]
     assert len({run.name for run in bench.store.runs()}) == 4
 
 
@@ -134,14 +134,14 @@ def test_task_of_an_imported_module_as_a_child(bench: Bench) -> None:
 def test_local_child_of_a_task_in_a_module(bench: Bench) -> None:
     work = replace(bench.work("x"), task="other.calls_local", definition=Definition(module="other"))
     work = replace(work, inputs=codec.encode({"x": 3})[0])
-    assert asyncio.run(bench.engine.run(work, bench.events.append)).outputs() == (2,)
+    assert bench.do(bench.engine.run(work, bench.events.append)).outputs() == (2,)
 
 
 def test_inputs_as_texts_are_of_the_root_only(bench: Bench) -> None:
     work = replace(bench.work("calls_imported"), texts=True, inputs=codec.encode({"x": "2"})[0])
-    assert asyncio.run(bench.engine.run(work, bench.events.append)).outputs() == (10,)
+    assert bench.do(bench.engine.run(work, bench.events.append)).outputs() == (10,)
     work = replace(work, inputs=codec.encode({"x": "two"})[0])
-    run = asyncio.run(bench.engine.run(work, bench.events.append))
+    run = bench.do(bench.engine.run(work, bench.events.append))
     assert run.error is not None
     assert run.error.code == "ParameterError"
     assert "input 'x': given 'two'; accepted: int" in str(run.error)
@@ -172,7 +172,7 @@ def test_store_that_breaks_while_a_child_starts_fails_the_run(bench: Bench, monk
 
 def test_deploying_writes_the_bundle_first(bench: Bench) -> None:
     rows = ({"environment": "e", "declaration": {}, "tasks": {}},)
-    (made,) = asyncio.run(bench.engine.deploy(Bundle("v1", Module("x = 1\n"), rows)))
+    (made,) = bench.do(bench.engine.deploy(Bundle("v1", Module("x = 1\n"), rows)))
     assert (made.environment, made.version) == ("e", "v1")
     home = bench.store.bundles / bench.store.deployed("e")["bundle"]
     assert sorted(p.name for p in home.iterdir()) == ["cells.py", "manifest.json"]

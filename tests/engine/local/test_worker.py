@@ -381,7 +381,7 @@ def test_output_is_live(bench: Bench) -> None:
             await run
 
     bench.events.clear()
-    asyncio.run(asyncio.wait_for(first_words(), 20))
+    bench.do(first_words(), 20)
     assert is_gone(int(bench.printed().split()[1]))
 
 
@@ -534,7 +534,7 @@ def test_cancelled_parent_takes_its_child_along(bench: Bench) -> None:
             assert not word.isdigit() or is_gone(int(word))
 
     bench.events.clear()
-    asyncio.run(asyncio.wait_for(cancelled(), 20))
+    bench.do(cancelled(), 20)
     assert {e.action.id: e.action.phase for e in bench.events} == {"a0": Phase.ABORTED, "a1": Phase.ABORTED}
 
 

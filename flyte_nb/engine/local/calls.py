@@ -1,0 +1,115 @@
+"""Calls: one action to carry out, as it passes through the wrappers around its execution, and what becomes of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from flyte_nb.engine.base import Action, Phase, Work, now
+from flyte_nb.engine.local.journal import Journal
+from flyte_nb.engine.local.replica import Output
+from flyte_nb.engine.segments import Part
+from flyte_nb.errors import BaseRuntimeError, TaskTimeoutError
+
+__all__ = ["Call", "Handler", "Outcome", "recorded"]
+
+
+@dataclass(eq=False)
+class Call:
+    """One action to carry out.
+
+    Parameters
+    ----------
+    journal : Journal
+        Where its run is recorded and told of.
+    action : Action
+        Its record.
+    work : Work
+        What is to be done.
+    env : dict
+        The environment variables that every process of the run has.
+    output : callable
+        Takes what it prints.
+    """
+
+    journal: Journal
+    action: Action
+    work: Work
+    env: dict[str, str] = field(repr=False)
+    output: Output = field(repr=False)
+    #: lets others have its place while it waits for tasks that it called; set while it runs
+    lend: Callable[[], None] = field(default=lambda: None, repr=False)
+    take_back: Callable[[], None] = field(default=lambda: None, repr=False)
+    _waits: int = 0
+
+    def enter(self, phase: Phase, **changes: Any) -> None:
+        """Enter a phase: record it and tell of it."""
+        self.action.phase = phase
+        for name, value in changes.items():
+            setattr(self.action, name, value)
+        self.journal.put(self.action)
+
+    def notice(self, text: str) -> None:
+        """Record and tell something that whoever looks at the run should know."""
+        if text not in self.action.notice:
+            self.enter(self.action.phase, notice="\n".join(filter(None, (self.action.notice, text))))
+
+    def waits(self) -> None:
+        """Note that a task that it called starts."""
+        self._waits += 1
+        if self._waits == 1:
+            self.lend()
+
+    def goes_on(self) -> None:
+        """Note that a task that it called has ended."""
+        self._waits -= 1
+        if self._waits == 0:
+            self.take_back()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a call: the encoded value, or the error.
+
+    Parameters
+    ----------
+    parts : tuple of bytes-like
+        The encoded value.
+    names : tuple of str
+        The names of its outputs.
+    error : BaseRuntimeError, optional
+        What failed it.
+    cause : tuple of bytes-like
+        The encoded exception that the task raised, for a task that called it.
+    """
+
+    parts: tuple[Part, ...] = ()
+    names: tuple[str, ...] = ()
+    error: BaseRuntimeError | None = None
+    cause: tuple[Part, ...] = ()
+
+
+Handler = Callable[[Call], Awaitable[Outcome]]
+
+
+def recorded(handle: Handler) -> Handler:
+    """Wrap a handler: the end of a call is recorded and told, whatever it is."""
+
+    async def record(call: Call) -> Outcome:
+        try:
+            outcome = await handle(call)
+        except BaseException as stopped:
+            why = "the run was cancelled" if isinstance(stopped, asyncio.CancelledError) else repr(stopped)
+            call.enter(Phase.ABORTED, ended=now(), error=f"ABORTED: {why}")
+            raise
+        error = outcome.error
+        if error is None:
+            call.enter(Phase.SUCCEEDED, ended=now())
+        else:
+            phase = Phase.TIMED_OUT if isinstance(error, TaskTimeoutError) else Phase.FAILED
+            call.enter(phase, ended=now(), error=f"{error.code}: {error}")
+        return outcome
+
+    return record

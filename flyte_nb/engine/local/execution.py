@@ -1,0 +1,205 @@
+"""Execution: one call of a task in its process — the inputs read, the function run, the outcome put into a frame."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import sys
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from flyte_nb import pickling
+from flyte_nb.context.task_context import context_from, entered
+from flyte_nb.engine import codec
+from flyte_nb.engine.definition import MAIN, module_of, tasks_in
+from flyte_nb.engine.local.children import ChildRunner, current_call
+from flyte_nb.engine.segments import as_bytes
+from flyte_nb.environments.calling import current_runner
+from flyte_nb.environments.interface import check_value
+from flyte_nb.environments.template import TaskTemplate
+from flyte_nb.errors import BaseRuntimeError, RuntimeDataValidationError, RuntimeUserError, UnknownNameError
+from flyte_nb.report import Report, current_report
+from flyte_nb.report import flush as flush_report
+
+__all__ = ["Loop", "execute", "execute_async", "failure", "pickled"]
+
+#: the head of a result, and its parts
+Reply = tuple[dict[str, Any], tuple[codec.Part, ...]]
+
+
+class Loop:
+    """An event loop that runs one async task after the other, and leaves nothing of one to the next."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def run(self, work: Any) -> Any:
+        """Run a coroutine to its end, and then cancel what it has started and not awaited."""
+        loop = self._loop = self._loop or asyncio.new_event_loop()
+        asyncio.set_event_loop(loop)
+        try:
+            return loop.run_until_complete(work)
+        finally:
+            if left := asyncio.all_tasks(loop):
+                for task in left:
+                    task.cancel()
+                loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+
+
+def execute(head: Mapping[str, Any], parts: list[codec.Part], runner: ChildRunner, loop: Loop) -> Reply:
+    """Run what a ``call`` frame asks for in this thread, an async task in ``loop``; give its result."""
+    try:
+        task, inputs = wanted(head, parts)
+        with running(head, task, runner):
+            value = task.forward(**inputs)
+            if asyncio.iscoroutine(value):
+                value = loop.run(value)
+            return succeeded(value, task, head)
+    except BaseException as error:  # sys.exit and KeyboardInterrupt end the task, never the report
+        return failure(error), pickled(error)
+
+
+async def execute_async(head: Mapping[str, Any], parts: list[codec.Part], runner: ChildRunner) -> Reply:
+    """Run what a ``call`` frame asks for in the running event loop, beside others; give its result."""
+    try:
+        task, inputs = wanted(head, parts)
+        with running(head, task, runner):
+            value = task.forward(**inputs)
+            if asyncio.iscoroutine(value):
+                value = await value
+            return succeeded(value, task, head)
+    except BaseException as error:
+        return failure(error), pickled(error)
+
+
+@contextmanager
+def running(head: Mapping[str, Any], task: TaskTemplate, runner: ChildRunner) -> Iterator[None]:
+    """Be in the context of a call: its run, its number, and who runs the tasks that it calls."""
+    number, within = current_call.set(head["id"]), current_runner.set(runner)
+    try:
+        with entered(context_from(head["context"], Report(task.name))):
+            yield
+            if task.report and current_report().has_content():
+                flush_report()
+    finally:
+        current_runner.reset(within)
+        current_call.reset(number)
+
+
+def succeeded(value: Any, task: TaskTemplate, head: Mapping[str, Any]) -> Reply:
+    """Check and encode what a task returned.
+
+    Raises
+    ------
+    RuntimeUserError
+        When it is not what the signature says, or does not pickle.
+    """
+    return {"outputs": list(task.interface.outputs)}, returned(checked(value, task), task, head["root"])
+
+
+def wanted(head: Mapping[str, Any], parts: list[codec.Part]) -> tuple[TaskTemplate, dict[str, Any]]:
+    """Give the task and the inputs that a ``call`` frame names.
+
+    Raises
+    ------
+    UnknownNameError
+        When the module does not hold the task.
+    RuntimeDataValidationError
+        For an input of the wrong type.
+    """
+    task = pickling.loads(as_bytes(parts.pop(0))) if head["by_value"] else find_task(head["module"], head["task"])
+    inputs = codec.decode(parts)
+    if head["texts"]:
+        return task, task.interface.complete(**task.interface.parse(inputs))
+    kinds = task.interface.get_input_types()
+    return task, {n: check_value(f"input {n!r}", value, kinds[n], task.name) for n, value in inputs.items()}
+
+
+@functools.lru_cache(maxsize=4096)
+def find_task(module: str, name: str) -> TaskTemplate:
+    """Give a task of a module of this process.
+
+    Raises
+    ------
+    UnknownNameError
+        When the module does not hold it.
+    """
+    known = tasks_in(module_of(module))
+    if name not in known:
+        raise UnknownNameError("task", name, known)
+    return known[name]
+
+
+def checked(value: Any, task: TaskTemplate) -> Any:
+    """Check what a task returned against its signature.
+
+    Raises
+    ------
+    RuntimeDataValidationError
+        When it has another type or another number of outputs.
+    """
+    outputs = task.interface.outputs
+    if not outputs:
+        if value is not None:
+            raise RuntimeDataValidationError(
+                "output",
+                f"given {value!r:.80}; accepted: None, since the task has no return annotation",
+                task.name,
+            )
+        return None
+    if len(outputs) == 1:
+        return check_value("output o0", value, next(iter(outputs.values())), task.name)
+    if not isinstance(value, tuple) or len(value) != len(outputs):
+        raise RuntimeDataValidationError(
+            "outputs", f"given {value!r:.80}; accepted: a tuple of {len(outputs)}", task.name
+        )
+    values = [check_value(f"output {n}", v, k, task.name) for v, (n, k) in zip(value, outputs.items(), strict=True)]
+    return type(value)(*values) if hasattr(value, "_fields") else tuple(values)
+
+
+def returned(value: Any, task: TaskTemplate, root: bool) -> tuple[codec.Part, ...]:
+    """Encode what a task returned; several outputs of a run as a plain tuple, since its names travel beside it.
+
+    Raises
+    ------
+    RuntimeUserError
+        When it does not pickle.
+    """
+    if root and len(task.interface.outputs) > 1:
+        value = tuple(value)
+    try:
+        return codec.encode(value, vars(sys.modules[MAIN]))[0]
+    except Exception as error:  # a stranger's __reduce__ may raise anything
+        raise RuntimeUserError(
+            "ResultNotPicklable", f"what {task.name} returned cannot be pickled: {error}. Return plain data"
+        ) from error
+
+
+def failure(error: BaseException) -> dict[str, Any]:
+    """Describe a failure as JSON data: the class, the message, and the frames outside this package."""
+    message = f"the task called sys.exit({error.code!r})" if isinstance(error, SystemExit) else said(error)
+    frames = [
+        [f.filename, f.lineno or 0, f.name, (f.line or "").strip()] for f in traceback.extract_tb(error.__traceback__)
+    ]
+    return {"failed": True, "code": error.code if isinstance(error, BaseRuntimeError) else type(error).__name__,
+            "kind": type(error).__name__, "message": message, "frames": frames}  # fmt: skip
+
+
+def said(error: BaseException) -> str:
+    """Give the message of an exception, empty where it cannot say it."""
+    try:
+        return str(error)
+    except Exception:  # a stranger's __str__ may raise anything
+        return ""
+
+
+def pickled(error: BaseException) -> tuple[codec.Part, ...]:
+    """Encode an exception, or None where it does not pickle and come back."""
+    try:
+        parts, _ = codec.encode(error.with_traceback(None), vars(sys.modules[MAIN]))
+        codec.decode(parts)
+    except Exception:  # a stranger's __reduce__ or __init__ may raise anything
+        parts, _ = codec.encode(None)
+    return parts

@@ -1,0 +1,70 @@
+"""Failures: from what a worker says of a failed task to the error that a person sees."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+from typing import Any
+
+from flyte_nb import tracebacks
+from flyte_nb.engine import codec
+from flyte_nb.engine.base import Work
+from flyte_nb.errors import BaseRuntimeError, RuntimeUserError, TaskProcessError
+from flyte_nb.notebook.module import locate
+from flyte_nb.tracebacks import Frame
+
+__all__ = ["RemoteTraceback", "death", "failure"]
+
+
+class RemoteTraceback(Exception):  # noqa: N818 - it is shown as the cause, by this name
+    """The traceback of the task's own process, as text."""
+
+
+def death(exit_code: int, task: str) -> TaskProcessError:
+    """Word the end of a process that ended before its task did."""
+    if exit_code < 0:
+        name = signal.Signals(-exit_code).name if -exit_code in set(signal.Signals) else f"signal {-exit_code}"
+        how = {
+            "SIGSEGV": " (a segmentation fault in native code)",
+            "SIGKILL": " (killed, perhaps for its memory)",
+        }
+        return TaskProcessError(f"the process of {task} was ended by {name}{how.get(name, '')}", exit_code)
+    return TaskProcessError(f"the process of {task} ended with exit code {exit_code} before the task did", exit_code)
+
+
+def failure(head: dict[str, Any], parts: Sequence[codec.Part], work: Work) -> BaseRuntimeError:
+    """Make the error of a failed task: the SDK's class, the original as its cause, the task's own frames."""
+    original = _original(parts)
+    trace = _told(head["frames"], work)
+    if isinstance(original, BaseRuntimeError):
+        error = original
+    else:
+        error = RuntimeUserError(head["code"], head["message"] or head["kind"])
+        error.__cause__ = original
+    innermost = original if original is not None else error
+    innermost.__cause__ = innermost.__cause__ or RemoteTraceback(f"in the process of {work.task}:\n{trace}")
+    error.remote_traceback = f"{trace}\n{error.remote_traceback}".strip("\n")
+    return error
+
+
+def _original(parts: Sequence[codec.Part]) -> BaseException | None:
+    try:
+        value = codec.decode(parts)
+    except Exception:  # the exception's class may not exist here
+        return None
+    return value if isinstance(value, BaseException) else None
+
+
+def _told(frames: list[list[Any]], work: Work) -> str:
+    """Tell the frames of a task in cells and lines, without this package's own."""
+    path = work.definition.path
+    try:
+        source = path.read_text() if path is not None else ""
+    except OSError:
+        source = ""
+
+    def where(frame: Frame) -> str:
+        cell = locate(source, frame.line) if frame.file == str(path) else None
+        return f"{cell[0]}, line {cell[1]}" if cell else f"{frame.file}, line {frame.line}"
+
+    return tracebacks.told([Frame(*frame) for frame in frames], where)

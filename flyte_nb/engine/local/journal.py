@@ -1,0 +1,87 @@
+"""Journal: what happens in one run — its actions, phases and output go to the store and to whoever listens."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import replace
+
+from flyte_nb.engine.base import Action, Emit, Event, Run, Work, now
+from flyte_nb.engine.local.replica import Output
+from flyte_nb.engine.store import Store
+
+__all__ = ["Journal"]
+
+#: bytes of output that a run keeps; what comes after is dropped, and said
+MOST_OUTPUT = 16 * 1024 * 1024
+
+
+class Journal:
+    """The record of one run, as it is written.
+
+    Parameters
+    ----------
+    run : Run
+        The run; its ``log`` is the file of its output, made with the first of it.
+    store : Store
+        Takes the records.
+    emit : callable
+        Hears what happens.
+    """
+
+    def __init__(self, run: Run, store: Store, emit: Emit) -> None:
+        self.run, self._store, self._emit = run, store, emit
+        self._file = -1
+        self._size = 0
+
+    def begin(self, notebook: str) -> None:
+        """Record the run."""
+        self._store.add_run(self.run, notebook)
+
+    def new_action(self, work: Work, parent: str | None) -> Action:
+        """Give the action of some work; it is recorded with its first phase."""
+        action = Action(f"a{len(self.run.actions)}", work.task, parent, queued=now(), group=work.group)
+        self.run.actions.append(action)
+        return action
+
+    def put(self, action: Action) -> None:
+        """Record an action as it is now, and tell of it."""
+        self._store.put_action(self.run.name, action)
+        self._emit(Event(self.run.name, replace(action)))
+
+    def put_attempt(self, action: Action, error: str) -> None:
+        """Record that an attempt at an action has failed."""
+        self._store.put_attempt(self.run.name, action, error, now())
+
+    def output_of(self, action: Action) -> Output:
+        """Give what takes the output of one action."""
+
+        def output(stream: str, text: str) -> None:
+            self._take(action, stream, text)
+
+        return output
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def _take(self, action: Action, stream: str, text: str) -> None:
+        if self._size > MOST_OUTPUT:
+            return
+        data = text.encode()
+        self._size += len(data)
+        if self._size > MOST_OUTPUT:
+            text = f"\n… more than {MOST_OUTPUT >> 20} MiB of output: the rest is dropped; write to a file instead\n"
+            data = text.encode()
+        with contextlib.suppress(OSError):  # a full disk shall not hold the task
+            self._write(data)
+        self._emit(Event(self.run.name, replace(action), stream, text))
+
+    def _write(self, data: bytes) -> None:
+        if self.run.log is None:
+            return
+        if self._file < 0:
+            self._file = os.open(self.run.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.write(self._file, data)

@@ -1,0 +1,173 @@
+"""Link: the worker's end of the pipe to its engine.
+
+No thread of its own reads it: whoever waits for something reads for everybody, and hands over when it has what it
+waited for. An event loop that waits reads as well. So a task that calls a task costs no change of threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import signal
+import socket
+import threading
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import Future
+from typing import Any, NoReturn
+
+from flyte_nb.engine import codec
+from flyte_nb.engine.segments import Segments
+
+__all__ = ["Link"]
+
+_CHUNK = 1 << 18
+
+
+class Link:
+    """Frames to and from the engine, for any thread and any event loop of this process.
+
+    Parameters
+    ----------
+    fd : int
+        The file descriptor of a stream socket; it is not passed on to what the task starts.
+    """
+
+    def __init__(self, fd: int, segments: Segments | None = None) -> None:
+        os.set_inheritable(fd, False)
+        self._socket = socket.socket(fileno=fd)
+        self.segments = segments
+        self._frames = codec.Frames()
+        self._writing = threading.Lock()
+        self._turn = threading.Condition()
+        self._taken = False
+        self._followers = 0
+        self._numbers = itertools.count(1)
+        self._children: dict[str, Future[codec.Frame]] = {}
+        self._requests: deque[codec.Frame] = deque()
+        self._loops: Counter[asyncio.AbstractEventLoop] = Counter()
+        self._arrived: asyncio.Event | None = None
+
+    def send(self, head: dict[str, Any], parts: Sequence[codec.Part] = ()) -> None:
+        """Write one frame; large parts go through shared memory."""
+        if self.segments is not None:
+            parts = self.segments.shared(parts)
+        with self._writing:
+            for buffer in codec.pack(head, parts):
+                self._socket.sendall(buffer)
+
+    def next_request(self) -> codec.Frame:
+        """Wait for the engine's next request."""
+        self._read_until(lambda: bool(self._requests))
+        return self._requests.popleft()
+
+    def call(self, head: dict[str, Any], parts: Sequence[codec.Part]) -> Future[codec.Frame]:
+        """Ask the engine for something that it answers with a ``result`` of the same number."""
+        number = f"c{next(self._numbers)}"
+        future = self._children[number] = Future()
+        future.set_running_or_notify_cancel()  # whoever stops waiting for it leaves it as it is
+        self.send({**head, "id": number}, parts)
+        return future
+
+    def wait(self, future: Future[codec.Frame]) -> codec.Frame:
+        """Block this thread until an answer is there."""
+        self._read_until(future.done)
+        return future.result()
+
+    async def awaited(self, future: Future[codec.Frame]) -> codec.Frame:
+        """Await an answer in the running event loop."""
+        loop = asyncio.get_running_loop()
+        self.join(loop)
+        try:
+            return await asyncio.wrap_future(future)
+        finally:
+            self.leave(loop)
+
+    def join(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let an event loop read, too, until it has left as often as it joined."""
+        self._loops[loop] += 1
+        if self._loops[loop] == 1:
+            loop.add_reader(self._socket, self._read_if_free)
+
+    def leave(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let an event loop read no more."""
+        self._loops[loop] -= 1
+        if not self._loops[loop]:
+            del self._loops[loop]
+            loop.remove_reader(self._socket)
+
+    async def arriving(self) -> AsyncIterator[codec.Frame]:
+        """Give the engine's requests in the running event loop, as they arrive."""
+        loop = asyncio.get_running_loop()
+        arrived = self._arrived = asyncio.Event()
+        self.join(loop)
+        try:
+            while True:
+                while self._requests:
+                    yield self._requests.popleft()
+                arrived.clear()
+                await arrived.wait()
+        finally:
+            self.leave(loop)
+
+    def _read_until(self, done: Callable[[], bool]) -> None:
+        while True:
+            with self._turn:
+                if done():
+                    return
+                if self._taken:
+                    self._followers += 1
+                    self._turn.wait()
+                    self._followers -= 1
+                    continue
+                self._taken = True
+            try:
+                while not done():
+                    self._read()
+            finally:
+                self._hand_over()
+
+    def _read_if_free(self) -> None:
+        """Read what is there, in an event loop, unless a thread is about to."""
+        with self._turn:
+            if self._taken:
+                return
+            self._taken = True
+        try:
+            self._read(socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            pass
+        finally:
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        with self._turn:
+            self._taken = False
+            if self._followers:
+                self._turn.notify_all()
+
+    def _read(self, flags: int = 0) -> None:
+        try:
+            data = self._socket.recv(_CHUNK, flags)
+        except ConnectionError:
+            data = b""
+        if not data:
+            end_group()  # the engine is gone, and so is whoever waits for this task
+        for frame in self._frames.feed(data):
+            if frame[0]["op"] == "result":
+                self._children.pop(frame[0]["id"]).set_result(frame)
+            else:
+                self._requests.append(frame)
+        if self._requests and self._arrived is not None:
+            self._arrived.set()
+        if self._followers:
+            with self._turn:
+                self._turn.notify_all()
+
+
+def end_group() -> NoReturn:
+    """End this process and every process it started."""
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)

@@ -1,0 +1,314 @@
+"""Replica: one worker process as its engine sees it — loads a module, takes calls, prints, and is ended."""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import contextlib
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from flyte_nb.engine import codec
+from flyte_nb.engine.base import Work
+from flyte_nb.engine.local.processes import Process
+from flyte_nb.engine.segments import Segments
+
+__all__ = ["Calling", "Died", "Replica"]
+
+GRACE = 2.0  # seconds for a worker to end by itself
+LAST_WORDS = 1.0  # seconds for what a process that ended has written to arrive
+CANCEL = 1.0  # seconds for a cancelled async task to end
+_CHUNK = 1 << 16
+_MOST_CHUNKS = 32
+
+Output = Callable[[str, str], None]
+Child = Callable[[dict[str, Any], list[codec.Part]], Awaitable[tuple[dict[str, Any], tuple[codec.Part, ...]]]]
+
+
+class Died(Exception):  # noqa: N818 - it says what happened
+    """The worker's process ended before it answered."""
+
+    def __init__(self, exit_code: int) -> None:
+        self.exit_code = exit_code
+        super().__init__(exit_code)
+
+
+@dataclass(eq=False)
+class Calling:
+    """A call that a replica works on.
+
+    Parameters
+    ----------
+    result : Future
+        Its ``result`` frame.
+    output : callable
+        Takes what it prints: the stream's name, and the text.
+    child : callable
+        Carries out a task that it calls.
+    children : set of Task
+        Those that run now.
+    """
+
+    result: asyncio.Future[codec.Frame]
+    output: Output
+    child: Child
+    children: set[asyncio.Task[None]] = field(default_factory=set)
+
+
+class Replica(asyncio.Protocol):
+    """One worker process.
+
+    Parameters
+    ----------
+    process : Process
+        The process; it has started.
+    output : callable
+        Takes what it prints while it works on no call.
+    segments : Segments
+        Where it shares large buffers.
+    """
+
+    def __init__(self, process: Process, output: Output, segments: Segments) -> None:
+        self.process, self.output, self._segments = process, output, segments
+        self.calls: dict[str, Calling] = {}
+        self.at_once = 1
+        #: whether it works on something that nobody waits for any more
+        self.is_stuck = False
+        self._loop = asyncio.get_running_loop()
+        self._frames = codec.Frames()
+        self._transport: asyncio.Transport | None = None
+        self._ready: asyncio.Future[codec.Frame] = self._loop.create_future()
+        self._decoders = {
+            "stdout": (process.stdout, codecs.getincrementaldecoder("utf-8")("replace")),
+            "stderr": (process.stderr, codecs.getincrementaldecoder("utf-8")("replace")),
+        }
+        self._open = set(self._decoders)
+        self._quiet = asyncio.Event()
+
+    @property
+    def pid(self) -> int:
+        """The process's number, and that of its group."""
+        return self.process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it can take another call."""
+        connected = self._transport is not None and not self._transport.is_closing()
+        return connected and not self.is_stuck and not self.process.ended.done()
+
+    async def load(self, work: Work, at_once: int = 1) -> codec.Frame:
+        """Listen to the process and make it load the module of some work; give its ``ready`` frame.
+
+        Parameters
+        ----------
+        work : Work
+            What it will be called for.
+        at_once : int
+            How many async tasks it shall run at a time; 1 for one task of any kind after the other.
+
+        Raises
+        ------
+        Died
+            When it ends before that.
+        """
+        for name, (fd, _) in self._decoders.items():
+            os.set_blocking(fd, False)
+            self._loop.add_reader(fd, self._print, name)
+        await self._loop.create_connection(lambda: self, sock=self.process.link)
+        self.process.ended.add_done_callback(self._process_ended)
+        self.at_once, definition = at_once, work.definition
+        path = None if definition.path is None else str(definition.path)
+        self._send({"op": "load", "path": path, "main": definition.main, "at_once": at_once,
+                    "segments_in": str(self._segments.folder)})  # fmt: skip
+        return await self._answer(self._ready)
+
+    def calling(self, output: Output, child: Child) -> Calling:
+        """Give what a call is known by here."""
+        return Calling(self._loop.create_future(), output, child)
+
+    async def call(self, number: str, work: Work, calling: Calling, context: dict[str, Any]) -> codec.Frame:
+        """Run a task in the worker, and the tasks that it calls; give its ``result`` frame.
+
+        Parameters
+        ----------
+        number : str
+            What the call is known by there; no other call of this replica has it.
+        context : dict
+            What the task is told of its run and its action, as JSON data.
+
+        Raises
+        ------
+        Died
+            When the process ends first.
+        """
+        self.calls[number], definition = calling, work.definition
+        head = {
+            "op": "call",
+            "id": number,
+            "task": work.task,
+            "module": definition.module,
+            "by_value": bool(definition.pickled),
+            "texts": work.texts,
+            "root": work.root,
+            "context": context,
+        }
+        by_value = (definition.pickled,) if definition.pickled else ()
+        try:
+            self._send(head, (*by_value, *work.inputs))
+            return await self._answer(calling.result)
+        except asyncio.CancelledError:
+            await self._cancel(number, calling.result)
+            raise
+        finally:
+            del self.calls[number]
+            for task in calling.children:
+                task.cancel()
+            if calling.children:
+                await asyncio.gather(*calling.children, return_exceptions=True)
+
+    async def _cancel(self, number: str, result: asyncio.Future[codec.Frame]) -> None:
+        """Let an async task that runs beside others end by itself; anything else is ended with its process."""
+        self.is_stuck = True
+        if self.at_once > 1:
+            self._send({"op": "cancel", "id": number})
+            await asyncio.wait((result,), timeout=CANCEL)
+            self.is_stuck = not result.done()
+
+    async def end(self) -> None:
+        """End the process and its whole group, gently, and let its last output through."""
+        self._send({"op": "bye"})
+        if not self.process.ended.done():
+            await asyncio.wait((self.process.ended,), timeout=GRACE)
+        await self.kill()
+
+    async def kill(self) -> None:
+        """End the process and its whole group at once, and let its last output through."""
+        self.kill_group()
+        await self.process.ended
+        if self._open and self._transport is not None:
+            with contextlib.suppress(asyncio.TimeoutError):  # a process outside the group still holds the pipe
+                await asyncio.wait_for(self._quiet.wait(), LAST_WORDS)
+        self._close()
+
+    def kill_group(self) -> None:
+        """Send the process and its group the signal that cannot be refused."""
+        if self.pid:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
+
+    def _close(self) -> None:
+        for name in list(self._open):
+            self._shut(name)
+        if self._transport is not None:
+            self._transport.abort()
+        else:
+            self.process.link.close()
+
+    async def _answer(self, future: asyncio.Future[codec.Frame]) -> codec.Frame:
+        """Await a frame; whichever comes first, that or the end of the process."""
+        try:
+            return await future
+        except ConnectionError:
+            if not self.process.ended.done():
+                await asyncio.wait((self.process.ended,), timeout=GRACE)
+                self.kill_group()  # it closed its pipe: it is of no use any more
+            code = await self.process.ended
+            await self.kill()
+            raise Died(code) from None
+
+    def _send(self, head: dict[str, Any], parts: tuple[codec.Part, ...] = ()) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            for buffer in codec.pack(head, parts):
+                self._transport.write(buffer)
+
+    # --- what arrives ---
+
+    def connection_made(self, transport: Any) -> None:
+        """Take the pipe, once it is open."""
+        self._transport = transport
+        transport.set_write_buffer_limits(1 << 24)
+
+    def data_received(self, data: bytes) -> None:
+        """Take in what the worker sends."""
+        try:
+            frames = self._frames.feed(data)
+        except ValueError:  # the task has written into the pipe
+            self.kill_group()
+            return
+        for head, parts in frames:
+            self._take(head, parts)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Hear that the worker has closed its end."""
+        for future in (self._ready, *(calling.result for calling in self.calls.values())):
+            if not future.done():
+                future.set_exception(ConnectionError())
+                future.exception()  # nobody may be waiting
+
+    def _process_ended(self, _: object) -> None:
+        """Hear that the process has ended: what it forked may hold its end of the pipe open."""
+        self.kill_group()
+        self._loop.call_later(LAST_WORDS, self.connection_lost, None)
+
+    def _take(self, head: dict[str, Any], parts: list[codec.Part]) -> None:
+        if head["op"] == "ready":
+            self._drain()
+            if not self._ready.done():
+                self._ready.set_result((head, parts))
+        elif head["op"] == "call":
+            self._start_child(head, parts)
+        elif (calling := self.calls.get(head["id"])) is None:
+            return  # nobody waits for it any more
+        elif head["op"] == "print":
+            calling.output(head["stream"], head["text"])
+        elif not calling.result.done():
+            self._drain()
+            calling.result.set_result((head, parts))
+
+    def _start_child(self, head: dict[str, Any], parts: list[codec.Part]) -> None:
+        calling = self.calls.get(head["by"]) or next(iter(self.calls.values()), None)
+        if calling is None:
+            return
+
+        async def run() -> None:
+            reply, answer = await calling.child(head, parts)
+            self._send({**reply, "op": "result", "id": head["id"]}, answer)
+
+        task = self._loop.create_task(run())
+        calling.children.add(task)
+        task.add_done_callback(calling.children.discard)
+
+    # --- what it prints ---
+
+    def _drain(self) -> None:
+        """Read what it has printed before it sent what has just arrived."""
+        for name in tuple(self._open):
+            for _ in range(_MOST_CHUNKS):  # what it started may be printing on
+                if not self._print(name):
+                    break
+
+    def _print(self, name: str) -> bool:
+        fd, decoder = self._decoders[name]
+        try:
+            data = os.read(fd, _CHUNK)
+        except BlockingIOError:
+            return False
+        text = decoder.decode(data, final=not data)
+        if text:
+            calling = next(iter(self.calls.values()), None)
+            (self.output if calling is None else calling.output)(name, text)
+        if not data:
+            self._shut(name)
+        return len(data) == _CHUNK
+
+    def _shut(self, name: str) -> None:
+        fd, _ = self._decoders[name]
+        self._open.discard(name)
+        if not self._loop.is_closed():
+            self._loop.remove_reader(fd)
+        os.close(fd)
+        if not self._open:
+            self._quiet.set()

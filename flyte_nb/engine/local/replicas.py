@@ -1,0 +1,204 @@
+"""Replicas: the warm workers of one environment, between the bounds of its `ReusePolicy`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from flyte_nb.engine import codec
+from flyte_nb.engine.base import Work
+from flyte_nb.engine.local.replica import Output, Replica
+from flyte_nb.engine.local.slots import Slots
+from flyte_nb.environments.durations import duration
+from flyte_nb.environments.policies import ReusePolicy
+
+if TYPE_CHECKING:
+    from flyte_nb.engine.local.pool import Need, Pool
+
+__all__ = ["Replicas", "Shared"]
+
+
+@dataclass(frozen=True)
+class Shared:
+    """A warm worker, for one call of several."""
+
+    replica: Replica
+    ready: codec.Frame
+    replicas: Replicas
+
+    def lend(self) -> None:
+        """Let others have the call's place: a process that runs one task at a time waits, so another joins it."""
+        self.replicas.lend(self.replica)
+
+    def take_back(self) -> None:
+        """Have the place again."""
+        self.replicas.take_back(self.replica)
+
+
+class Replicas:
+    """Warm workers that fit the same work.
+
+    Parameters
+    ----------
+    pool : Pool
+        Starts and forgets their processes.
+    fit : tuple
+        What makes work fit: its definition, variables, interpreter and policy.
+    need : Need
+        What their processes need.
+    policy : ReusePolicy
+        How many there are, how many async tasks each runs at a time, and how long they idle.
+    """
+
+    def __init__(self, pool: Pool, fit: tuple[Any, ...], need: Need, policy: ReusePolicy) -> None:
+        self.fit, self._pool, self._need, self._policy = fit, pool, need, policy
+        self.slots = Slots(policy.max_replicas * policy.concurrency)
+        self._all: list[Replica] = []
+        self._busy: Counter[Replica] = Counter()
+        self._waits: Counter[Replica] = Counter()
+        self._idle_since: dict[Replica, float] = {}
+        self._retired = self._filled = False
+        self._sweep: asyncio.TimerHandle | None = None
+        self._background: set[asyncio.Task[Any]] = set()
+
+    async def take(self, work: Work, output: Output) -> Shared:
+        """Give a worker with room for one more call; started when need be, and then its ``ready`` may tell a failure.
+
+        Raises
+        ------
+        Died
+            When its process ends before it is ready.
+        """
+        await self.slots.take()
+        try:
+            replica = self._free()
+            ready: codec.Frame = ({}, [])
+            if replica is None:
+                replica, ready = await self._start(work, output)
+        except BaseException:
+            self.slots.give_back()
+            raise
+        self._busy[replica] += 1
+        self._idle_since.pop(replica, None)
+        return Shared(replica, ready, self)
+
+    async def give_back(self, replica: Replica) -> None:
+        """Have a worker back after a call; one that is of no use any more, or one too many, is ended."""
+        self._busy[replica] -= 1
+        self.slots.give_back()
+        if not replica.is_alive:
+            if self._leave(replica):
+                await self._ended(replica.kill(), replica)
+        elif not self._busy[replica]:
+            if self._retired or len(self._all) > self._policy.max_replicas + self.slots.lent:
+                self._end(replica)
+            else:
+                self._idle_since[replica] = asyncio.get_running_loop().time()
+                self._plan_sweep()
+
+    def lend(self, replica: Replica) -> None:
+        """Let others have a place of a worker whose call waits for a task that it called."""
+        self._waits[replica] += 1
+        self.slots.lend()
+
+    def take_back(self, replica: Replica) -> None:
+        """Let the call have its place again."""
+        self._waits[replica] -= 1
+        self.slots.take_back()
+
+    def retire(self) -> None:
+        """Take no more calls: idle workers end now, the others after their calls."""
+        self._retired = True
+        for replica in list(self._idle_since):
+            self._end(replica)
+
+    def close(self) -> None:
+        """Forget the timers; the pool ends the processes."""
+        self._retired = True
+        if self._sweep is not None:
+            self._sweep.cancel()
+
+    def _free(self) -> Replica | None:
+        """Give the worker with the least to do that has room; an async call that waits for its child leaves some."""
+        at_once = self._policy.concurrency
+
+        def load(replica: Replica) -> int:
+            return self._busy[replica] - (self._waits[replica] if at_once > 1 else 0)
+
+        return min((r for r in self._all if r.is_alive and load(r) < at_once), key=load, default=None)
+
+    async def _start(self, work: Work, output: Output) -> tuple[Replica, codec.Frame]:
+        replica = await self._pool.start(self._need, output)
+        try:
+            ready = await replica.load(work, self._policy.concurrency)
+        except BaseException:
+            await replica.kill()
+            self._pool.forget(replica)
+            raise
+        self._all.append(replica)
+        replica.output = _nowhere
+        replica.is_stuck = bool(ready[0].get("failed"))
+        if not replica.is_stuck and not self._filled:
+            self._filled = True
+            self._in_background(self._fill(work))
+        return replica, ready
+
+    async def _fill(self, work: Work) -> None:
+        """Start workers up to the minimum, one after the other."""
+        while len(self._all) < self._policy.min_replicas and not self._retired:
+            replica, _ = await self._start(work, _nowhere)
+            self._idle_since[replica] = asyncio.get_running_loop().time()
+        self._plan_sweep()
+
+    def _leave(self, replica: Replica) -> bool:
+        """Take a worker out; tell whether it was in."""
+        self._idle_since.pop(replica, None)
+        if replica not in self._all:
+            return False
+        self._all.remove(replica)
+        return True
+
+    def _end(self, replica: Replica) -> None:
+        """Let an idle worker end, without waiting for it."""
+        if self._leave(replica):
+            self._in_background(self._ended(replica.end(), replica))
+
+    async def _ended(self, ending: Awaitable[None], replica: Replica) -> None:
+        await ending
+        self._pool.forget(replica)
+
+    # --- idle workers ---
+
+    def _plan_sweep(self) -> None:
+        """Look again when the first idle worker is due."""
+        if self._sweep is None and self._idle_since:
+            due = min(self._idle_since.values()) + self._patience()
+            self._sweep = asyncio.get_running_loop().call_at(due, self._swept)
+
+    def _patience(self) -> float:
+        """Give how long a worker may idle, in seconds: those above the minimum less long."""
+        above = len(self._all) > self._policy.min_replicas
+        ttl = self._policy.get_scaledown_ttl() if above else duration(self._policy.idle_ttl)
+        return max(ttl, timedelta(0)).total_seconds()
+
+    def _swept(self) -> None:
+        self._sweep = None
+        time = asyncio.get_running_loop().time()
+        for replica, since in sorted(self._idle_since.items(), key=lambda item: item[1]):
+            above = len(self._all) > self._policy.min_replicas
+            if (above or len(self._idle_since) == len(self._all)) and time - since >= self._patience() - 0.01:
+                self._end(replica)
+        self._plan_sweep()
+
+    def _in_background(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+
+def _nowhere(stream: str, text: str) -> None:
+    """Drop what a worker prints that works on nothing."""

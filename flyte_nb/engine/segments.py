@@ -1,0 +1,134 @@
+"""Segments: large buffers in memory that the processes of one engine share, so that no pipe copies them.
+
+A segment is a file in a private folder of the memory file system (or of the temporary folder, where there is none).
+Whoever encodes a value writes it once; the reader maps it privately, so that what it changes is its own. The inputs
+of a call are removed by its engine when the call has ended, a result by its last reader as soon as it is mapped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import mmap
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Part", "Segment", "Segments", "as_bytes", "mapped", "named", "received"]
+
+#: bytes from which a buffer is shared
+LEAST = 1 << 19
+_MEMORY = Path("/dev/shm")
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A buffer in shared memory.
+
+    Parameters
+    ----------
+    path : str
+        Its file.
+    nbytes : int
+        Its size in bytes.
+    """
+
+    path: str
+    nbytes: int
+
+    def view(self) -> memoryview:
+        """Map it into this process; changes stay in this process."""
+        with open(self.path, "rb") as file:
+            return memoryview(mmap.mmap(file.fileno(), self.nbytes, access=mmap.ACCESS_COPY))
+
+    def remove(self) -> None:
+        """Remove its file; who has mapped it keeps it."""
+        with contextlib.suppress(OSError):
+            os.unlink(self.path)
+
+
+#: one part of a frame
+Part = bytes | memoryview | Segment
+
+
+def as_bytes(part: Part) -> bytes:
+    """Give the bytes of a part."""
+    return bytes(part.view() if isinstance(part, Segment) else part)
+
+
+class Segments:
+    """The folder of the segments of one engine.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        The folder; a new one, private to the user, by default.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
+        self._numbers = itertools.count(1)
+
+    @property
+    def folder(self) -> Path:
+        """The folder, made when it is first asked for."""
+        if self._folder is None:
+            memory = _MEMORY if os.access(_MEMORY, os.W_OK) else None
+            self._folder = Path(tempfile.mkdtemp(prefix="flyte-nb-", dir=memory))
+        return self._folder
+
+    def shared(self, parts: Sequence[Part]) -> tuple[Part, ...]:
+        """Give the parts with the large buffers among them moved into segments, as far as there is room."""
+        return tuple(self._share(part) if _size(part) >= LEAST else part for part in parts)
+
+    def _share(self, part: Part) -> Part:
+        if isinstance(part, Segment):
+            return part
+        path = self.folder / f"{os.getpid()}-{next(self._numbers)}"
+        segment = Segment(str(path), _size(part))
+        try:
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", buffering=0) as file:
+                rest = memoryview(part).cast("B")
+                while rest:
+                    rest = rest[file.write(rest) :]
+        except OSError:  # no room in memory: it goes through the pipe
+            segment.remove()
+            return part
+        return segment
+
+    def remove(self) -> None:
+        """Remove the folder with all that is left in it."""
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
+
+
+def _size(part: Part) -> int:
+    return len(part) if isinstance(part, bytes) else part.nbytes
+
+
+def named(head: dict[str, Any], parts: Sequence[Part]) -> tuple[dict[str, Any], list[bytes | memoryview]]:
+    """Give the head and the parts of a frame with each segment replaced by its name in the head."""
+    found = {str(n): [part.path, part.nbytes] for n, part in enumerate(parts) if isinstance(part, Segment)}
+    plain = [b"" if isinstance(part, Segment) else part for part in parts]
+    return ({**head, "segments": found} if found else head), plain
+
+
+def received(head: dict[str, Any], parts: list[Part]) -> list[Part]:
+    """Give the parts of a frame that has arrived, with the segments that its head names."""
+    for number, (path, size) in head.get("segments", {}).items():
+        parts[int(number)] = Segment(path, size)
+    return parts
+
+
+def mapped(parts: Sequence[Part], last: bool = False) -> list[bytes | memoryview]:
+    """Give the parts with each segment mapped into this process; ``last`` says that nobody else will read them."""
+    views = [part.view() if isinstance(part, Segment) else part for part in parts]
+    for part in parts if last else ():
+        if isinstance(part, Segment):
+            part.remove()
+    return views

@@ -1,0 +1,63 @@
+"""Segments: large buffers are shared, what a reader changes is its own, and nothing is left."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from flyte_nb.engine import codec
+from flyte_nb.engine.segments import LEAST, Segment, Segments, mapped
+
+
+@pytest.fixture
+def segments(tmp_path: Path) -> Segments:
+    return Segments(tmp_path)
+
+
+def test_large_parts_are_shared_and_small_ones_are_not(segments: Segments) -> None:
+    large, small = b"x" * LEAST, b"y" * (LEAST - 1)
+    one, other = segments.shared([large, small])
+    assert isinstance(one, Segment)
+    assert other is small
+    assert mapped([one, other]) == [large, small]
+    assert segments.shared([one]) == (one,)
+
+
+def test_what_a_reader_changes_is_its_own(segments: Segments) -> None:
+    (segment,) = segments.shared([bytes(LEAST)])
+    assert isinstance(segment, Segment)
+    view = segment.view()
+    view[0] = 7
+    assert (view[0], segment.view()[0]) == (7, 0)
+
+
+def test_the_last_reader_removes_the_file_and_keeps_the_value(segments: Segments, tmp_path: Path) -> None:
+    parts, _ = codec.encode({"data": bytearray(LEAST)})
+    shared = segments.shared([parts[0], b"z" * LEAST])
+    (_, view) = mapped(shared, last=True)
+    assert list(tmp_path.iterdir()) == []
+    assert bytes(view) == b"z" * LEAST
+
+
+def test_a_frame_names_its_segments(segments: Segments) -> None:
+    shared = segments.shared([b"small", b"z" * LEAST])
+    data = b"".join(codec.pack({"op": "call"}, shared))
+    assert len(data) < 1000
+    ((head, parts),) = codec.Frames().feed(data)
+    assert head["op"] == "call"
+    assert mapped(parts) == [b"small", b"z" * LEAST]
+
+
+def test_no_room_is_no_error(tmp_path: Path) -> None:
+    segments = Segments(tmp_path / "gone")
+    part = b"x" * LEAST
+    assert segments.shared([part]) == (part,)
+
+
+def test_the_folder_is_private_and_goes() -> None:
+    segments = Segments()
+    folder = segments.folder
+    assert folder.stat().st_mode & 0o777 == 0o700
+    segments.remove()
+    assert not os.path.exists(folder)
