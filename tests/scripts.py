@@ -17,6 +17,7 @@ from flyte_nb.engine import codec
 from flyte_nb.engine.base import Event, Run, Work
 from flyte_nb.engine.definition import SCRIPT, Definition
 from flyte_nb.engine.local.engine import LocalEngine
+from flyte_nb.engine.policy import Policy
 from flyte_nb.engine.store import Store
 from flyte_nb.portal import Portal
 
@@ -91,8 +92,9 @@ class Bench:
 
     def work(self, task: str, /, **inputs: Any) -> Work:
         """Give the work of a task of the file."""
-        env_vars = inputs.pop("env_vars", {})
-        return Work(f"e.{task}", Definition(self.file, SCRIPT), codec.encode(inputs)[0], env_vars=env_vars)
+        env_vars, policy = inputs.pop("env_vars", {}), inputs.pop("policy", Policy())
+        name = task if "." in task else f"e.{task}"
+        return Work(name, Definition(self.file, SCRIPT), codec.encode(inputs)[0], env_vars=env_vars, policy=policy)
 
     async def arun(self, task: str, /, **inputs: Any) -> Run:
         """Run a task of the file."""

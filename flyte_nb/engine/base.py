@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from enum import Enum
@@ -66,6 +66,8 @@ class Settings:
     run_start_time: str = ""
     disable_run_cache: bool = False
     interactive_mode: bool = False
+    #: whether kept outputs are computed again
+    overwrite_cache: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,12 +108,21 @@ class Work:
     notebook: str = ""
     settings: Settings = field(default_factory=Settings)
     custom_context: dict[str, str] = field(default_factory=get_custom_context)
+    #: digest of the inputs that count for the cache; empty where outputs are not kept
+    inputs_key: str = ""
+    #: digest of the code that each task of the definition reads, by the task's name
+    codes: Mapping[str, str] = field(default_factory=dict, repr=False)
     #: what its settings ask of the engine
     policy: Policy = field(default_factory=Policy)
     #: whether it is what the run was made of, not a task that a task called
     root: bool = True
     #: the name of the group that the caller put it in
     group: str = ""
+
+    @property
+    def code(self) -> str:
+        """The digest of the code that the task reads; empty where nobody knows it."""
+        return self.codes.get(self.task, "")
 
 
 @dataclass

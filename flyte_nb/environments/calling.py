@@ -7,12 +7,17 @@ from collections.abc import Awaitable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
 
-from flyte_nb.errors import BaseRuntimeError, RuntimeUserError, SyncTaskCallInAsyncContextError
+from flyte_nb.errors import (
+    BaseRuntimeError,
+    RuntimeUserError,
+    SyncTaskCallInAsyncContextError,
+    TraceDoesNotAllowNestedTasksError,
+)
 
 if TYPE_CHECKING:
     from flyte_nb.environments.template import TaskTemplate
 
-__all__ = ["Runner", "current_runner"]
+__all__ = ["InStep", "Runner", "Step", "current_runner"]
 
 
 class Runner(Protocol):
@@ -23,6 +28,51 @@ class Runner(Protocol):
 
     async def acall(self, task: TaskTemplate, inputs: dict[str, Any]) -> Any:
         """Run a task as a child action without blocking the event loop, and give its value."""
+
+    def step(self, name: str) -> Step:
+        """Record the start of a step of the running task, which ``flyte.trace`` marks."""
+
+
+class Step(Protocol):
+    """A step of a task that is traced."""
+
+    #: what ``flyte.ctx()`` gives inside it
+    context: Any
+
+    def end(self, error: BaseException | None) -> None:
+        """Record its end."""
+
+
+class InStep:
+    """Whoever runs tasks, seen from inside a traced step: further steps are fine, tasks are not.
+
+    Parameters
+    ----------
+    runner : Runner
+        Who runs them outside.
+    """
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+
+    def step(self, name: str) -> Step:
+        """Record the start of a further step."""
+        return self._runner.step(name)
+
+    def call(self, task: TaskTemplate, inputs: dict[str, Any]) -> Any:
+        """Refuse."""
+        raise _nested(task)
+
+    async def acall(self, task: TaskTemplate, inputs: dict[str, Any]) -> Any:
+        """Refuse."""
+        raise _nested(task)
+
+
+def _nested(task: TaskTemplate) -> TraceDoesNotAllowNestedTasksError:
+    return TraceDoesNotAllowNestedTasksError(
+        f"task {task.name!r} is called inside a step that flyte.trace marks; call it from the task itself, or "
+        "its plain function with .forward(…)"
+    )
 
 
 #: set by an engine around a run; None means that a task called is a plain function call

@@ -42,6 +42,7 @@ class Call:
     #: lets others have its place while it waits for tasks that it called; set while it runs
     lend: Callable[[], None] = field(default=lambda: None, repr=False)
     take_back: Callable[[], None] = field(default=lambda: None, repr=False)
+    steps: dict[str, Action] = field(default_factory=dict, repr=False)
     _waits: int = 0
 
     def enter(self, phase: Phase, **changes: Any) -> None:
@@ -55,6 +56,18 @@ class Call:
         """Record and tell something that whoever looks at the run should know."""
         if text not in self.action.notice:
             self.enter(self.action.phase, notice="\n".join(filter(None, (self.action.notice, text))))
+
+    def step(self, told: dict[str, Any]) -> None:
+        """Record a step of the task that is traced: its start or its end, as its process tells."""
+        error = told.get("error", "")
+        phase = Phase(told["phase"])
+        if phase is Phase.RUNNING:
+            self.steps[told["action"]] = self.journal.new_step(told["action"], told["name"], told["parent"])
+        action = self.steps.get(told["action"])
+        if action is not None:
+            action.phase, action.error = phase, error
+            action.ended = now() if phase.is_terminal else None
+            self.journal.put(action)
 
     def waits(self) -> None:
         """Note that a task that it called starts."""

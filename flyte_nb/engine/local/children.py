@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Sequence
 from concurrent.futures import Future
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any
 
 from flyte_nb.context.scopes import get_custom_context
-from flyte_nb.context.task_context import ctx
+from flyte_nb.context.task_context import TaskContext, ctx, current_context
 from flyte_nb.engine import codec
 from flyte_nb.engine.definition import MAIN, definition_of, holds, module_of
+from flyte_nb.engine.fingerprint import fingerprint
 from flyte_nb.engine.local.link import Link
 from flyte_nb.engine.policy import policy_of
 from flyte_nb.environments.template import TaskTemplate
@@ -28,6 +31,7 @@ class ChildRunner:
 
     def __init__(self, link: Link) -> None:
         self._link = link
+        self._steps = itertools.count(1)
         #: what each task's calls say of it, made once for the same task object
         self._told: dict[str, tuple[TaskTemplate, dict[str, Any], tuple[bytes, ...]]] = {}
 
@@ -38,6 +42,12 @@ class ChildRunner:
     async def acall(self, task: TaskTemplate, inputs: dict[str, Any]) -> Any:
         """Run a child task without blocking the loop."""
         return value_of(await self._link.awaited(self._ask(task, inputs)))
+
+    def step(self, name: str) -> Step:
+        """Record the start of a step of the running task."""
+        context = current_context.get()
+        assert context is not None
+        return Step(self._link, context, f"{context.action.name}.{next(self._steps)}", name)
 
     def _ask(self, task: TaskTemplate, inputs: dict[str, Any]) -> Future[codec.Frame]:
         parts, _ = codec.encode(inputs, vars(sys.modules[MAIN]))
@@ -51,20 +61,58 @@ class ChildRunner:
             "by": current_call.get(),
             "custom_context": get_custom_context(),
             "group": group.name if group is not None else "",
+            "inputs_key": fingerprint(inputs, told["ignored"]) if told["ignored"] is not None else "",
         }
         return self._link.call(head, (*by_value, *parts))
+
+
+class Step:
+    """A traced step of a task, as an action of its own.
+
+    Parameters
+    ----------
+    link : Link
+        Where it is told.
+    outside : TaskContext
+        What holds outside it.
+    number : str
+        Its action.
+    name : str
+        The name of the function.
+    """
+
+    def __init__(self, link: Link, outside: TaskContext, number: str, name: str) -> None:
+        self.context = outside.replace(action=replace(outside.action, name=number))
+        self._link = link
+        self._told = {
+            "op": "step",
+            "id": current_call.get(),
+            "action": number,
+            "parent": outside.action.name,
+            "name": name,
+        }
+        self._link.send({**self._told, "phase": "running"})
+
+    def end(self, error: BaseException | None) -> None:
+        """Record its end."""
+        if error is None or isinstance(error, GeneratorExit):
+            self._link.send({**self._told, "phase": "succeeded"})
+        else:
+            self._link.send({**self._told, "phase": "failed", "error": f"{type(error).__name__}: {error}"})
 
 
 def told_of(task: TaskTemplate) -> tuple[dict[str, Any], tuple[bytes, ...]]:
     """Say of a task, to the engine, where it is found and what its settings ask; itself, where no module holds it."""
     found = holds(module_of(task.__module__), task)
+    policy = policy_of(task)
     head = {
         "op": "call",
         "task": task.name,
         "module": task.__module__,
         "by_value": not found,
         "env_vars": dict(task.env_vars or {}),
-        "policy": policy_of(task).to_json(),
+        "policy": policy.to_json(),
+        "ignored": policy.caching.ignored if policy.caching.behavior != "disable" else None,
     }
     return head, () if found else (definition_of(task).pickled,)
 

@@ -48,7 +48,7 @@ class LocalEngine:
         self.store = store
         self.pool = Pool()
         self._numbers = itertools.count(1)
-        self._handle = recorded(cached(retried(self._attempt)))
+        self._handle = recorded(cached(store, retried(self._attempt)))
 
     async def run(self, work: Work, emit: Emit) -> Run:
         """Run a task to its end; what failed it is in the run's ``error``."""
@@ -116,7 +116,7 @@ class LocalEngine:
         head, parts = given.ready
         if not head.get("failed"):
             number = f"r{next(self._numbers)}"
-            calling = given.replica.calling(call.output, lambda h, p: self._child(call, h, p))
+            calling = given.replica.calling(call.output, lambda h, p: self._child(call, h, p), call.step)
             head, parts = await given.replica.call(number, call.work, calling, self._context(call))
         if head.get("failed"):
             return Outcome(error=failure(head, parts, call.work), cause=tuple(parts))
@@ -167,10 +167,11 @@ def _work_of_child(parent: Work, head: dict[str, Any], parts: list[codec.Part]) 
     """Give the work that a ``call`` frame of a worker asks for; the file is its parent's."""
     by_value = bool(head["by_value"])
     found = parent.definition
-    if by_value or head["module"] != found.module or found.pickled:
+    if by_value or head["module"] not in (found.module, found.main) or found.pickled:
         found = replace(found, module=head["module"], pickled=as_bytes(parts[0]) if by_value else b"")
     return replace(parent, task=head["task"], definition=found, inputs=tuple(parts[by_value:]),
                    env_vars=head["env_vars"], shown="", texts=False, root=False, group=head["group"],
+                   inputs_key=head["inputs_key"],
                    policy=Policy.from_json(head["policy"]), custom_context=head["custom_context"])  # fmt: skip
 
 

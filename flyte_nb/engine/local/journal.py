@@ -44,6 +44,12 @@ class Journal:
         self.run.actions.append(action)
         return action
 
+    def new_step(self, number: str, name: str, parent: str) -> Action:
+        """Give the action of a traced step of a task."""
+        action = Action(number, name, parent, started=now())
+        self.run.actions.append(action)
+        return action
+
     def put(self, action: Action) -> None:
         """Record an action as it is now, and tell of it."""
         self._store.put_action(self.run.name, action)

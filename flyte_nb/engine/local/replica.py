@@ -25,6 +25,7 @@ _CHUNK = 1 << 16
 _MOST_CHUNKS = 32
 
 Output = Callable[[str, str], None]
+Step = Callable[[dict[str, Any]], None]
 Child = Callable[[dict[str, Any], list[codec.Part]], Awaitable[tuple[dict[str, Any], tuple[codec.Part, ...]]]]
 
 
@@ -48,6 +49,8 @@ class Calling:
         Takes what it prints: the stream's name, and the text.
     child : callable
         Carries out a task that it calls.
+    step : callable
+        Hears of the steps of it that are traced.
     children : set of Task
         Those that run now.
     """
@@ -55,6 +58,7 @@ class Calling:
     result: asyncio.Future[codec.Frame]
     output: Output
     child: Child
+    step: Step
     children: set[asyncio.Task[None]] = field(default_factory=set)
 
 
@@ -125,9 +129,9 @@ class Replica(asyncio.Protocol):
                     "segments_in": str(self._segments.folder)})  # fmt: skip
         return await self._answer(self._ready)
 
-    def calling(self, output: Output, child: Child) -> Calling:
+    def calling(self, output: Output, child: Child, step: Step) -> Calling:
         """Give what a call is known by here."""
-        return Calling(self._loop.create_future(), output, child)
+        return Calling(self._loop.create_future(), output, child, step)
 
     async def call(self, number: str, work: Work, calling: Calling, context: dict[str, Any]) -> codec.Frame:
         """Run a task in the worker, and the tasks that it calls; give its ``result`` frame.
@@ -160,7 +164,7 @@ class Replica(asyncio.Protocol):
             self._send(head, (*by_value, *work.inputs))
             return await self._answer(calling.result)
         except asyncio.CancelledError:
-            await self._cancel(number, calling.result)
+            await self._cancel(number, calling)
             raise
         finally:
             del self.calls[number]
@@ -169,13 +173,14 @@ class Replica(asyncio.Protocol):
             if calling.children:
                 await asyncio.gather(*calling.children, return_exceptions=True)
 
-    async def _cancel(self, number: str, result: asyncio.Future[codec.Frame]) -> None:
+    async def _cancel(self, number: str, calling: Calling) -> None:
         """Let an async task that runs beside others end by itself; anything else is ended with its process."""
         self.is_stuck = True
         if self.at_once > 1:
+            calling.result = self._loop.create_future()  # the first one was cancelled with whoever awaited it
             self._send({"op": "cancel", "id": number})
-            await asyncio.wait((result,), timeout=CANCEL)
-            self.is_stuck = not result.done()
+            await asyncio.wait((calling.result,), timeout=CANCEL)
+            self.is_stuck = not calling.result.done()
 
     async def end(self) -> None:
         """End the process and its whole group, gently, and let its last output through."""
@@ -262,6 +267,8 @@ class Replica(asyncio.Protocol):
             self._start_child(head, parts)
         elif (calling := self.calls.get(head["id"])) is None:
             return  # nobody waits for it any more
+        elif head["op"] == "step":
+            calling.step(head)
         elif head["op"] == "print":
             calling.output(head["stream"], head["text"])
         elif not calling.result.done():

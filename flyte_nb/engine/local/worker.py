@@ -13,6 +13,7 @@ import contextlib
 import contextvars
 import faulthandler
 import functools
+import logging
 import os
 import sys
 from pathlib import Path
@@ -112,7 +113,9 @@ def load(path: Path | None, name: str) -> None:
     sys.modules[MAIN] = sys.modules[name] = module
     if path is not None:
         module.__file__ = str(path)
+        logging.getLogger("flyte").disabled = True  # what there is to say of its declarations has been said
         exec(compile(path.read_bytes(), str(path), "exec"), vars(module))
+        logging.getLogger("flyte").disabled = False
 
 
 def flush() -> None:
