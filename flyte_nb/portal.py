@@ -12,7 +12,8 @@ import functools
 import queue
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
-from concurrent.futures import Future, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextvars import copy_context
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
 __all__ = ["Portal", "Relay", "Verb"]
@@ -73,6 +74,9 @@ class Relay(Protocol):
     async def __call__(self, work: Callable[[Show], Coroutine[Any, Any, R]], show: Show) -> R:
         """Run ``work`` on the loop, call ``show`` here with what it tells, and give its result."""
 
+    async def here(self, work: Coroutine[Any, Any, R], suspends: bool) -> R:
+        """Run work in the caller's own thread, for a debugger to stop in; ``suspends`` says that it needs a loop."""
+
 
 class Blocking:
     """The relay of a plain call: it blocks the caller's thread and never suspends."""
@@ -92,6 +96,16 @@ class Blocking:
             wait([job.done], PATIENCE)
             raise
         return job.done.result()
+
+    async def here(self, work: Coroutine[Any, Any, R], suspends: bool) -> R:
+        if not suspends:
+            return await work  # never suspends, and so neither does this
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return asyncio.run(work)
+        with ThreadPoolExecutor(1, "flyte-nb-inline") as thread:  # a notebook's own loop runs in this thread
+            return thread.submit(copy_context().run, asyncio.run, work).result()
 
 
 class Awaiting:
@@ -120,6 +134,9 @@ class Awaiting:
             await asyncio.wait((ended,), timeout=PATIENCE)
             raise
         return job.done.result()
+
+    async def here(self, work: Coroutine[Any, Any, R], suspends: bool) -> R:
+        return await work
 
 
 class Verb(Generic[P, R]):

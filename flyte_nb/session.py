@@ -11,6 +11,7 @@ from flyte_nb.changes import Changes, tasks_of
 from flyte_nb.engine import codec
 from flyte_nb.engine.base import Engine, Work
 from flyte_nb.engine.definition import MAIN, SCRIPT, Definition, definition_of
+from flyte_nb.engine.inline import InlineEngine
 from flyte_nb.engine.local.engine import LocalEngine
 from flyte_nb.engine.policy import policy_of
 from flyte_nb.engine.store import Store, home_for
@@ -47,7 +48,7 @@ class Session:
         self.log = CellLog()
         self.portal = Portal()
         self.store = Store(home_for(folder or Path.cwd()))
-        self.engines: dict[str, Engine] = {"local": LocalEngine(self.store)}
+        self.engines: dict[str, Engine] = {"local": LocalEngine(self.store), "inline": InlineEngine(self.store)}
         #: shows what a cell changed; the magics set it
         self.show_changes: Callable[[Changes, Running], None] = lambda changes, running: None
         self._shell = shell
@@ -172,6 +173,7 @@ class Session:
             shown=mask_inputs(inputs),
             env_vars=dict(task.env_vars or {}),
             policy=policy_of(task),
+            live=(task, inputs),
         )
 
     def bundle(self, environments: Iterable[Environment], version: str | None = None) -> Bundle:

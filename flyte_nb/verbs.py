@@ -40,11 +40,17 @@ def print_output(event: Event) -> None:
 async def carry_out(relay: Relay, engine: str, work: Work) -> Run:
     """Run prepared work, show what it prints, and raise what failed it."""
     chosen = current_session().engine(engine)
+    if engine == "inline":
+        return raised(await relay.here(chosen.run(work, print_output), work.policy.is_async))
 
     def start(tell: Callable[[Event], None]) -> Coroutine[Any, Any, Run]:
         return chosen.run(work, tell)
 
-    run = await relay(start, print_output)
+    return raised(await relay(start, print_output))
+
+
+def raised(run: Run) -> Run:
+    """Give a run that succeeded, or raise what failed it."""
     if run.error is not None:
         raise run.error
     return run

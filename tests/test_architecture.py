@@ -38,7 +38,7 @@ LAYERS = [
         "types",
     ],
     ["registry", "notebook", "plugins"],
-    ["plan", "engine.definition", "engine.fingerprint", "engine.policy", "engine.segments"],
+    ["plan", "engine.definition", "engine.fingerprint", "engine.outputs", "engine.policy", "engine.segments"],
     ["engine.base"],
     ["engine.codec", "engine.store", "portal"],
     ["engine.inline", "engine.local", "engine.cluster"],

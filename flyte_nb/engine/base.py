@@ -14,6 +14,7 @@ from flyte_nb.context.settings import remembered
 from flyte_nb.engine.definition import Definition
 from flyte_nb.engine.policy import Policy
 from flyte_nb.engine.segments import Part
+from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import BaseRuntimeError
 from flyte_nb.plan.bundle import Bundle
 
@@ -108,6 +109,8 @@ class Work:
     notebook: str = ""
     settings: Settings = field(default_factory=Settings)
     custom_context: dict[str, str] = field(default_factory=get_custom_context)
+    #: the task and its inputs themselves, where they are in this process
+    live: tuple[TaskTemplate, dict[str, Any]] | None = field(default=None, repr=False, compare=False)
     #: digest of the inputs that count for the cache; empty where outputs are not kept
     inputs_key: str = ""
     #: digest of the code that each task of the definition reads, by the task's name

@@ -36,8 +36,9 @@ class Runner(Protocol):
 class Step(Protocol):
     """A step of a task that is traced."""
 
-    #: what ``flyte.ctx()`` gives inside it
-    context: Any
+    @property
+    def context(self) -> Any:
+        """What ``flyte.ctx()`` gives inside it."""
 
     def end(self, error: BaseException | None) -> None:
         """Record its end."""

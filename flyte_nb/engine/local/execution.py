@@ -15,11 +15,12 @@ from flyte_nb.context.task_context import context_from, entered
 from flyte_nb.engine import codec
 from flyte_nb.engine.definition import MAIN, module_of, tasks_in
 from flyte_nb.engine.local.children import ChildRunner, current_call
+from flyte_nb.engine.outputs import checked
 from flyte_nb.engine.segments import as_bytes
 from flyte_nb.environments.calling import current_runner
 from flyte_nb.environments.interface import check_value
 from flyte_nb.environments.template import TaskTemplate
-from flyte_nb.errors import BaseRuntimeError, RuntimeDataValidationError, RuntimeUserError, UnknownNameError
+from flyte_nb.errors import BaseRuntimeError, RuntimeUserError, UnknownNameError
 from flyte_nb.report import Report, current_report
 from flyte_nb.report import flush as flush_report
 
@@ -130,33 +131,6 @@ def find_task(module: str, name: str) -> TaskTemplate:
     if name not in known:
         raise UnknownNameError("task", name, known)
     return known[name]
-
-
-def checked(value: Any, task: TaskTemplate) -> Any:
-    """Check what a task returned against its signature.
-
-    Raises
-    ------
-    RuntimeDataValidationError
-        When it has another type or another number of outputs.
-    """
-    outputs = task.interface.outputs
-    if not outputs:
-        if value is not None:
-            raise RuntimeDataValidationError(
-                "output",
-                f"given {value!r:.80}; accepted: None, since the task has no return annotation",
-                task.name,
-            )
-        return None
-    if len(outputs) == 1:
-        return check_value("output o0", value, next(iter(outputs.values())), task.name)
-    if not isinstance(value, tuple) or len(value) != len(outputs):
-        raise RuntimeDataValidationError(
-            "outputs", f"given {value!r:.80}; accepted: a tuple of {len(outputs)}", task.name
-        )
-    values = [check_value(f"output {n}", v, k, task.name) for v, (n, k) in zip(value, outputs.items(), strict=True)]
-    return type(value)(*values) if hasattr(value, "_fields") else tuple(values)
 
 
 def returned(value: Any, task: TaskTemplate, root: bool) -> tuple[codec.Part, ...]:
