@@ -52,6 +52,11 @@ class Call:
             setattr(self.action, name, value)
         self.journal.put(self.action)
 
+    def context(self) -> dict[str, Any]:
+        """Give what the process of the call is told of its run and its action, as JSON data."""
+        own = {"action": self.action.id, "attempt": self.action.attempt, "custom_context": self.work.custom_context}
+        return {**self.journal.context, **own}
+
     def notice(self, text: str) -> None:
         """Record and tell something that whoever looks at the run should know."""
         if text not in self.action.notice:

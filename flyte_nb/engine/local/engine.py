@@ -57,8 +57,8 @@ class LocalEngine:
         if work.settings.name:
             self.store.forget(name)
         run.log = self.store.log_of(run.name)
-        journal = Journal(run, self.store, emit)
-        journal.begin(work.notebook)
+        journal = Journal(run, work, self.store, emit)
+        journal.begin()
         try:
             outcome = await self._carry_out(_call(journal, work, None, environment()))
         finally:
@@ -117,28 +117,10 @@ class LocalEngine:
         if not head.get("failed"):
             number = f"r{next(self._numbers)}"
             calling = given.replica.calling(call.output, lambda h, p: self._child(call, h, p), call.step)
-            head, parts = await given.replica.call(number, call.work, calling, self._context(call))
+            head, parts = await given.replica.call(number, call.work, calling, call.context())
         if head.get("failed"):
             return Outcome(error=failure(head, parts, call.work), cause=tuple(parts))
         return Outcome(tuple(parts), tuple(head["outputs"]))
-
-    def _context(self, call: Call) -> dict[str, Any]:
-        """Word, as JSON data, what the process of a call is told of its run and its action."""
-        settings = call.work.settings
-        return {
-            "project": settings.project,
-            "domain": settings.domain,
-            "raw_data_path": settings.raw_data_path,
-            "run_start_time": settings.run_start_time,
-            "disable_run_cache": settings.disable_run_cache,
-            "interactive_mode": settings.interactive_mode,
-            "run": call.journal.run.name,
-            "action": call.action.id,
-            "version": call.journal.run.version,
-            "custom_context": call.work.custom_context,
-            "folder": str(self.store.home / "data" / call.journal.run.name),
-            "attempt": call.action.attempt,
-        }
 
     async def _child(
         self, parent: Call, head: dict[str, Any], parts: list[codec.Part]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import replace
+from copy import copy
+from typing import Any
 
 from flyte_nb.engine.base import Action, Emit, Event, Run, Work, now
 from flyte_nb.engine.local.replica import Output
@@ -23,20 +24,35 @@ class Journal:
     ----------
     run : Run
         The run; its ``log`` is the file of its output, made with the first of it.
+    work : Work
+        What it was made of.
     store : Store
         Takes the records.
     emit : callable
         Hears what happens.
     """
 
-    def __init__(self, run: Run, store: Store, emit: Emit) -> None:
-        self.run, self._store, self._emit = run, store, emit
+    def __init__(self, run: Run, work: Work, store: Store, emit: Emit) -> None:
+        self.run, self._work, self._store, self._emit = run, work, store, emit
         self._file = -1
         self._size = 0
+        settings = work.settings
+        #: what every task of the run is told of it, as JSON data
+        self.context: dict[str, Any] = {
+            "run": run.name,
+            "version": run.version,
+            "folder": str(store.home / "data" / run.name),
+            "project": settings.project,
+            "domain": settings.domain,
+            "raw_data_path": settings.raw_data_path,
+            "run_start_time": settings.run_start_time,
+            "disable_run_cache": settings.disable_run_cache,
+            "interactive_mode": settings.interactive_mode,
+        }
 
-    def begin(self, notebook: str) -> None:
+    def begin(self) -> None:
         """Record the run."""
-        self._store.add_run(self.run, notebook)
+        self._store.add_run(self.run, self._work.notebook)
 
     def new_action(self, work: Work, parent: str | None) -> Action:
         """Give the action of some work; it is recorded with its first phase."""
@@ -53,7 +69,7 @@ class Journal:
     def put(self, action: Action) -> None:
         """Record an action as it is now, and tell of it."""
         self._store.put_action(self.run.name, action)
-        self._emit(Event(self.run.name, replace(action)))
+        self._emit(Event(self.run.name, copy(action)))
 
     def put_attempt(self, action: Action, error: str) -> None:
         """Record that an attempt at an action has failed."""
@@ -83,7 +99,7 @@ class Journal:
             data = text.encode()
         with contextlib.suppress(OSError):  # a full disk shall not hold the task
             self._write(data)
-        self._emit(Event(self.run.name, replace(action), stream, text))
+        self._emit(Event(self.run.name, copy(action), stream, text))
 
     def _write(self, data: bytes) -> None:
         if self.run.log is None:
