@@ -15,7 +15,19 @@ from flyte_nb.engine.definition import Definition
 from flyte_nb.errors import BaseRuntimeError
 from flyte_nb.plan.bundle import Bundle
 
-__all__ = ["Action", "Deployment", "Deployments", "Engine", "Event", "Outputs", "Phase", "Run", "Settings", "Work"]
+__all__ = [
+    "Action",
+    "Attempt",
+    "Deployment",
+    "Deployments",
+    "Engine",
+    "Event",
+    "Outputs",
+    "Phase",
+    "Run",
+    "Settings",
+    "Work",
+]
 
 
 class Phase(str, Enum):
@@ -108,9 +120,48 @@ class Work:
     context: dict[str, Any] = field(default_factory=dict, repr=False)
 
 
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt of an action; the first is number 0."""
+
+    number: int
+    phase: Phase = Phase.QUEUED
+    started: datetime | None = None
+    ended: datetime | None = None
+    error: str = ""
+
+
 @dataclass
 class Action:
-    """One execution of one task: the root of a run, or a task that a task called."""
+    """One execution of one task: the root of a run, or a task that a task called.
+
+    Parameters
+    ----------
+    id : str
+        Unique in its run.
+    task : str
+        The fully qualified name of the task.
+    parent : str, optional
+        The action whose task called it; None for the root.
+    phase : Phase
+        Where it stands.
+    started, ended : datetime, optional
+        When its first attempt started, and when its last one ended.
+    error : str
+        What failed it, as ``"CODE: message"``; empty otherwise.
+    attempt : int
+        The number of its attempt, from 0.
+    queued : datetime, optional
+        When it was asked for.
+    notice : str
+        What was clamped, is not enforced, or is waited for.
+    cached : bool
+        Whether its result came from the cache.
+    group : str
+        The group it was called in; empty outside any.
+    peak_memory : int
+        The most memory its process had, in bytes; 0 when nobody measured.
+    """
 
     id: str
     task: str
@@ -119,6 +170,12 @@ class Action:
     started: datetime | None = None
     ended: datetime | None = None
     error: str = ""
+    attempt: int = 0
+    queued: datetime | None = None
+    notice: str = ""
+    cached: bool = False
+    group: str = ""
+    peak_memory: int = 0
 
     @property
     def duration(self) -> timedelta | None:
