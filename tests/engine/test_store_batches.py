@@ -152,6 +152,37 @@ def test_a_fork_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
     assert sorted(kept) == sorted(["first", *(f"{who}-{n}" for who in ("before", "child", "after") for n in range(20))])
 
 
+FORKS_IN_THREADS = """
+import os, threading
+from pathlib import Path
+from flyte_nb.engine.base import Run
+from flyte_nb.engine.store import Store
+
+store = Store(Path("home"))
+
+def forks(who):
+    for n in range(10):
+        store.add_run(Run(f"{who}-{n}", "e.t"))
+        child = os.fork()
+        if not child:
+            os._exit(0)
+        os.waitpid(child, 0)
+
+threads = [threading.Thread(target=forks, args=(who,)) for who in range(4)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+"""
+
+
+def test_threads_that_fork_at_once_do_not_hold_each_other(tmp_path: Path) -> None:
+    (tmp_path / "forks.py").write_text(FORKS_IN_THREADS)
+    done = ran(["forks.py"], tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(names(Store(tmp_path / "home"))) == 40
+
+
 # --- what prevents writing ---
 
 

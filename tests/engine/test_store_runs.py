@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 from flyte_nb.engine.base import Action, Attempt, Phase, Run, now
 from flyte_nb.engine.store import LogPart, Store
+from flyte_nb.engine.store.schema import from_micros, micros
 from flyte_nb.errors import UnknownNameError, UsageError
+from hypothesis import given
+from hypothesis import strategies as st
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
@@ -61,6 +64,11 @@ def test_a_time_without_a_zone_is_of_this_machine(store: Store) -> None:
     naive = datetime(2026, 1, 1, 12, 30)
     store.put_action("t-1", Action("a0", "e.t", started=naive))
     assert store.actions("t-1")[0].started == naive.astimezone()
+
+
+@given(time=st.datetimes(datetime(1971, 1, 1), datetime(2100, 1, 1), timezones=st.timezones()))
+def test_a_time_is_kept_to_the_microsecond(time: datetime) -> None:
+    assert from_micros(micros(time)) == time
 
 
 def test_attempts_are_kept_apart(store: Store) -> None:

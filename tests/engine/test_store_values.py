@@ -79,6 +79,12 @@ def test_kinds_are_three(store: Store) -> None:
         store.put_value("t-1", "a0", "result", [b"x"])
 
 
+@pytest.mark.parametrize("run", ["../up", "a/b", "..", ".hidden", ""])
+def test_a_run_names_no_other_folder(store: Store, run: str) -> None:
+    with pytest.raises(UsageError, match="run: given"):
+        store.put_value(run, "a0", "inputs", LARGE)
+
+
 def test_a_file_that_was_cut_short_or_is_gone_is_no_value(store: Store) -> None:
     store.put_value("t-1", "a0", "outputs", LARGE)
     (file,) = (store.home / "data" / "t-1" / ".values").iterdir()
@@ -109,7 +115,8 @@ def test_a_result_is_found_by_its_key(store: Store, parts: tuple[bytes, ...]) ->
         entry = store.cached("k")
         assert entry is not None
         assert (entry.key, entry.task, entry.run, entry.parts) == ("k", "e.t", "t-1", parts)
-        assert (entry.size, entry.hits, entry.expires) == (sum(map(len, parts)), hits, None)
+        assert (entry.size, entry.expires) == (sum(map(len, parts)), None)
+        assert store.cache_entries()[0].hits == hits + 1
         assert before <= entry.created <= entry.used <= now()
 
 
@@ -135,6 +142,14 @@ def test_a_result_has_its_time(store: Store) -> None:
     assert store.cached("seconds") is None
     assert [entry.key for entry in store.cache_entries()] == ["span"]
     assert len(cache_files(store)) == 1
+
+
+def test_a_time_without_end_is_none(store: Store) -> None:
+    store.put_cached("k", "e.t", "t-1", SMALL, max_age=timedelta.max)
+    assert store.cached("k") is not None
+    assert store.cache_entries()[0].expires is None
+    assert store.clear_cache(older_than=timedelta.max) == 0
+    assert store.tidy(older_than=timedelta.max) == 0
 
 
 def test_entries_are_listed_without_their_results(store: Store) -> None:

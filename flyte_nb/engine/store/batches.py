@@ -121,7 +121,8 @@ class Batches:
 
     def lose(self, error: BaseException) -> None:
         """Warn of something that is not kept, and keep why for who asks next."""
-        logger.warning("a value of a run is not kept: %s", error)
+        if self._loss is None:
+            logger.warning("a value of a run is not kept: %s", error)
         self._loss = error
 
     def close(self) -> None:

@@ -6,12 +6,12 @@ import contextlib
 import logging
 import sqlite3
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from flyte_nb.engine.base import now
 from flyte_nb.engine.store.batches import Statement
-from flyte_nb.engine.store.schema import from_micros, micros
+from flyte_nb.engine.store.schema import from_micros, micros, micros_ago
 from flyte_nb.engine.store.values import Values
 from flyte_nb.engine.store.vault import Packed, Parts
 from flyte_nb.errors import StoreError
@@ -23,6 +23,7 @@ logger = logging.getLogger("flyte")
 _PUT = Statement("INSERT OR REPLACE INTO cache VALUES (?,?,?,?,?,?,0,?,?,?,?,?)")
 _HIT = Statement("UPDATE cache SET hits = hits + 1, used = ? WHERE key = ?", rank=2)
 _DROP = Statement("DELETE FROM cache WHERE key = ? AND tag = ?", rank=0)
+_FOR_EVER = micros(datetime(9999, 1, 1, tzinfo=timezone.utc))
 _KNOWN = "key, task, created, expires, run, size, hits, used"
 
 
@@ -66,10 +67,15 @@ class CacheEntry:
 class Cache(Values):
     """The part of a store that keeps results; large ones are files under ``cache``."""
 
+    _is_unwritten = False
+
     def cached(self, key: str) -> CacheEntry | None:
         """Give the result of a key; None where there is none, or it has expired, or was not written by this store."""
         try:
-            rows = self._rows("SELECT * FROM cache WHERE key = ?", (key,), quiet=True)
+            if self._is_unwritten:  # counting the hits can wait
+                self._is_unwritten = False
+                self._batches.settle(quiet=True)
+            rows = self._written_rows("SELECT * FROM cache WHERE key = ?", (key,))
         except StoreError as error:
             logger.warning("the cache is not used: %s", error)
             return None
@@ -94,8 +100,9 @@ class Cache(Values):
         max_age : timedelta or float, optional
             For how long it may be used, a number in seconds; for ever by default.
         """
-        created = now()
-        expires = None if max_age is None else created + _span(max_age)
+        created = micros(now())
+        expires = None if max_age is None else created + _span(max_age) // timedelta(microseconds=1)
+        expires = None if expires is None or expires > _FOR_EVER else expires
         parts = list(parts)
         try:
             packed = self._vault.pack(self.home / "cache", _name(key), parts)
@@ -103,6 +110,7 @@ class Cache(Values):
             self._batches.lose(error)
             return
         size = sum(memoryview(part).nbytes for part in parts)
+        self._is_unwritten = True
         self._put(_PUT, (key, task, created, expires, run, size, created, *packed), len(packed.content))
 
     def cache_entries(self, task: str | None = None) -> list[CacheEntry]:
@@ -120,7 +128,7 @@ class Cache(Values):
         older_than : timedelta or float, optional
             Only those made longer ago, a number in seconds.
         """
-        until = None if older_than is None else micros(now() - _span(older_than))
+        until = None if older_than is None else micros_ago(_span(older_than))
         where, values = "(? IS NULL OR task = ?) AND (? IS NULL OR created < ?)", (task, task, until, until)
         return self._clear(where, values)
 
@@ -141,10 +149,11 @@ class Cache(Values):
             logger.warning("a cached result of %s is not as this store wrote it; it is dropped", row["task"])
             self._drop(row)
             return None
-        self._put(_HIT, (now(), row["key"]))
+        self._put(_HIT, (micros(now()), row["key"]))
         return _entry(row, parts)
 
     def _drop(self, row: sqlite3.Row) -> None:
+        self._is_unwritten = True
         self._put(_DROP, (row["key"], row["tag"]))
         self._unlink(row["file"])
 

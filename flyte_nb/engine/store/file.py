@@ -94,10 +94,15 @@ class File:
             self._check()
         self._batches.put(Row(statement, values, size))
 
-    def _rows(self, query: str, values: tuple[Any, ...] = (), quiet: bool = False) -> list[sqlite3.Row]:
-        """Read, after everything that waits is written; what could not be is raised once, unless ``quiet``."""
+    def _rows(self, query: str, values: tuple[Any, ...] = ()) -> list[sqlite3.Row]:
+        """Read, after everything that waits is written; what prevents that is raised once."""
         with _told(self.home):
-            self._batches.settle(quiet)
+            self._batches.settle()
+        return self._written_rows(query, values)
+
+    def _written_rows(self, query: str, values: tuple[Any, ...] = ()) -> list[sqlite3.Row]:
+        """Read what is written."""
+        with _told(self.home):
             if self._connection is None and not (self.home / FILE).exists():
                 return []  # reading makes no store
             with self._lock:
@@ -270,9 +275,11 @@ def _told(home: Path) -> Iterator[None]:
 
 _stores: weakref.WeakSet[File] = weakref.WeakSet()
 _held: list[File] = []
+_forking = threading.Lock()
 
 
 def _before_fork() -> None:
+    _forking.acquire()  # one at a time: what is held belongs to one of them
     _held[:] = _stores
     for store in _held:
         store._before_fork()
@@ -282,6 +289,7 @@ def _after_fork(in_child: bool) -> None:
     for store in _held:
         store._after_fork(in_child)
     _held.clear()
+    _forking.release()
 
 
 @atexit.register

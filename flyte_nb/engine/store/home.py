@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from pathlib import Path
 
-__all__ = ["FILE", "FOLDER", "home_for", "opened_to_others", "prepare"]
+__all__ = ["FILE", "FOLDER", "home_for", "is_plain", "opened_to_others", "prepare"]
 
 FOLDER = ".flyte_nb"
 FILE = "store.db"
+_PLAIN = re.compile(r"[^./\\\0][^/\\\0]*")
 _FOLDERS = ("", "modules", "bundles", "logs", "data", "cache")
 
 
@@ -33,6 +35,11 @@ def prepare(home: Path) -> None:
     ignore = home / ".gitignore"
     if not ignore.exists():
         ignore.write_text("*\n")
+
+
+def is_plain(name: str) -> bool:
+    """Tell whether a name is that of a file in a folder, and leads to no other folder."""
+    return _PLAIN.fullmatch(name) is not None
 
 
 def opened_to_others(*paths: Path) -> str:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Any
 
 from flyte_nb.engine.store.batches import Row, Statement
-from flyte_nb.engine.store.schema import micros
 
 __all__ = ["fit", "grouped"]
 
@@ -16,12 +14,8 @@ def grouped(rows: Iterable[Row]) -> list[tuple[str, list[tuple[Any, ...]]]]:
     """Gather the rows of each statement, in their order; statements of a lower rank first."""
     groups: dict[Statement, list[tuple[Any, ...]]] = {}
     for row in rows:
-        groups.setdefault(row.statement, []).append(tuple(map(_plain, row.values)))
+        groups.setdefault(row.statement, []).append(row.values)
     return [(statement.sql, groups[statement]) for statement in sorted(groups, key=lambda s: s.rank)]
-
-
-def _plain(value: Any) -> Any:
-    return micros(value) if isinstance(value, datetime) else value
 
 
 def fit(values: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -9,8 +9,9 @@ import sqlite3
 from flyte_nb.engine.base import Action, Attempt, Phase, Run, now
 from flyte_nb.engine.store.batches import Statement
 from flyte_nb.engine.store.file import File
+from flyte_nb.engine.store.home import is_plain
 from flyte_nb.engine.store.orphans import GONE, birth, is_alive
-from flyte_nb.engine.store.schema import UNFINISHED, from_micros
+from flyte_nb.engine.store.schema import UNFINISHED, from_micros, micros, micros_or_none
 from flyte_nb.engine.store.values import remove_values
 from flyte_nb.errors import BaseRuntimeError, UnknownNameError, UsageError
 
@@ -57,21 +58,22 @@ class Runs(File):
             no module is tidied away then.
         """
         values = (run.name, run.task, run.engine, run.inputs, run.version, notebook, module, self.session, os.getpid(),
-                  birth(), now())  # fmt: skip
+                  birth(), micros(now()))  # fmt: skip
         self._put(_RUN, values)
 
     def put_action(self, run_name: str, action: Action) -> None:
         """Record an action as it is now."""
         a = action
         begun = None if a.started is None else next(_starts)
-        values = (run_name, a.id, a.task, a.parent, a.phase.value, a.queued, a.started, a.ended, begun, a.attempt,
-                  a.error, a.notice, a.cached, a.group, a.peak_memory)  # fmt: skip
+        values = (run_name, a.id, a.task, a.parent, a.phase.value, micros_or_none(a.queued), micros_or_none(a.started),
+                  micros_or_none(a.ended), begun, a.attempt, a.error, a.notice, a.cached, a.group,
+                  a.peak_memory)  # fmt: skip
         self._put(_ACTION, values)
 
     def put_attempt(self, run_name: str, action_id: str, attempt: Attempt) -> None:
         """Record an attempt of an action as it is now."""
-        values = (run_name, action_id, attempt.number, attempt.phase.value, attempt.started, attempt.ended,
-                  attempt.error)  # fmt: skip
+        values = (run_name, action_id, attempt.number, attempt.phase.value, micros_or_none(attempt.started),
+                  micros_or_none(attempt.ended), attempt.error)  # fmt: skip
         self._put(_ATTEMPT, values)
 
     def runs(self, last: int = 50, session: str | None = None) -> list[Run]:
@@ -131,8 +133,9 @@ class Runs(File):
                 if is_alive(row["pid"], row["born"]):
                     raise UsageError(f"run {name!r} is still {row['phase']}; choose another name, or wait for its end")
             db.execute("DELETE FROM runs WHERE name = ?", (name,))
-            self.log_of(name).unlink(missing_ok=True)
-            remove_values(self.home, name)
+            if is_plain(name):
+                self.log_of(name).unlink(missing_ok=True)
+                remove_values(self.home, name)
 
     def _found(self, query: str, values: tuple[object, ...]) -> list[Run]:
         rows = self._rows(query, values)

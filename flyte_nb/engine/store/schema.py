@@ -5,10 +5,10 @@ from __future__ import annotations
 import sqlite3
 from datetime import datetime, timedelta, timezone
 
-from flyte_nb.engine.base import Phase
+from flyte_nb.engine.base import Phase, now
 from flyte_nb.errors import StoreError
 
-__all__ = ["UNFINISHED", "VERSION", "from_micros", "micros", "prepare"]
+__all__ = ["UNFINISHED", "VERSION", "from_micros", "micros", "micros_ago", "micros_or_none", "prepare"]
 
 VERSION = 2
 #: the phases that something follows, as SQL; an index has exactly these words
@@ -111,7 +111,7 @@ def _upgrade(db: sqlite3.Connection) -> None:
             db.execute(statement)
         db.execute(_GOES_WITH_ITS_RUN)
     if version == 1:
-        db.create_function("micros", 1, lambda text: text and micros(datetime.fromisoformat(text)))
+        db.create_function("micros", 1, lambda text: micros(datetime.fromisoformat(text)) if text else None)
         for statement in (*_FROM_1, "DROP TABLE old_actions", "DROP TABLE old_runs"):
             db.execute(statement)
     db.execute(f"PRAGMA user_version={VERSION}")
@@ -122,7 +122,17 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 def micros(time: datetime) -> int:
     """Give a time as the store keeps it; one without a zone is of this machine's."""
-    return (time.astimezone(timezone.utc) - _EPOCH) // timedelta(microseconds=1)
+    return round(time.timestamp() * 1e6)
+
+
+def micros_or_none(time: datetime | None) -> int | None:
+    """Give a time that there may be as the store keeps it."""
+    return None if time is None else round(time.timestamp() * 1e6)
+
+
+def micros_ago(span: timedelta) -> int:
+    """Give the time that is so long ago, as the store keeps it; 1970 at the earliest."""
+    return max(0, micros(now()) - span // timedelta(microseconds=1))
 
 
 def from_micros(value: int | None) -> datetime | None:

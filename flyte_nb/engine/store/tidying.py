@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import shutil
 import sqlite3
 import time
@@ -13,9 +12,10 @@ from pathlib import Path
 
 from flyte_nb.engine.base import now
 from flyte_nb.engine.store.cache import Cache
+from flyte_nb.engine.store.home import is_plain
 from flyte_nb.engine.store.orphans import is_alive
 from flyte_nb.engine.store.runs import Runs
-from flyte_nb.engine.store.schema import UNFINISHED, micros
+from flyte_nb.engine.store.schema import UNFINISHED, micros, micros_ago
 from flyte_nb.errors import StoreError
 
 __all__ = ["Tidying"]
@@ -24,7 +24,6 @@ KEEP = 1_000
 OLD = timedelta(days=30)
 DAY = timedelta(days=1)
 AT_ONCE = 100  # runs of one transaction
-_PLAIN = re.compile(r"[^./\\\0][^/\\\0]*")  # the name of a file in a folder, and of no other
 # Neither among the newest, nor young, nor unfinished.
 _OLD_RUNS = f"""
 SELECT name, pid, born, phase FROM runs LEFT JOIN actions ON run = name AND parent IS NULL
@@ -82,7 +81,7 @@ class Tidying(Runs, Cache):
         return True
 
     def _steps(self, keep: int, older_than: timedelta) -> Iterator[int]:
-        limit = micros(now() - older_than)
+        limit = micros_ago(older_than)
         while removed := self._remove_runs(keep, limit):
             yield removed
         self._remove_modules(older_than)
@@ -102,7 +101,7 @@ class Tidying(Runs, Cache):
         return len(names)
 
     def _remove_files(self, run: str) -> None:
-        if _PLAIN.fullmatch(run):
+        if is_plain(run):
             self.log_of(run).unlink(missing_ok=True)
             _remove(self.home / "data" / run)
 

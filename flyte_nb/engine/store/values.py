@@ -9,6 +9,7 @@ from pathlib import Path
 
 from flyte_nb.engine.store.batches import Statement
 from flyte_nb.engine.store.file import File
+from flyte_nb.engine.store.home import is_plain
 from flyte_nb.engine.store.vault import Packed, Parts, Vault
 from flyte_nb.errors import UsageError
 
@@ -46,6 +47,8 @@ class Values(File):
         """
         if kind not in KINDS:
             raise UsageError(f"kind: given {kind!r}; accepted: {', '.join(map(repr, KINDS))}")
+        if not is_plain(run):
+            raise UsageError(f"run: given {run!r}; accepted: a name without '/' that starts with no '.'")
         try:
             packed = self._vault.pack(_folder(self.home, run), _name(run, action, kind), parts)
         except OSError as error:

@@ -121,10 +121,14 @@ def _key_of(path: Path) -> bytes:
     try:
         with os.fdopen(handle, "wb") as out:
             out.write(secrets.token_bytes(_KEY_SIZE))
-        with contextlib.suppress(FileExistsError):
+        try:
             os.link(temporary, path)
+        except FileExistsError:
+            pass  # another process was first
+        except OSError:
+            os.replace(temporary, path)  # a file system without hard links
     finally:
-        os.unlink(temporary)
+        Path(temporary).unlink(missing_ok=True)
     return _checked(path.read_bytes())
 
 
