@@ -40,6 +40,7 @@ class File:
 
     def __init__(self, home: Path) -> None:
         self.home = home
+        self._path = home / FILE
         self.session = os.environ.get("FLYTE_NB_SESSION", f"{os.getpid()}")
         self._connection: sqlite3.Connection | None = None
         self._opened_as = (0, 0)
@@ -103,7 +104,7 @@ class File:
     def _written_rows(self, query: str, values: tuple[Any, ...] = ()) -> list[sqlite3.Row]:
         """Read what is written."""
         with _told(self.home):
-            if self._connection is None and not (self.home / FILE).exists():
+            if self._connection is None and not (self._path).exists():
                 return []  # reading makes no store
             with self._lock:
                 return self._retried(lambda db: db.execute(query, values).fetchall())
@@ -141,7 +142,7 @@ class File:
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is not None and self._identity() != self._opened_as:
-            logger.warning("the store %s was removed or replaced while in use; it is opened anew", self.home / FILE)
+            logger.warning("the store %s was removed or replaced while in use; it is opened anew", self._path)
             self._disconnect()
         if self._connection is None:
             try:
@@ -156,7 +157,7 @@ class File:
 
     def _connect(self) -> None:
         prepare(self.home)
-        db = connected(self.home / FILE)
+        db = connected(self._path)
         try:
             schema.prepare(db)
             probe(db)
@@ -174,7 +175,7 @@ class File:
 
     def _identity(self) -> tuple[int, int]:
         try:
-            known = os.stat(self.home / FILE)
+            known = os.stat(self._path)
         except FileNotFoundError:
             return 0, 0
         return known.st_dev, known.st_ino

@@ -47,7 +47,8 @@ class Vault:
     """
 
     def __init__(self, home: Path) -> None:
-        self._home = home
+        self._key_path = home / "cache" / "key"
+        self._guarded = (home, home / FILE, home / "cache", self._key_path)
         self._key = b""
 
     def forget_key(self) -> None:
@@ -93,16 +94,15 @@ class Vault:
     def refusal(self) -> str:
         """Say why values of this store are not to be trusted, and what to do; empty when they are."""
         with contextlib.suppress(FileNotFoundError):
-            key = self._home / "cache" / "key"
-            if told := opened_to_others(self._home, self._home / FILE, self._home / "cache", key):
+            if told := opened_to_others(*self._guarded):
                 return told
-            if stat.S_IMODE(key.stat().st_mode) & 0o077:
-                return f"other users may read {key}; remove it, and a new one is made"
+            if stat.S_IMODE(self._key_path.stat().st_mode) & 0o077:
+                return f"other users may read {self._key_path}; remove it, and a new one is made"
         return ""
 
     def _own_key(self) -> bytes:
         if not self._key:
-            self._key = _key_of(self._home / "cache" / "key")
+            self._key = _key_of(self._key_path)
         return self._key
 
     def _tag(self, key: bytes, name: str, sizes: str, parts: Sequence[bytes | memoryview]) -> bytes:
