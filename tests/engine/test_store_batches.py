@@ -152,6 +152,35 @@ def test_a_fork_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
     assert sorted(kept) == sorted(["first", *(f"{who}-{n}" for who in ("before", "child", "after") for n in range(20))])
 
 
+OUTLIVES = """
+import os
+from pathlib import Path
+from flyte_nb.engine.base import Run
+from flyte_nb.engine.store import Store
+
+store = Store(Path("home"))
+store.add_run(Run("parent", "e.t"))
+store.flush()
+wait, go = os.pipe()
+child = os.fork()
+if not child:
+    os.read(wait, 1)
+    store.add_run(Run("child", "e.t"))
+    store.flush()
+    os._exit(0)
+store.close()  # whoever closes last takes the journal away
+os.write(go, b".")
+os.waitpid(child, 0)
+"""
+
+
+def test_a_forked_process_writes_on_when_its_parent_has_closed(tmp_path: Path) -> None:
+    (tmp_path / "outlives.py").write_text(OUTLIVES)
+    done = ran(["outlives.py"], tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert names(Store(tmp_path / "home")) == ["parent", "child"]
+
+
 FORKS_IN_THREADS = """
 import os, threading
 from pathlib import Path

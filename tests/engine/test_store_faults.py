@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from flyte_nb.engine.base import Action, Phase, Run, now
 from flyte_nb.engine.store import Store
+from flyte_nb.engine.store.damage import set_aside
 from flyte_nb.errors import StoreError, UnknownNameError
 
 from scripts import is_gone, ran, soon, start
@@ -283,6 +284,17 @@ def test_two_processes_meet_a_damaged_store(tmp_path: Path, store: Store) -> Non
             process.communicate(timeout=60)
             assert process.returncode == 0
     assert len(store.runs()) == 20
+    assert len(list(store.home.glob("store.db.damaged-*"))) == 1
+
+
+def test_whoever_notices_damage_second_leaves_the_new_store(store: Store) -> None:
+    add(store, "t-1")
+    store.close()
+    damaged(store.home / "store.db", "noise")
+    add(store, "t-2")
+    store.flush()
+    set_aside(store.home)
+    assert [run.name for run in store.runs()] == ["t-2"]
     assert len(list(store.home.glob("store.db.damaged-*"))) == 1
 
 
