@@ -18,7 +18,19 @@ from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import BaseRuntimeError
 from flyte_nb.plan.bundle import Bundle
 
-__all__ = ["Action", "Deployment", "Deployments", "Engine", "Event", "Outputs", "Phase", "Run", "Settings", "Work"]
+__all__ = [
+    "Action",
+    "Attempt",
+    "Deployment",
+    "Deployments",
+    "Engine",
+    "Event",
+    "Outputs",
+    "Phase",
+    "Run",
+    "Settings",
+    "Work",
+]
 
 
 class Phase(str, Enum):
@@ -128,9 +140,48 @@ class Work:
         return self.codes.get(self.task, "")
 
 
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt of an action; the first is number 0."""
+
+    number: int
+    phase: Phase = Phase.QUEUED
+    started: datetime | None = None
+    ended: datetime | None = None
+    error: str = ""
+
+
 @dataclass
 class Action:
-    """One execution of one task: the root of a run, or a task that a task called."""
+    """One execution of one task: the root of a run, or a task that a task called.
+
+    Parameters
+    ----------
+    id : str
+        Unique in its run.
+    task : str
+        The fully qualified name of the task.
+    parent : str, optional
+        The action whose task called it; None for the root.
+    phase : Phase
+        Where it stands.
+    started, ended : datetime, optional
+        When its first attempt started, and when its last one ended.
+    error : str
+        What failed it, as ``"CODE: message"``; empty otherwise.
+    attempt : int
+        The number of its attempt, from 0.
+    queued : datetime, optional
+        When it was asked for.
+    notice : str
+        What was clamped, is not enforced, or is waited for.
+    cached : bool
+        Whether its result came from the cache.
+    group : str
+        The group it was called in; empty outside any.
+    peak_memory : int
+        The most memory its process had, in bytes; 0 when nobody measured.
+    """
 
     id: str
     task: str
@@ -139,15 +190,11 @@ class Action:
     started: datetime | None = None
     ended: datetime | None = None
     error: str = ""
-    #: the number of the attempt, from 0
     attempt: int = 0
     queued: datetime | None = None
-    #: what was clamped, cannot be enforced here, or is waited for; a line each
     notice: str = ""
-    #: whether its outputs were kept ones
     cached: bool = False
     group: str = ""
-    #: bytes
     peak_memory: int = 0
 
     @property

@@ -39,8 +39,8 @@ def cached(store: Store, handle: Handler) -> Handler:
                 kept = store.cached(key)
                 if kept is not None:
                     call.action.cached = True
-                    names, *parts = kept.parts
-                    return Outcome(tuple(parts), tuple(json.loads(names)))
+                    names, *values = kept.parts
+                    return Outcome(tuple(values), tuple(json.loads(names)))
             outcome = await handle(call)
             if outcome.error is None:
                 parts = tuple(map(as_bytes, outcome.parts))

@@ -7,7 +7,7 @@ import os
 from copy import copy
 from typing import Any
 
-from flyte_nb.engine.base import Action, Emit, Event, Run, Work, now
+from flyte_nb.engine.base import Action, Attempt, Emit, Event, Phase, Run, Work, now
 from flyte_nb.engine.local.replica import Output
 from flyte_nb.engine.store import Store
 
@@ -52,7 +52,8 @@ class Journal:
 
     def begin(self) -> None:
         """Record the run."""
-        self._store.add_run(self.run, self._work.notebook)
+        path = self._work.definition.path
+        self._store.add_run(self.run, self._work.notebook, path.parent.name if path is not None else None)
 
     def new_action(self, work: Work, parent: str | None) -> Action:
         """Give the action of some work; it is recorded with its first phase."""
@@ -73,7 +74,8 @@ class Journal:
 
     def put_attempt(self, action: Action, error: str) -> None:
         """Record that an attempt at an action has failed."""
-        self._store.put_attempt(self.run.name, action, error, now())
+        failed = Attempt(action.attempt, Phase.FAILED, action.started, now(), error)
+        self._store.put_attempt(self.run.name, action.id, failed)
 
     def output_of(self, action: Action) -> Output:
         """Give what takes the output of one action."""
@@ -99,6 +101,7 @@ class Journal:
             data = text.encode()
         with contextlib.suppress(OSError):  # a full disk shall not hold the task
             self._write(data)
+            self._store.put_log(self.run.name, action.id, stream, self._size - len(data), len(data))
         self._emit(Event(self.run.name, copy(action), stream, text))
 
     def _write(self, data: bytes) -> None:
