@@ -42,7 +42,7 @@ LAYERS = [
     ["engine.base"],
     ["engine.codec", "engine.store", "portal"],
     ["engine.inline", "engine.local", "engine.cluster"],
-    ["session", "widgets"],
+    ["session", "widgets", "secret_commands"],
     ["verbs"],
     ["magics", "headless", "run_context"],
     ["cli"],

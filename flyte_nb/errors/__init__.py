@@ -26,6 +26,8 @@
         │   └── MessageError             the errors that are their message
         │       ├── DeploymentError      nothing was deployed; the last version is untouched
         │       ├── ImageBuildError      an image that cannot be built, named or copied from
+        │       ├── MissingSecretError   a secret that no source has; nothing was started
+        │       ├── ResourceError        more than this machine has; nothing was started
         │       └── ModuleLoad-, CodeBundle-, ActionAborted-, SlowDown-, Condition…Error …
         ├── RuntimeSystemError           … through flyte_nb, the platform or the machine
         │   └── UnionRpcError, LogsNotYetAvailableError
@@ -72,6 +74,7 @@ from flyte_nb.errors.runtime import (
     LogsNotYetAvailableError,
     MaxQueuedTimeExceededError,
     MaxRuntimeExceededError,
+    MissingSecretError,
     ModuleLoadError,
     NonRecoverableError,
     NotInTaskContextError,
@@ -81,6 +84,7 @@ from flyte_nb.errors.runtime import (
     PrimaryContainerNotFoundError,
     RemoteTaskNotFoundError,
     RemoteTaskUsageError,
+    ResourceError,
     ResourceExhaustedError,
     RestrictedTypeError,
     RetriesExhaustedError,
@@ -124,6 +128,7 @@ __all__ = [
     "LogsNotYetAvailableError",
     "MaxQueuedTimeExceededError",
     "MaxRuntimeExceededError",
+    "MissingSecretError",
     "ModuleLoadError",
     "NonRecoverableError",
     "NotInTaskContextError",
@@ -135,6 +140,7 @@ __all__ = [
     "PrimaryContainerNotFoundError",
     "RemoteTaskNotFoundError",
     "RemoteTaskUsageError",
+    "ResourceError",
     "ResourceExhaustedError",
     "RestrictedTypeError",
     "RetriesExhaustedError",

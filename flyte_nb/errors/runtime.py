@@ -190,6 +190,14 @@ class ImageBuildError(MessageError):
     """An image that cannot be built, named or copied from."""
 
 
+class MissingSecretError(MessageError):
+    """Secrets that a task asks for and that no source has; nothing was started."""
+
+
+class ResourceError(MessageError):
+    """A task asks for what this machine does not have; nothing was started."""
+
+
 class ModuleLoadError(MessageError):
     """A module of the user's that cannot be loaded."""
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from flyte_nb.engine import codec
 from flyte_nb.engine.base import Work
 from flyte_nb.engine.local.guard import Guard
-from flyte_nb.engine.local.processes import Processes
+from flyte_nb.engine.local.forking import Processes
 from flyte_nb.engine.local.replica import Output, Replica
 from flyte_nb.engine.local.replicas import Replicas
 from flyte_nb.engine.local.slots import Slots

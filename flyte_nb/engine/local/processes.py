@@ -1,198 +1,188 @@
-"""Processes: the engine's side of the zygote — asks it for workers and hears when one has ended."""
+"""Processes: who belongs to the tree of a task, how much memory it has, and its end."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import itertools
-import json
 import os
-import socket
-import subprocess
-import sys
+import signal
+import time
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-__all__ = ["Process", "Processes"]
+__all__ = ["Processes", "Tree", "kill", "memory_of", "peak_of", "proportional", "reset_peak"]
 
-KILLED = -9
-#: what starts a Python as a zygote; the folder that ``python -m`` puts first would shadow the standard library
-START = "import sys; sys.path[:] = sys.argv[2:]; from flyte_nb.engine.local.zygote import main; main()"
+_HAS_PROC = Path("/proc/self/statm").exists()
+FORGET = 2.0  # seconds after which strangers are looked at again: a number may have become another process's
 
 
-class Process:
-    """A worker's process.
+class _Process(NamedTuple):
+    parent: int
+    group: int
+    session: int
+    started: int  # in ticks since the machine began, which with the number makes it that process
+
+
+class Tree:
+    """The processes of one task: its first, its session and process group, and all that they started.
 
     Parameters
     ----------
-    link : socket
-        The engine's end of its pipe.
-    stdout, stderr : int
-        File descriptors of the reading ends of its output.
+    root : int
+        The number of the first; it leads a session or a process group of its own.
     """
 
-    def __init__(self, link: socket.socket, stdout: int, stderr: int, loop: asyncio.AbstractEventLoop) -> None:
-        self.link, self.stdout, self.stderr = link, stdout, stderr
-        self.pid = 0
-        #: set when it has a number; None when it could not be started
-        self.started: asyncio.Future[int] = loop.create_future()
-        #: its exit code, a signal's number negative
-        self.ended: asyncio.Future[int] = loop.create_future()
+    def __init__(self, root: int) -> None:
+        self.root = root
+        self.members: dict[int, int] = {}  # their numbers, and when they started
 
-    def end(self, code: int) -> None:
-        """Note that it has ended."""
-        _set(self.started, self.pid)
-        _set(self.ended, code)
+    def take(self, number: int, process: _Process) -> bool:
+        """Take a process if it belongs here; tell whether it does."""
+        ours = number == self.root or self.root in (process.session, process.group) or process.parent in self.members
+        if ours:
+            self.members[number] = process.started
+        return ours
+
+    def memory(self) -> int:
+        """Give the bytes of memory its processes have; what they share is counted for each of them."""
+        return sum(memory_of(number) for number in list(self.members))
 
 
 class Processes:
-    """The processes that one zygote forks, for the running event loop.
+    """Looks for the processes of trees; a look costs little, since only those that are new are read."""
 
-    Parameters
-    ----------
-    python : Path
-        The interpreter of the zygote and of the workers.
-    sys_path : list of str, optional
-        Where it finds modules; this process's own ``sys.path`` by default.
-    """
+    def __init__(self) -> None:
+        self._strangers: dict[int, _Process] = {}
+        self._forgotten = 0.0
 
-    def __init__(self, python: Path, sys_path: list[str] | None = None) -> None:
-        self.loop = asyncio.get_running_loop()
-        self._python, self._sys_path = python, sys_path
-        self._numbers = itertools.count(1)
-        self._alive: dict[int, Process] = {}
-        self._zygote: subprocess.Popen[bytes] | None = None
-        self._control: socket.socket | None = None
-        self._heard = b""
-        self._sending = asyncio.Lock()
-        self.warm = asyncio.Event()
-
-    async def start(self, env: dict[str, str], folder: str) -> Process:
-        """Start a worker.
-
-        Parameters
-        ----------
-        env : dict
-            All its environment variables.
-        folder : str
-            Its working directory.
-        """
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)
-        out, their_out = os.pipe()
-        err, their_err = os.pipe()
-        number = next(self._numbers)
-        process = Process(ours, out, err, self.loop)
-        path = list(map(str, sys.path)) if self._sys_path is None else self._sys_path
-        try:
-            async with self._sending:
-                control = self._open()
-                self._alive[number] = process
-                fds = [theirs.fileno(), their_out, their_err]
-                asked = json.dumps({"number": number, "env": env, "path": path, "folder": folder}).encode()
-                await self._send(control, asked, fds)
-            await process.started
-        except BaseException:
-            self._alive.pop(number, None)
-            ours.close()
-            os.close(out)
-            os.close(err)
-            raise
-        finally:
-            theirs.close()
-            os.close(their_out)
-            os.close(their_err)
-        return process
-
-    def prepare(self) -> None:
-        """Start the zygote, so that the first worker need not wait for it."""
-        self._open()
-
-    def close(self) -> None:
-        """End the zygote, and with it what it has started."""
-        if self._control is not None:
-            with contextlib.suppress(RuntimeError):  # the loop may be closed already
-                self.loop.remove_reader(self._control)
-            self._control.close()
-            self._control = None
-        if self._zygote is not None:
-            self._zygote.kill()
-            self._zygote.wait()
-            self._zygote = None
-        for process in self._alive.values():
-            if not self.loop.is_closed():
-                process.end(KILLED)
-        self._alive.clear()
-
-    def _open(self) -> socket.socket:
-        if self._control is not None and self._zygote is not None and self._zygote.poll() is None:
-            return self._control
-        self.close()
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)
-        with theirs:
-            path = list(map(str, sys.path)) if self._sys_path is None else self._sys_path
-            self._zygote = subprocess.Popen(
-                [self._python, "-c", START, str(theirs.fileno()), *path],
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=None, pass_fds=(theirs.fileno(),),
-                start_new_session=True,
-            )  # fmt: skip
-        self._control, self._heard = ours, b""
-        self.warm.clear()
-        self.loop.add_reader(ours, self._hear)
-        return ours
-
-    async def _send(self, control: socket.socket, data: bytes, fds: list[int]) -> None:
-        sent = False
-        rest = data
-        while rest or not sent:
-            try:
-                if not sent:
-                    socket.send_fds(control, [len(data).to_bytes(4, "big")], fds)
-                    sent = True
-                rest = rest[control.send(rest) :]
-            except BlockingIOError:
-                ready = self.loop.create_future()
-                self.loop.add_writer(control, _set, ready, None)
-                try:
-                    await ready
-                finally:
-                    self.loop.remove_writer(control)
-            except OSError:
-                self.close()  # the zygote is gone
-                raise
-
-    def _hear(self) -> None:
-        assert self._control is not None
-        try:
-            data = self._control.recv(1 << 16)
-        except BlockingIOError:
+    def look(self, trees: Iterable[Tree]) -> None:
+        """Find the processes that are new in the trees, and drop those that ended."""
+        trees = list(trees)
+        if not _HAS_PROC:
+            for tree in trees:
+                tree.members = _children(tree.root)
             return
-        except OSError:
-            data = b""
-        if not data:
-            self.close()
-            return
-        *lines, self._heard = (self._heard + data).split(b"\n")
-        for line in lines:
-            self._take(json.loads(line))
+        if time.monotonic() > self._forgotten + FORGET:
+            self._strangers.clear()
+            self._forgotten = time.monotonic()
+        alive = {int(name) for name in os.listdir("/proc") if name.isdigit()}
+        for number in self._strangers.keys() - alive:
+            del self._strangers[number]
+        for number in sorted(alive.difference(self._strangers, *(tree.members for tree in trees))):
+            process = _read(number)  # a parent comes before its children, but where numbers start again
+            if process is not None and not any(tree.take(number, process) for tree in trees):
+                self._strangers[number] = process
+        for tree in trees:
+            for number in tree.members.keys() - alive:
+                del tree.members[number]
 
-    def _take(self, told: dict[str, int | str]) -> None:
-        if told["op"] == "warm":
-            self.warm.set()
-            return
-        number = int(told["number"])
-        process = self._alive.get(number)
-        if process is None:
-            return
-        if told["op"] == "started":
-            process.pid = int(told["pid"])
-            _set(process.started, process.pid)
-        else:
-            del self._alive[number]
-            process.end(int(told["code"]))
+    def begin(self, tree: Tree) -> None:
+        """Find the processes of a new tree: its first, and what was a stranger so far."""
+        process = _read(tree.root) if _HAS_PROC else None
+        if process is not None:
+            tree.take(tree.root, process)
+        taken = [number for number, seen in sorted(self._strangers.items()) if tree.take(number, seen)]
+        for number in taken:
+            del self._strangers[number]
 
 
-def _set(future: asyncio.Future[Any], value: Any) -> None:
-    if not future.done():
-        future.set_result(value)
+def kill(tree: Tree) -> None:
+    """Kill a tree: its process group at once, then every process of it, and what they start meanwhile."""
+    processes = Processes()
+    processes.look([tree])
+    if tree.members:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(tree.root, signal.SIGKILL)
+    for _ in range(20):
+        before = set(tree.members)
+        for number, started in list(tree.members.items()):
+            process = _read(number) if _HAS_PROC else None
+            if not _HAS_PROC or (process and process.started == started):  # else it is another process by now
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(number, signal.SIGKILL)
+        processes.look([tree])
+        if set(tree.members) <= before:
+            return
+
+
+def memory_of(number: int) -> int:
+    """Give the bytes of memory that are a process's own: what it maps of files is not, as it can be dropped."""
+    if not _HAS_PROC:
+        return _memory_elsewhere(number)
+    return sum(_of_status(number, b"RssAnon:", b"RssShmem:", b"VmSwap:"))
+
+
+def proportional(numbers: Iterable[int]) -> int:
+    """Give the bytes of memory of some processes, with what they share counted once; slow for large ones."""
+    return sum(_proportional(number) for number in numbers)
+
+
+def peak_of(number: int) -> int | None:
+    """Give the most bytes of memory that a process had so far; None where the system does not tell, or it ended."""
+    highest, files = _of_status(number, b"VmHWM:", b"RssFile:")
+    return highest - files if highest else None
+
+
+def reset_peak(number: int) -> None:
+    """Let `peak_of` a process count from now on, as for a worker that takes another task."""
+    with contextlib.suppress(OSError):
+        Path(f"/proc/{number}/clear_refs").write_text("5")
+
+
+def _of_status(number: int, *keys: bytes) -> list[int]:
+    """Give amounts, in bytes, that the system tells of a process; 0 for what it does not."""
+    text = _text(f"/proc/{number}/status")
+    return [_amount(text, key) for key in keys]
+
+
+def _text(path: str) -> bytes:
+    """Give the start of a file of the system, empty where it is gone; as many are read, without a file object."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    try:
+        return os.read(descriptor, 8192)
+    except OSError:  # it ended meanwhile, or is another's
+        return b""
+    finally:
+        os.close(descriptor)
+
+
+def _amount(text: bytes, key: bytes) -> int:
+    at = text.find(key)
+    return int(text[at + len(key) : text.index(b"kB", at)]) << 10 if at >= 0 else 0
+
+
+def _proportional(number: int) -> int:
+    text = _text(f"/proc/{number}/smaps_rollup")
+    if not text:  # another's process, or an older system
+        return memory_of(number)
+    return sum(_amount(text, key) for key in (b"Pss_Anon:", b"Pss_Shmem:", b"SwapPss:"))
+
+
+def _read(number: int) -> _Process | None:
+    fields = _text(f"/proc/{number}/stat").rpartition(b")")[2].split()
+    if len(fields) < 20 or fields[0] in b"ZX":
+        return None
+    return _Process(int(fields[1]), int(fields[2]), int(fields[3]), int(fields[19]))
+
+
+def _memory_elsewhere(number: int) -> int:
+    import psutil
+
+    try:
+        return int(psutil.Process(number).memory_info().rss)
+    except psutil.Error:
+        return 0
+
+
+def _children(root: int) -> dict[int, int]:
+    """Give a process and its descendants where there is no ``/proc``, as on macOS."""
+    import psutil
+
+    try:
+        process = psutil.Process(root)
+        return {root: 0, **{child.pid: 0 for child in process.children(recursive=True)}}
+    except psutil.Error:
+        return {}

@@ -13,7 +13,7 @@ from typing import Any
 
 from flyte_nb.engine import codec
 from flyte_nb.engine.base import Work
-from flyte_nb.engine.local.processes import Process
+from flyte_nb.engine.local.forking import Process
 from flyte_nb.engine.segments import Segments
 
 __all__ = ["Calling", "Died", "Replica"]
