@@ -28,7 +28,7 @@ from flyte_nb.environments.layer import Layer
 from flyte_nb.environments.layers import Requirements
 from flyte_nb.errors import ImageBuildError
 
-__all__ = ["RECORD", "WORKER_NEEDS", "Interpreter", "ensure", "image_shelf", "worker_requirements"]
+__all__ = ["RECORD", "WORKER_NEEDS", "Interpreter", "content_of", "ensure", "image_shelf", "worker_requirements"]
 
 #: what ``flyte_nb.engine.local.worker`` imports of other packages, in whatever environment it runs
 WORKER_NEEDS = frozenset({"cloudpickle", "pydantic"})
@@ -102,7 +102,7 @@ def image_shelf() -> Shelf:
 async def _environment(image: Image, tell: Callable[[str], None]) -> tuple[Path, bool]:
     """Give the folder of an image's environment, and whether it was made just now."""
     python = await asyncio.to_thread(find_python, image.python_version)
-    content = await asyncio.to_thread(_content, image, python)
+    content = await asyncio.to_thread(content_of, image, python)
 
     async def make(part: Path) -> None:
         start = time.perf_counter()
@@ -123,7 +123,7 @@ async def _environment(image: Image, tell: Callable[[str], None]) -> tuple[Path,
     return await image_shelf().take(digest(content), make, tell)
 
 
-def _content(image: Image, python: Python) -> dict[str, Any]:
+def content_of(image: Image, python: Python) -> dict[str, Any]:
     """Give what determines an environment: its packages, the bytes of the files that name them, and the interpreter.
 
     Images that differ in a name, a registry, variables or what only a container has share one environment.
