@@ -106,10 +106,14 @@ async def _environment(image: Image, tell: Callable[[str], None]) -> tuple[Path,
 
     async def make(part: Path) -> None:
         start = time.perf_counter()
-        uv = UV(find_uv(), await asyncio.to_thread(pip_settings), tell)
+        program = find_uv()
         tell(f"making an environment with Python {python.version}")
         options = ("--allow-existing", "--no-project", "--relocatable", "--python", str(python.path))
-        await uv.run("the environment", "venv", *options, ".", folder=part, variables={})
+        settings, _ = await asyncio.gather(
+            asyncio.to_thread(pip_settings),  # it takes as long as the rest
+            UV(program, {}, tell).run("the environment", "venv", *options, ".", folder=part, variables={}),
+        )
+        uv = UV(program, settings, tell)
         await install(uv, image, part, worker_requirements())
         record = {
             "python": python.version,

@@ -8,11 +8,11 @@ import os
 import re
 import shutil
 import signal
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from flyte_nb.engine.local.guard import Guard
 from flyte_nb.engine.local.images.needs import safe
 from flyte_nb.errors import ImageBuildError
 
@@ -20,6 +20,15 @@ __all__ = ["UV", "essential", "find_uv"]
 
 _MISSING = 'the image has Python packages, and uv, which installs them, is not there: pip install "flyte_nb[images]"'
 _ALWAYS = {"UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
+#: runs uv, and ends it and all that it started when the kernel is gone, whose end of the pipe is closed then
+_WATCH = """
+import os, signal, subprocess, sys, threading
+def watch():
+    os.read(0, 1)
+    os.killpg(0, signal.SIGKILL)
+threading.Thread(target=watch, daemon=True).start()
+os._exit(subprocess.call(sys.argv[1:], stdin=subprocess.DEVNULL) & 255)
+"""
 _LINE = 1 << 20  # bytes of a line of its output
 _HEAD, _TAIL, _WIDTH = 6, 4, 400  # lines from the start and the end of a message, characters of a line
 _TOLD = re.compile(r"(Resolved \d+ packages?|Downloading .+|Building .+|warning: .+)")
@@ -87,19 +96,16 @@ class UV:
             When it fails, with the essential lines of what it said.
         """
         process = await asyncio.create_subprocess_exec(
-            self.program, *arguments, cwd=folder, limit=_LINE, start_new_session=True,
+            sys.executable, "-I", "-S", "-c", _WATCH, self.program, *arguments,
+            cwd=folder, limit=_LINE, start_new_session=True,
             env={**os.environ, **self.settings, **_ALWAYS, **variables},
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
-        guard = Guard()
-        guard.watch(process.pid)
         try:
             lines = await _read(process.stderr, lambda line: safe(line, secrets), self.tell)
             code = await process.wait()
         finally:
             await _end(process)
-            guard.release(process.pid)
-            guard.close()
         if code:
             raise ImageBuildError(f"{what}: {essential(lines) or f'uv ended with exit code {code}'}")
 

@@ -21,7 +21,8 @@ from flyte_nb.engine.local.images.shelf import Shelf
 async def make(folder):
     (folder / "half").touch()
     print("making", flush=True)
-    await asyncio.sleep(float(sys.argv[2]))
+    while not Path(sys.argv[2]).exists():
+        await asyncio.sleep(0.02)
     (folder / "half").rename(folder / "whole")
 
 folder, made = asyncio.run(Shelf(Path(sys.argv[1])).take("key", make, lambda line: print(line, flush=True)))
@@ -93,20 +94,20 @@ def test_a_cancelled_make_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_another_process_is_waited_for(tmp_path: Path) -> None:
-    with start(["-c", OTHER, str(tmp_path / "s"), "0.5", "0"], tmp_path) as first:
+    words = ["-c", OTHER, str(tmp_path / "s"), str(tmp_path / "go"), "0"]
+    with start(words, tmp_path) as first:
         assert first.stdout is not None
         assert first.stdout.readline() == "making\n"
-        second = ran(["-c", OTHER, str(tmp_path / "s"), "0", "0"], tmp_path)
-        out, _ = first.communicate(timeout=20)
-    assert out.split() == ["True", STAMP, "whole"]
-    assert second.stdout.splitlines() == [
-        "waiting for the environment, which is being built already",
-        f"False {STAMP} whole",
-    ]
+        with start(words, tmp_path) as second:
+            assert second.stdout is not None
+            assert second.stdout.readline() == "waiting for the environment, which is being built already\n"
+            (tmp_path / "go").touch()
+            outputs = [process.communicate(timeout=20)[0] for process in (first, second)]
+    assert outputs == [f"True {STAMP} whole\n", f"False {STAMP} whole\n"]
 
 
 def test_what_a_killed_process_left_is_never_used(tmp_path: Path) -> None:
-    with start(["-c", OTHER, str(tmp_path / "s"), "60", "0"], tmp_path) as first:
+    with start(["-c", OTHER, str(tmp_path / "s"), "never", "0"], tmp_path) as first:
         assert first.stdout is not None
         first.stdout.readline()
         first.send_signal(signal.SIGKILL)
@@ -138,7 +139,7 @@ def test_a_cache_that_was_removed_by_hand_is_made_anew(tmp_path: Path) -> None:
 
 def test_pruning_spares_what_a_living_process_uses(tmp_path: Path) -> None:
     root = tmp_path / "s"
-    with start(["-c", OTHER, str(root), "0", "60"], tmp_path) as user:
+    with start(["-c", OTHER, str(root), "/", "60"], tmp_path) as user:
         assert user.stdout is not None
         assert user.stdout.readline() == "making\n"
         assert user.stdout.readline().startswith("True")
@@ -154,7 +155,7 @@ def test_pruning_spares_what_a_living_process_uses(tmp_path: Path) -> None:
 
 def test_pruning_by_age_looks_at_the_last_use(tmp_path: Path) -> None:
     for age in ("0", "7200"):
-        ran(["-c", OTHER.replace('"key"', f'"age{age}"'), str(tmp_path / "s"), "0", "0"], tmp_path)
+        ran(["-c", OTHER.replace('"key"', f'"age{age}"'), str(tmp_path / "s"), "/", "0"], tmp_path)
         stamp = tmp_path / "s" / f"age{age}" / STAMP
         os.utime(stamp, (stamp.stat().st_mtime - int(age),) * 2)
     shelf = Shelf(tmp_path / "s")
@@ -165,7 +166,7 @@ def test_pruning_by_age_looks_at_the_last_use(tmp_path: Path) -> None:
 
 def test_pruning_takes_what_is_half_made_but_not_what_is_being_made(tmp_path: Path) -> None:
     root = tmp_path / "s"
-    with start(["-c", OTHER, str(root), "60", "0"], tmp_path) as maker:
+    with start(["-c", OTHER, str(root), "never", "0"], tmp_path) as maker:
         assert maker.stdout is not None
         maker.stdout.readline()
         shelf = Shelf(root)
