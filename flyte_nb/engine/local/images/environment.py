@@ -110,7 +110,7 @@ async def _environment(image: Image, tell: Callable[[str], None]) -> tuple[Path,
         tell(f"making an environment with Python {python.version}")
         options = ("--allow-existing", "--no-project", "--relocatable", "--python", str(python.path))
         settings, _ = await asyncio.gather(
-            asyncio.to_thread(pip_settings),  # it takes as long as the rest
+            asyncio.to_thread(pip_settings),  # meanwhile, as pip is slow to answer
             UV(program, {}, tell).run("the environment", "venv", *options, ".", folder=part, variables={}),
         )
         uv = UV(program, settings, tell)

@@ -21,6 +21,8 @@ from flyte_nb.errors import ImageBuildError
 
 __all__ = ["install"]
 
+_WORKER = "what a worker needs"
+_HASHED = "--require-hashes"  # with it uv refuses whatever is no exact version, a constraint too
 _SCRATCH = ".scratch"  # the folder for what is needed while it installs
 
 
@@ -28,6 +30,8 @@ async def install(uv: UV, image: Image, folder: Path, worker: Sequence[str]) -> 
     """Install the layers of an image into the environment in ``folder``, and what a worker needs.
 
     The worker's requirements take part in every step, so that a layer that contradicts them is told and not obeyed.
+    What a layer is told for its own packages, such as its index or ``--no-deps``, shall not reach them: then they are
+    installed first, and bind the steps that follow as constraints.
 
     Raises
     ------
@@ -38,15 +42,21 @@ async def install(uv: UV, image: Image, folder: Path, worker: Sequence[str]) -> 
     scratch.mkdir()
     needs = scratch / "flyte-nb-worker.txt"
     needs.write_text("\n".join(worker) + "\n")
-    step = _Step(uv, folder, scratch, ["-r", str(needs)])
-    if not installs(image):
-        await step.install(None, [])
+    apart = any(_is_special(layer) for layer in installs(image))
+    step = _Step(uv, folder, scratch, ["-c" if apart else "-r", str(needs)])
+    if apart or not installs(image):
+        uv.tell(f"resolving {_WORKER}")
+        await step.install(None, ["-r", str(needs)])
     for layer in installs(image):
         uv.tell(f"resolving {label(layer)}")
         for secret in missing_secrets(layer):
             uv.tell(f"{label(layer)}: the secret {secret.key!r} is not in this process's environment")
         await step.layer(layer, image)
     await asyncio.to_thread(shutil.rmtree, scratch)
+
+
+def _is_special(layer: Layer) -> bool:
+    return isinstance(layer, PipOptions) and bool(layer.extra_args or layer.index_url or layer.pre)
 
 
 class _Step:
@@ -121,13 +131,16 @@ class _Step:
     ) -> None:
         """Run ``uv pip install``, with the layer's own options where they are for this run."""
         own = self._options(layer) if options and isinstance(layer, PipOptions) else []
-        await self._run(layer, ["pip", "install", "--python", self._python, *self._always, *own, *what],
+        always = [] if _HASHED in own else self._always
+        await self._run(layer, ["pip", "install", "--python", self._python, *always, *own, *what],
                         folder or self._scratch)  # fmt: skip
 
     async def _run(self, layer: Layer | None, arguments: list[str], folder: Path) -> None:
         secrets = secret_values(layer) if layer else {}
         variables = {**secrets, **(_indexes(layer, self._known(secrets)) if isinstance(layer, PipOptions) else {})}
-        what = label(layer) if layer else "what a worker needs"
+        if _HASHED in arguments:
+            variables["UV_CONSTRAINT"] = ""
+        what = label(layer) if layer else _WORKER
         await self._uv.run(what, *arguments, folder=folder, variables=variables, secrets=list(secrets.values()))
 
     def _known(self, secrets: Mapping[str, str]) -> dict[str, str]:

@@ -48,7 +48,7 @@ import asyncio, sys
 from flyte_nb.engine.local import images
 from flyte_nb.environments.image import Image
 
-image = Image.from_debian_base(name="n").with_pip_packages(sys.argv[1], index_url=sys.argv[2] or None)
+image = Image.from_debian_base(name="n").with_pip_packages(sys.argv[1])
 print(asyncio.run(images.ensure(image, lambda line: print(line, flush=True))).built, flush=True)
 """
 
@@ -154,8 +154,23 @@ def has(version: tuple[int, int]) -> bool:
 
 @pytest.mark.registry
 @pytest.mark.slow
+def test_arguments_of_the_users_own_do_not_reach_what_a_worker_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("constraints.txt").write_text("toolz<99")
+    monkeypatch.setenv("PIP_CONSTRAINT", str(Path("constraints.txt").absolute()))
+    Path("requirements.txt").write_text("humanize\n")
+    lines = [find_uv(), "pip", "compile", "-q", "--generate-hashes", "requirements.txt"]
+    Path("hashed.txt").write_text(subprocess.run(lines, capture_output=True, text=True, check=True).stdout)
+    image = PLAIN.with_requirements("hashed.txt", extra_args="--require-hashes")
+    image = image.with_requirements("requirements.txt", extra_args="--no-deps")
+    assert said(made(image)[0], WORKER.format(imported="import humanize"))[1] == "alone"
+    with pytest.raises(ImageBuildError, match=r"pydantic>=2"):
+        made(PLAIN.with_pip_packages("pydantic<2", extra_args="--no-deps"))
+
+
+@pytest.mark.registry
+@pytest.mark.slow
 def test_two_kernels_build_it_once(tmp_path: Path) -> None:
-    words = ["-c", SCRIPT, "toolz", ""]
+    words = ["-c", SCRIPT, "toolz"]
     with start(words, tmp_path) as one, start(words, tmp_path) as two:
         outputs = [process.communicate(timeout=100) for process in (one, two)]
     assert sorted(out.split()[-1] for out, _ in outputs) == ["False", "True"], outputs
@@ -253,10 +268,10 @@ def test_wheels_that_are_not_there_are_told(cache: Path) -> None:
         made(PLAIN.with_local_v2())
 
 
-def test_cancelling_ends_uv_and_leaves_nothing(cache: Path) -> None:
-    async def cancel(index: str) -> None:
+def test_cancelling_ends_uv_and_leaves_nothing(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def cancel() -> None:
         resolving = asyncio.Event()
-        image = PLAIN.with_pip_packages("humanize", index_url=index)
+        image = PLAIN.with_pip_packages("humanize")
         task = asyncio.create_task(
             images.ensure(image, lambda line: resolving.set() if line.startswith("resolving") else None)
         )
@@ -268,7 +283,8 @@ def test_cancelling_ends_uv_and_leaves_nothing(cache: Path) -> None:
             await task
 
     with silent_index() as index:
-        asyncio.run(cancel(index))
+        monkeypatch.setenv("UV_DEFAULT_INDEX", index)
+        asyncio.run(cancel())
     soon(lambda: not children())
     assert left(cache) == []
 
@@ -279,7 +295,7 @@ def children() -> list[psutil.Process]:
 
 
 def test_a_killed_kernel_takes_uv_along(tmp_path: Path) -> None:
-    with silent_index() as index, start(["-c", SCRIPT, "toolz", index], tmp_path) as kernel:
+    with silent_index() as index, start(["-c", SCRIPT, "toolz"], tmp_path, UV_DEFAULT_INDEX=index) as kernel:
         assert kernel.stdout is not None
         assert any(line.startswith("resolving") for line in kernel.stdout)
         soon(lambda: bool(children()))
@@ -288,6 +304,8 @@ def test_a_killed_kernel_takes_uv_along(tmp_path: Path) -> None:
         soon(lambda: not any(process.is_running() for process in kept))
 
 
+@pytest.mark.registry
+@pytest.mark.slow
 def test_an_index_gets_the_secret_and_nobody_else_sees_it(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INDEX_TOKEN", "hunter2")
     told: list[str] = []

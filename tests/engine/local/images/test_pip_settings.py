@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 from flyte_nb.engine.local.images.pip_settings import as_uv_variables, pip_settings
+from hypothesis import given
+from hypothesis import strategies as st
 
 LISTED = r"""
 :env:.timeout='7'
@@ -41,6 +43,14 @@ def test_a_configuration_file_of_uv_says_where_packages_come_from() -> None:
 @pytest.mark.parametrize("listed", ["", "nonsense", "global.index-url=", "global.=''", "global.timeout=['"])
 def test_odd_output_gives_nothing_that_uv_would_stumble_over(listed: str) -> None:
     assert set(as_uv_variables(listed, {})) <= {"UV_HTTP_TIMEOUT"}
+
+
+@given(name=st.sampled_from(["index-url", "find-links", "cert", "other"]), value=st.text(min_size=1), more=st.text())
+def test_any_value_comes_through_or_is_left_out(name: str, value: str, more: str) -> None:
+    found = as_uv_variables(f"global.{name}={value!r}\n{more}", {})
+    if name == "cert" and not more:
+        assert found == {"SSL_CERT_FILE": value}
+    assert "other" not in "".join(found)
 
 
 def test_the_settings_are_read_from_pip_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
