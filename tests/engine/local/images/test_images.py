@@ -23,7 +23,7 @@ from flyte_nb.environments.image import Image
 from flyte_nb.environments.image_fields import running_python
 from flyte_nb.errors import ImageBuildError
 
-from scripts import ran, soon, start
+from scripts import is_gone, ran, soon, start
 
 PLAIN = Image.from_debian_base(name="plain")
 OTHERS = [(3, minor) for minor in range(10, 14) if (3, minor) != running_python()]
@@ -285,7 +285,7 @@ def test_cancelling_ends_uv_and_leaves_nothing(cache: Path, monkeypatch: pytest.
     with silent_index() as index:
         monkeypatch.setenv("UV_DEFAULT_INDEX", index)
         asyncio.run(cancel())
-    soon(lambda: not children())
+    assert soon(lambda: not children())
     assert left(cache) == []
 
 
@@ -298,10 +298,10 @@ def test_a_killed_kernel_takes_uv_along(tmp_path: Path) -> None:
     with silent_index() as index, start(["-c", SCRIPT, "toolz"], tmp_path, UV_DEFAULT_INDEX=index) as kernel:
         assert kernel.stdout is not None
         assert any(line.startswith("resolving") for line in kernel.stdout)
-        soon(lambda: bool(children()))
+        assert soon(lambda: bool(children()))
         kept = children()
         kernel.kill()
-        soon(lambda: not any(process.is_running() for process in kept))
+        assert soon(lambda: all(is_gone(process.pid) for process in kept))
 
 
 @pytest.mark.registry

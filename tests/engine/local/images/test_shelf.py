@@ -173,7 +173,7 @@ def test_pruning_takes_what_is_half_made_but_not_what_is_being_made(tmp_path: Pa
         assert shelf.prune(None) == 0
         assert len(left(root)) == 1
         maker.kill()
-    soon(lambda: shelf.prune(None) == 0 and left(root) == [])
+    assert soon(lambda: shelf.prune(None) == 0 and left(root) == [])
 
 
 def test_an_empty_shelf_has_nothing_to_prune(tmp_path: Path) -> None:

@@ -6,12 +6,11 @@ import asyncio
 import sys
 from pathlib import Path
 
-import psutil
 import pytest
 from flyte_nb.engine.local.images.uv import UV, essential, find_uv
 from flyte_nb.errors import ImageBuildError
 
-from scripts import soon
+from scripts import is_gone, soon
 
 
 def test_without_uv_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -71,7 +70,7 @@ def test_cancelling_ends_uv_and_what_it_started(tmp_path: Path) -> None:
 
     asyncio.run(cancel())
     pids = [int((tmp_path / name).read_text()) for name in ("self", "child")]
-    soon(lambda: not any(psutil.pid_exists(pid) for pid in pids))
+    assert soon(lambda: all(is_gone(pid) for pid in pids))
 
 
 def test_a_long_message_keeps_its_first_and_its_last_lines() -> None:
