@@ -148,7 +148,10 @@ class _Step:
 
     def _options(self, layer: PipOptions) -> list[str]:
         extra = _filled(layer.extra_args or "", self._known(secret_values(layer)))
-        return [*(["--prerelease=allow"] if layer.pre else []), *shlex.split(extra)]
+        try:
+            return [*(["--prerelease=allow"] if layer.pre else []), *shlex.split(extra)]
+        except ValueError as error:
+            raise ImageBuildError(f"{label(layer)}: its extra_args cannot be read: {error}") from None
 
 
 def _indexes(layer: PipOptions, known: Mapping[str, str]) -> dict[str, str]:

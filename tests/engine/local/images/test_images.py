@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import functools
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import psutil
@@ -85,6 +87,24 @@ def silent_index() -> Iterator[str]:
 
 
 @contextmanager
+def serving(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Serve HTTP on a port of this machine and give its host."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+class QuietFiles(SimpleHTTPRequestHandler):
+    """Serves the files of a folder."""
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
 def empty_index(seen: list[str]) -> Iterator[str]:
     """Give the host of a package index that wants credentials and has no package."""
 
@@ -100,12 +120,8 @@ def empty_index(seen: list[str]) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
+    with serving(Handler) as host:
+        yield host
 
 
 @pytest.mark.registry
@@ -260,6 +276,39 @@ def test_a_version_that_is_not_installed_and_a_missing_file_are_told() -> None:
         made(Image.from_debian_base(python_version=(3, 77)))
     with pytest.raises(ImageBuildError, match=r"there is no file 'missing\.txt'"):
         made(PLAIN.with_requirements("missing.txt"))
+
+
+def test_arguments_that_cannot_be_read_are_told(cache: Path) -> None:
+    with pytest.raises(
+        ImageBuildError, match=r"with_pip_packages\('toolz'\): its extra_args cannot be read: No closing"
+    ):
+        made(PLAIN.with_pip_packages("toolz", extra_args="'"))
+    assert left(cache) == []
+
+
+@pytest.mark.registry
+@pytest.mark.slow
+def test_packages_come_from_further_indexes_and_from_wheels() -> None:
+    wheel(Path("simple/flyte-nb-own"), "flyte_nb_own")
+    wheel(Path("dist"), "flyte")
+    handler = functools.partial(QuietFiles, directory=str(Path.cwd()))
+    with serving(handler) as host:
+        index = f"http://{host}/simple"
+        found, _ = made(PLAIN.with_pip_packages("flyte-nb-own", extra_index_urls=[index]).with_local_v2())
+    code = "import sys; sys.path[:] = sys.argv[1:]; import flyte_nb_own, flyte; print(flyte_nb_own.here, flyte.here)"
+    assert said(found, code) == ["1 1"]
+
+
+def wheel(folder: Path, module: str) -> None:
+    folder.mkdir(parents=True)
+    about = f"{module}-1.dist-info"
+    with zipfile.ZipFile(folder / f"{module}-1-py3-none-any.whl", "w") as file:
+        file.writestr(f"{module}.py", "here = 1")
+        file.writestr(f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {module}\nVersion: 1\n")
+        file.writestr(
+            f"{about}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        file.writestr(f"{about}/RECORD", "")
 
 
 def test_wheels_that_are_not_there_are_told(cache: Path) -> None:
