@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from enum import Enum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from flyte_nb.context.scopes import get_custom_context
 from flyte_nb.context.settings import remembered
@@ -79,6 +79,8 @@ class Settings:
     run_start_time: str = ""
     disable_run_cache: bool = False
     interactive_mode: bool = False
+    #: what becomes of a request for more than the machine has: "clamp", "strict" or "ignore"
+    fit: Literal["clamp", "strict", "ignore"] = "clamp"
     #: whether kept outputs are computed again
     overwrite_cache: bool = False
 

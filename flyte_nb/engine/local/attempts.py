@@ -17,7 +17,7 @@ from flyte_nb.errors import (
     RuntimeDataValidationError,
 )
 
-__all__ = ["retried", "within"]
+__all__ = ["in_time", "retried"]
 
 T = TypeVar("T")
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0  # seconds, where no backoff is declared
@@ -34,7 +34,10 @@ def retried(handle: Handler) -> Handler:
         deadline = seconds(policy.timeout.deadline) if policy.timeout is not None else None
         attempts = _attempts(call, handle, policy.retries or RetryStrategy(0))
         late = DeadlineExceededError(f"{call.work.task}: the deadline of {deadline:g} s has passed" if deadline else "")
-        return await within(deadline, attempts, late)
+        try:
+            return await in_time(attempts, deadline, late)
+        except DeadlineExceededError as error:
+            return Outcome(error=error)
 
     return retry
 
@@ -78,11 +81,17 @@ def _exhausted(outcome: Outcome, attempts: int) -> Outcome:
     return Outcome(error=error, cause=outcome.cause)
 
 
-async def within(limit: float | None, work: Awaitable[Outcome], late: BaseRuntimeError) -> Outcome:
-    """Await work for so many seconds at most; cancelled then, it comes to the error ``late``."""
+async def in_time(work: Awaitable[T], limit: float | None, late: BaseRuntimeError) -> T:
+    """Await work for so many seconds at most, without a limit when None; then it is cancelled.
+
+    Raises
+    ------
+    BaseRuntimeError
+        ``late``, when the time is over.
+    """
     if limit is None:
         return await work
     try:
         return await asyncio.wait_for(work, limit)
     except (TimeoutError, asyncio.TimeoutError):
-        return Outcome(error=late)
+        raise late from None

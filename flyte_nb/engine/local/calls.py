@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flyte_nb.engine.base import Action, Phase, Work, now
+from flyte_nb.engine.local.admission import Lease
 from flyte_nb.engine.local.journal import Journal
+from flyte_nb.engine.local.pool import Given
+from flyte_nb.engine.local.redactor import Redactor
 from flyte_nb.engine.local.replica import Output
 from flyte_nb.engine.segments import Part
 from flyte_nb.errors import BaseRuntimeError, TaskTimeoutError
@@ -39,9 +42,15 @@ class Call:
     work: Work
     env: dict[str, str] = field(repr=False)
     output: Output = field(repr=False)
-    #: lets others have its place while it waits for tasks that it called; set while it runs
-    lend: Callable[[], None] = field(default=lambda: None, repr=False)
-    take_back: Callable[[], None] = field(default=lambda: None, repr=False)
+    #: the share of the machine of the call that called this one, and waits for it
+    parent_lease: Lease | None = field(default=None, repr=False)
+    #: its own share of the machine, and its worker; both are lent while it waits for tasks that it called
+    lease: Lease | None = field(default=None, repr=False)
+    given: Given | None = field(default=None, repr=False)
+    #: gives a text without the values of secrets
+    clean: Callable[[str], str] = field(default=lambda text: text, repr=False)
+    #: gives out what was held back of its output
+    end_output: Callable[[], None] = field(default=lambda: None, repr=False)
     steps: dict[str, Action] = field(default_factory=dict, repr=False)
     _waits: int = 0
 
@@ -62,6 +71,21 @@ class Call:
         if text not in self.action.notice:
             self.enter(self.action.phase, notice="\n".join(filter(None, (self.action.notice, text))))
 
+    def redact(self, stdout: Redactor, stderr: Redactor) -> None:
+        """Take the values of secrets out of what it prints and of what is told of it."""
+        plain, redactors = self.output, {"stdout": stdout, "stderr": stderr}
+
+        def output(stream: str, text: str) -> None:
+            if clean := redactors[stream].feed(text):
+                plain(stream, clean)
+
+        def rest() -> None:
+            for stream, redactor in redactors.items():
+                if text := redactor.close():
+                    plain(stream, text)
+
+        self.output, self.end_output, self.clean = output, rest, stdout.redact
+
     def step(self, told: dict[str, Any]) -> None:
         """Record a step of the task that is traced: its start or its end, as its process tells."""
         error = told.get("error", "")
@@ -78,13 +102,19 @@ class Call:
         """Note that a task that it called starts."""
         self._waits += 1
         if self._waits == 1:
-            self.lend()
+            if self.lease is not None:
+                self.lease.lend()
+            if self.given is not None:
+                self.given.lend()
 
     def goes_on(self) -> None:
         """Note that a task that it called has ended."""
         self._waits -= 1
         if self._waits == 0:
-            self.take_back()
+            if self.lease is not None:
+                self.lease.take_back()
+            if self.given is not None:
+                self.given.take_back()
 
 
 @dataclass(frozen=True)
@@ -118,6 +148,7 @@ def recorded(handle: Handler) -> Handler:
     async def record(call: Call) -> Outcome:
         try:
             outcome = await handle(call)
+            call.end_output()
         except BaseException as stopped:
             why = "the run was cancelled" if isinstance(stopped, asyncio.CancelledError) else repr(stopped)
             call.enter(Phase.ABORTED, ended=now(), error=f"ABORTED: {why}")
@@ -127,7 +158,7 @@ def recorded(handle: Handler) -> Handler:
             call.enter(Phase.SUCCEEDED, ended=now())
         else:
             phase = Phase.TIMED_OUT if isinstance(error, TaskTimeoutError) else Phase.FAILED
-            call.enter(phase, ended=now(), error=f"{error.code}: {error}")
+            call.enter(phase, ended=now(), error=call.clean(f"{error.code}: {error}"))
         return outcome
 
     return record

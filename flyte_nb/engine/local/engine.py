@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
 import secrets
@@ -12,18 +13,23 @@ from typing import Any
 
 from flyte_nb.engine import codec
 from flyte_nb.engine.base import Deployments, Emit, Outputs, Phase, Run, Work, now
-from flyte_nb.engine.local.attempts import retried, within
+from flyte_nb.engine.local.attempts import in_time, retried
 from flyte_nb.engine.local.caching import cached
 from flyte_nb.engine.local.calls import Call, Outcome, recorded
 from flyte_nb.engine.local.failures import death, failure
 from flyte_nb.engine.local.journal import Journal
-from flyte_nb.engine.local.pool import Given, Need, Pool, environment
+from flyte_nb.engine.local.pool import Given, Pool, environment
 from flyte_nb.engine.local.replica import Died
+from flyte_nb.engine.local.secrets import Secrets
+from flyte_nb.engine.local.surroundings import Surroundings
 from flyte_nb.engine.policy import Policy, seconds
 from flyte_nb.engine.segments import Segment, as_bytes
 from flyte_nb.engine.store import Store
+from flyte_nb.environments.policies import Timeout
 from flyte_nb.errors import (
+    BaseRuntimeError,
     FlyteError,
+    MaxQueuedTimeExceededError,
     MaxRuntimeExceededError,
     RuntimeSystemError,
     RuntimeUserError,
@@ -31,6 +37,8 @@ from flyte_nb.errors import (
 from flyte_nb.plan.bundle import Bundle
 
 __all__ = ["LocalEngine"]
+
+_NO_LIMITS = Timeout()
 
 
 class LocalEngine:
@@ -47,6 +55,8 @@ class LocalEngine:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.pool = Pool()
+        self.secrets = Secrets(store.home.parent)
+        self._surroundings = Surroundings(self.secrets)
         self._numbers = itertools.count(1)
         self._handle = recorded(cached(store, retried(self._attempt)))
 
@@ -58,9 +68,11 @@ class LocalEngine:
             self.store.forget(name)
         run.log = self.store.log_of(run.name)
         journal = Journal(run, work, self.store, emit)
+        call = _call(journal, work, None, environment())
+        self._surroundings.check(call)
         journal.begin()
         try:
-            outcome = await self._carry_out(_call(journal, work, None, environment()))
+            outcome = await self._carry_out(call)
         finally:
             journal.close()
             self.pool.end_run(name)
@@ -93,24 +105,35 @@ class LocalEngine:
 
     async def _attempt(self, call: Call) -> Outcome:
         """Carry out one attempt: wait for a place, then run in a worker."""
-        timeout = call.work.policy.timeout
-        limit = seconds(timeout.max_runtime) if timeout is not None else None
-        late = MaxRuntimeExceededError(f"{call.work.task} ran longer than {limit:g} s" if limit else "")
+        timeout = call.work.policy.timeout or _NO_LIMITS
+        limit, patience = seconds(timeout.max_runtime), seconds(timeout.max_queued_time)
         try:
-            async with self._worker(call) as given:
-                return await within(limit, self._in_worker(call, given), late)
+            async with contextlib.AsyncExitStack() as held:
+                entering = held.enter_async_context(self._worker(call))
+                given = await in_time(entering, patience, MaxQueuedTimeExceededError(
+                    f"{call.work.task} waited longer than {patience or 0:g} s"
+                ))  # fmt: skip
+                return await in_time(self._in_worker(call, given), limit, MaxRuntimeExceededError(
+                    f"{call.work.task} ran longer than {limit or 0:g} s"
+                ))  # fmt: skip
         except Died as died:
-            return Outcome(error=death(died.exit_code, call.work.task))
+            return Outcome(error=death(died, call.work.task))
+        except BaseRuntimeError as error:  # no time, no machine, no image, no secret
+            return Outcome(error=error)
 
     @asynccontextmanager
     async def _worker(self, call: Call) -> AsyncIterator[Given]:
         """Give a worker for a call; the time until then is its time in the queue."""
-        work = call.work
-        need = Need({**call.env, **work.env_vars, **work.settings.env_vars}, run=call.journal.run.name)
-        call.enter(Phase.RUNNING, started=now())
-        async with self.pool.worker(work, need, call.output) as given:
-            call.lend, call.take_back = given.lend, given.take_back
-            yield given
+        async with (
+            self._surroundings.around(call) as need,
+            self.pool.worker(call.work, need, call.journal.run.name, call.output) as given,
+        ):
+            call.given = given
+            call.enter(Phase.RUNNING, started=call.action.started or now())
+            try:
+                yield given
+            finally:
+                call.given = None
 
     async def _in_worker(self, call: Call, given: Given) -> Outcome:
         head, parts = given.ready
@@ -119,7 +142,7 @@ class LocalEngine:
             calling = given.replica.calling(call.output, lambda h, p: self._child(call, h, p), call.step)
             head, parts = await given.replica.call(number, call.work, calling, call.context())
         if head.get("failed"):
-            return Outcome(error=failure(head, parts, call.work), cause=tuple(parts))
+            return Outcome(error=failure(head, parts, call.work, call.clean), cause=tuple(parts))
         return Outcome(tuple(parts), tuple(head["outputs"]))
 
     async def _child(
@@ -127,9 +150,13 @@ class LocalEngine:
     ) -> tuple[dict[str, Any], tuple[codec.Part, ...]]:
         """Carry out a task that a task called, as an action of the same run."""
         call = _call(parent.journal, _work_of_child(parent.work, head, parts), parent.action.id, parent.env)
+        call.parent_lease = parent.lease or parent.parent_lease
         parent.waits()
         try:
+            self._surroundings.check(call)
             outcome = await self._carry_out(call)
+        except BaseRuntimeError as error:  # a secret that is nowhere
+            outcome = Outcome(error=error)
         except FlyteError as error:  # the store, most likely; whoever waits for this task must hear of it
             outcome = Outcome(error=RuntimeSystemError(type(error).__name__, str(error)))
         finally:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from flyte_nb import tracebacks
 from flyte_nb.engine import codec
 from flyte_nb.engine.base import Work
+from flyte_nb.engine.local.limits import out_of_memory
+from flyte_nb.engine.local.replica import Died
 from flyte_nb.errors import BaseRuntimeError, RuntimeUserError, TaskProcessError
 from flyte_nb.notebook.module import locate
 from flyte_nb.tracebacks import Frame
@@ -20,26 +22,43 @@ class RemoteTraceback(Exception):  # noqa: N818 - it is shown as the cause, by t
     """The traceback of the task's own process, as text."""
 
 
-def death(exit_code: int, task: str) -> TaskProcessError:
+def death(died: Died, task: str) -> BaseRuntimeError:
     """Word the end of a process that ended before its task did."""
+    exit_code = died.exit_code
+    if died.exceeded is not None:
+        return out_of_memory(died.exceeded)
     if exit_code < 0:
         name = signal.Signals(-exit_code).name if -exit_code in set(signal.Signals) else f"signal {-exit_code}"
         how = {
             "SIGSEGV": " (a segmentation fault in native code)",
-            "SIGKILL": " (killed, perhaps for its memory)",
+            "SIGKILL": " (killed; perhaps the machine was out of memory)",
         }
         return TaskProcessError(f"the process of {task} was ended by {name}{how.get(name, '')}", exit_code)
     return TaskProcessError(f"the process of {task} ended with exit code {exit_code} before the task did", exit_code)
 
 
-def failure(head: dict[str, Any], parts: Sequence[codec.Part], work: Work) -> BaseRuntimeError:
-    """Make the error of a failed task: the SDK's class, the original as its cause, the task's own frames."""
+def failure(
+    head: dict[str, Any], parts: Sequence[codec.Part], work: Work, clean: Callable[[str], str]
+) -> BaseRuntimeError:
+    """Make the error of a failed task: the SDK's class, the original as its cause, the task's own frames.
+
+    Parameters
+    ----------
+    head, parts
+        The ``result`` frame.
+    work : Work
+        What failed.
+    clean : callable
+        Gives a text without the values of secrets; an exception that has one in its text does not go on.
+    """
     original = _original(parts)
-    trace = _told(head["frames"], work)
+    if original is not None and clean(str(original)) != str(original):
+        original = None
+    trace = clean(_told(head["frames"], work))
     if isinstance(original, BaseRuntimeError):
         error = original
     else:
-        error = RuntimeUserError(head["code"], head["message"] or head["kind"])
+        error = RuntimeUserError(head["code"], clean(head["message"]) or head["kind"])
         error.__cause__ = original
     innermost = original if original is not None else error
     innermost.__cause__ = innermost.__cause__ or RemoteTraceback(f"in the process of {work.task}:\n{trace}")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from flyte_nb.engine.local.bounds import Bounds, bounded
 from flyte_nb.engine.local.cgroups import Group, make_group
 from flyte_nb.engine.local.demand import size
-from flyte_nb.engine.local.forking import Processes, Tree, kill, peak_of, proportional, reset_peak
+from flyte_nb.engine.local.processes import Processes, Tree, kill, peak_of, proportional, reset_peak
 from flyte_nb.errors import OOMError
 
 __all__ = ["TICK", "Bounds", "Exceeded", "MemoryLimit", "Watch", "bounded", "out_of_memory", "peak_of"]

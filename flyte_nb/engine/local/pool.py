@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from flyte_nb.engine import codec
 from flyte_nb.engine.base import Work
-from flyte_nb.engine.local.guard import Guard
 from flyte_nb.engine.local.forking import Processes
+from flyte_nb.engine.local.guard import Guard
+from flyte_nb.engine.local.limits import MemoryLimit
 from flyte_nb.engine.local.replica import Output, Replica
 from flyte_nb.engine.local.replicas import Replicas
 from flyte_nb.engine.local.slots import Slots
@@ -42,14 +44,21 @@ class Need:
         Its interpreter.
     sys_path : tuple of str, optional
         Where it finds modules; as this process does by default.
-    run : str
-        The name of the run.
+    memory : int, optional
+        Bytes at which it is ended, with all that it has started.
+    cores : frozenset of int, optional
+        The cores that it runs on; any by default.
     """
 
-    env: dict[str, str]
+    env: dict[str, str] = field(repr=False)
     python: Path = Path(sys.executable)
     sys_path: tuple[str, ...] | None = None
-    run: str = ""
+    memory: int | None = None
+    cores: frozenset[int] | None = None
+
+    def at(self, python: Path, sys_path: tuple[str, ...]) -> Need:
+        """Give the same with another interpreter."""
+        return replace(self, python=python, sys_path=sys_path)
 
 
 class Given(Protocol):
@@ -93,6 +102,7 @@ class Pool:
     def __init__(self) -> None:
         self.segments = Segments()
         self._guard = Guard()
+        self._limits = MemoryLimit()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._processes: dict[tuple[Any, ...], Processes] = {}
         self._alive: set[Replica] = set()
@@ -100,12 +110,19 @@ class Pool:
         self._slots = Slots(MOST)
 
     @asynccontextmanager
-    async def worker(self, work: Work, need: Need, output: Output) -> AsyncIterator[Given]:
-        """Give a worker for one call; whatever happens, nothing of a process of its own is left."""
+    async def worker(self, work: Work, need: Need, run: str, output: Output) -> AsyncIterator[Given]:
+        """Give a worker for one call of a run; whatever happens, nothing of a process of its own is left."""
         self._enter_loop()
-        giving = self._warm_worker if work.policy.reusable is not None else self._single_worker
-        async with giving(work, need, output) as given:
-            yield given
+        if work.policy.reusable is None:
+            async with self._single_worker(work, need, output) as given:
+                yield given
+            return
+        replicas = self._replicas(work, need, run)
+        shared = await replicas.take(work, output)
+        try:
+            yield shared
+        finally:
+            await replicas.give_back(shared.replica)
 
     @asynccontextmanager
     async def _single_worker(self, work: Work, need: Need, output: Output) -> AsyncIterator[Given]:
@@ -127,21 +144,12 @@ class Pool:
         finally:
             self._slots.give_back()
 
-    @asynccontextmanager
-    async def _warm_worker(self, work: Work, need: Need, output: Output) -> AsyncIterator[Given]:
-        replicas = self._replicas(work, need)
-        shared = await replicas.take(work, output)
-        try:
-            yield shared
-        finally:
-            await replicas.give_back(shared.replica)
-
-    def _replicas(self, work: Work, need: Need) -> Replicas:
+    def _replicas(self, work: Work, need: Need, run: str) -> Replicas:
         """Give the warm workers for some work; those of the same environment that fit no more are ended."""
         policy = work.policy.reusable
         assert policy is not None
-        scope = (work.policy.environment, need.run if policy.scope == "run" else "")
-        fit = (work.definition, work.definition.stamp(), replace(need, run=""), policy, os.getcwd(), tuple(sys.path))
+        scope = (work.policy.environment, run if policy.scope == "run" else "")
+        fit = (work.definition, work.definition.stamp(), need, policy, os.getcwd(), tuple(sys.path))
         known = self._warm.get(scope)
         if known is not None:
             if known.fit == fit:
@@ -157,6 +165,11 @@ class Pool:
             self._processes[key] = Processes(need.python, None if need.sys_path is None else list(need.sys_path))
         process = await self._processes[key].start(need.env, os.getcwd())
         replica = Replica(process, output, self.segments)
+        if need.memory is not None:
+            await replica.watching.enter_async_context(self._limits.watch(replica.pid, need.memory, replica.exceed))
+        if need.cores is not None:
+            with contextlib.suppress(OSError):  # it may have ended already
+                os.sched_setaffinity(replica.pid, need.cores)
         self._alive.add(replica)
         self._guard.watch(replica.pid, self.segments.folder)
         return replica

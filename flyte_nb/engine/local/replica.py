@@ -14,6 +14,7 @@ from typing import Any
 from flyte_nb.engine import codec
 from flyte_nb.engine.base import Work
 from flyte_nb.engine.local.forking import Process
+from flyte_nb.engine.local.limits import Exceeded
 from flyte_nb.engine.segments import Segments
 
 __all__ = ["Calling", "Died", "Replica"]
@@ -32,8 +33,8 @@ Child = Callable[[dict[str, Any], list[codec.Part]], Awaitable[tuple[dict[str, A
 class Died(Exception):  # noqa: N818 - it says what happened
     """The worker's process ended before it answered."""
 
-    def __init__(self, exit_code: int) -> None:
-        self.exit_code = exit_code
+    def __init__(self, exit_code: int, exceeded: Exceeded | None = None) -> None:
+        self.exit_code, self.exceeded = exit_code, exceeded
         super().__init__(exit_code)
 
 
@@ -79,6 +80,10 @@ class Replica(asyncio.Protocol):
         self.process, self.output, self._segments = process, output, segments
         self.calls: dict[str, Calling] = {}
         self.at_once = 1
+        #: what watches its memory
+        self.watching = contextlib.AsyncExitStack()
+        #: set when it was ended for its memory
+        self.exceeded: Exceeded | None = None
         #: whether it works on something that nobody waits for any more
         self.is_stuck = False
         self._loop = asyncio.get_running_loop()
@@ -102,6 +107,10 @@ class Replica(asyncio.Protocol):
         """Whether it can take another call."""
         connected = self._transport is not None and not self._transport.is_closing()
         return connected and not self.is_stuck and not self.process.ended.done()
+
+    def exceed(self, exceeded: Exceeded) -> None:
+        """Note that it was ended because it had more memory than it may."""
+        self.exceeded = exceeded
 
     async def load(self, work: Work, at_once: int = 1) -> codec.Frame:
         """Listen to the process and make it load the module of some work; give its ``ready`` frame.
@@ -193,6 +202,7 @@ class Replica(asyncio.Protocol):
         """End the process and its whole group at once, and let its last output through."""
         self.kill_group()
         await self.process.ended
+        await self.watching.aclose()
         if self._open and self._transport is not None:
             with contextlib.suppress(asyncio.TimeoutError):  # a process outside the group still holds the pipe
                 await asyncio.wait_for(self._quiet.wait(), LAST_WORDS)
@@ -222,7 +232,7 @@ class Replica(asyncio.Protocol):
                 self.kill_group()  # it closed its pipe: it is of no use any more
             code = await self.process.ended
             await self.kill()
-            raise Died(code) from None
+            raise Died(code, self.exceeded) from None
 
     def _send(self, head: dict[str, Any], parts: tuple[codec.Part, ...] = ()) -> None:
         if self._transport is not None and not self._transport.is_closing():

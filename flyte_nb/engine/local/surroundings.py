@@ -1,0 +1,115 @@
+"""Surroundings: what a call has around it — an interpreter, a share of the machine, secrets, variables, limits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from flyte_nb.engine.base import Phase
+from flyte_nb.engine.local.admission import Admission, Demand, Lease
+from flyte_nb.engine.local.calls import Call
+from flyte_nb.engine.local.images import Interpreter, ensure, env_vars_of, needs_environment, unmet
+from flyte_nb.engine.local.machine import Machine
+from flyte_nb.engine.local.pool import Need
+from flyte_nb.engine.local.redactor import Redactor
+from flyte_nb.engine.local.secrets import Secrets
+from flyte_nb.environments.image import Image
+from flyte_nb.environments.secrets import Secret
+
+__all__ = ["Surroundings"]
+
+
+class Surroundings:
+    """What this machine gives to calls.
+
+    Parameters
+    ----------
+    secrets : Secrets
+        Where the values of secrets come from.
+    """
+
+    def __init__(self, secrets: Secrets) -> None:
+        self._secrets = secrets
+        self._admission: Admission | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._leases: dict[str, Lease] = {}
+
+    @asynccontextmanager
+    async def around(self, call: Call) -> AsyncIterator[Need]:
+        """Give what the process of a call needs, once the machine has it to give.
+
+        Raises
+        ------
+        ImageBuildError
+            When the environment of its image cannot be made.
+        ResourceError
+            When the machine does not have what is asked for.
+        MissingSecretError
+            When a secret is nowhere.
+        """
+        policy = call.work.policy
+        if policy.image is None and policy.resources is None and not policy.secrets:
+            yield Need(self._variables(call, {}, {}))
+            return
+        interpreter = await self._interpreter(call, policy.image)
+        secrets = self._given_secrets(call)
+        admission = self.admission
+        demand = admission.demand_of(policy.resources, call.work.settings.fit)
+        for text in demand.notices:
+            call.notice(text)
+        async with await admission.acquire(demand, lambda why: self._waiting(call, why), call.parent_lease) as lease:
+            call.lease = lease
+            variables = {**env_vars_of(policy.image), **admission.environment(lease, policy.resources)}
+            env = self._variables(call, variables, secrets)
+            yield _need(env, interpreter, demand, lease, policy.reusable is None)
+
+    @property
+    def admission(self) -> Admission:
+        """Who shares out this machine, in the running event loop."""
+        if self._admission is None or self._loop is not asyncio.get_running_loop():
+            self._admission, self._loop = Admission(Machine.here()), asyncio.get_running_loop()
+        return self._admission
+
+    def check(self, call: Call) -> None:
+        """Refuse a call whose secrets are nowhere, before anything starts; keep their values out of what it prints.
+
+        Raises
+        ------
+        MissingSecretError
+            Naming those that are missing.
+        """
+        if call.work.policy.secrets:
+            values = self._secrets.values(list(call.work.policy.secrets))
+            call.redact(Redactor(values), Redactor(values))
+
+    def _given_secrets(self, call: Call) -> dict[str, str]:
+        asked: list[str | Secret] = list(call.work.policy.secrets)
+        if not asked:
+            return {}
+        folder = Path(str(call.journal.context["folder"])) / call.action.id / "secrets"
+        return {**self._secrets.resolve(asked), **self._secrets.mount(asked, folder)}
+
+    def _variables(self, call: Call, machine: dict[str, str], secrets: dict[str, str]) -> dict[str, str]:
+        """Join variables: this process's, the machine's, the task's, its secrets, the run's; later ones win."""
+        return {**call.env, **machine, **call.work.env_vars, **secrets, **call.work.settings.env_vars}
+
+    async def _interpreter(self, call: Call, image: Image | None) -> Interpreter | None:
+        for text in unmet(image):
+            call.notice(text)
+        if not needs_environment(image):
+            return None
+        call.enter(Phase.INITIALIZING)
+        return await ensure(image, lambda line: call.output("stderr", f"{line}\n"))
+
+    def _waiting(self, call: Call, why: str) -> None:
+        call.enter(Phase.WAITING_FOR_RESOURCES)
+        call.notice(why)
+
+
+def _need(env: dict[str, str], interpreter: Interpreter | None, demand: Demand, lease: Lease, alone: bool) -> Need:
+    need = Need(env, memory=demand.memory_limit, cores=lease.cores if alone else None)
+    if interpreter is None:
+        return need
+    return need.at(interpreter.python, interpreter.sys_path)
