@@ -53,7 +53,8 @@ class Journal:
     def begin(self) -> None:
         """Record the run."""
         path = self._work.definition.path
-        self._store.add_run(self.run, self._work.notebook, path.parent.name if path is not None else None)
+        own = path is not None and path.parent.parent == self._store.modules
+        self._store.add_run(self.run, self._work.notebook, path.parent.name if path is not None and own else "")
 
     def new_action(self, work: Work, parent: str | None) -> Action:
         """Give the action of some work; it is recorded with its first phase."""

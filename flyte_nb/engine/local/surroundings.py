@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from flyte_nb.engine.base import Phase
@@ -54,7 +55,6 @@ class Surroundings:
             yield Need(self._variables(call, {}, {}))
             return
         interpreter = await self._interpreter(call, policy.image)
-        secrets = self._given_secrets(call)
         admission = self.admission
         demand = admission.demand_of(policy.resources, call.work.settings.fit)
         for text in demand.notices:
@@ -62,8 +62,9 @@ class Surroundings:
         async with await admission.acquire(demand, lambda why: self._waiting(call, why), call.parent_lease) as lease:
             call.lease = lease
             variables = {**env_vars_of(policy.image), **admission.environment(lease, policy.resources)}
-            env = self._variables(call, variables, secrets)
-            yield _need(env, interpreter, demand, lease, policy.reusable is None)
+            with self._given_secrets(call) as secrets:
+                env = self._variables(call, variables, secrets)
+                yield _need(env, interpreter, demand, lease, policy.reusable is None)
 
     @property
     def admission(self) -> Admission:
@@ -84,12 +85,18 @@ class Surroundings:
             values = self._secrets.values(list(call.work.policy.secrets))
             call.redact(Redactor(values), Redactor(values))
 
-    def _given_secrets(self, call: Call) -> dict[str, str]:
+    @contextmanager
+    def _given_secrets(self, call: Call) -> Iterator[dict[str, str]]:
+        """Give the variables of a call's secrets; the files of those that are mounted go when it has ended."""
         asked: list[str | Secret] = list(call.work.policy.secrets)
         if not asked:
-            return {}
+            yield {}
+            return
         folder = Path(str(call.journal.context["folder"])) / call.action.id / "secrets"
-        return {**self._secrets.resolve(asked), **self._secrets.mount(asked, folder)}
+        try:
+            yield {**self._secrets.resolve(asked), **self._secrets.mount(asked, folder)}
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _variables(self, call: Call, machine: dict[str, str], secrets: dict[str, str]) -> dict[str, str]:
         """Join variables: this process's, the machine's, the task's, its secrets, the run's; later ones win."""
