@@ -122,6 +122,7 @@ def test_the_end_of_the_interpreter_loses_nothing(tmp_path: Path) -> None:
     assert len(names(Store(tmp_path / "home"))) == 500
 
 
+FORKING = ["-W", "ignore::DeprecationWarning"]  # newer Pythons warn of threads that a fork leaves behind
 FORKS = """
 import os, sys
 from pathlib import Path
@@ -146,7 +147,7 @@ for n in range(20):
 
 def test_a_fork_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
     (tmp_path / "forks.py").write_text(FORKS)
-    done = ran(["forks.py"], tmp_path)
+    done = ran([*FORKING, "forks.py"], tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     kept = names(Store(tmp_path / "home"))
     assert sorted(kept) == sorted(["first", *(f"{who}-{n}" for who in ("before", "child", "after") for n in range(20))])
@@ -176,7 +177,7 @@ os.waitpid(child, 0)
 
 def test_a_forked_process_writes_on_when_its_parent_has_closed(tmp_path: Path) -> None:
     (tmp_path / "outlives.py").write_text(OUTLIVES)
-    done = ran(["outlives.py"], tmp_path)
+    done = ran([*FORKING, "outlives.py"], tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert names(Store(tmp_path / "home")) == ["parent", "child"]
 
@@ -207,7 +208,7 @@ for thread in threads:
 
 def test_threads_that_fork_at_once_do_not_hold_each_other(tmp_path: Path) -> None:
     (tmp_path / "forks.py").write_text(FORKS_IN_THREADS)
-    done = ran(["forks.py"], tmp_path)
+    done = ran([*FORKING, "forks.py"], tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert len(names(Store(tmp_path / "home"))) == 40
 

@@ -99,13 +99,13 @@ def test_runs_of_a_killed_process_are_marked(tmp_path: Path, reaped: bool) -> No
         for opened in (store, Store(tmp_path / "home")):  # also by a kernel that has it open already
             add(opened, "own")
             marked = {run.name: run for run in opened.runs()}
-            opened.close()
             assert marked["own"].phase is Phase.SUCCEEDED
             for name in ("killed-0", "killed-1"):
                 assert marked[name].phase is Phase.ABORTED
                 assert marked[name].root.duration is None
                 assert str(marked[name].error) == "the kernel ended before the run did"
                 assert {action.phase for action in opened.actions(name)} == {Phase.ABORTED}
+            opened.close()
         store.forget("killed-0")  # its name is free again
         store.close()
     with sqlite3.connect(tmp_path / "home" / "store.db") as db:
