@@ -26,6 +26,7 @@ from flyte_nb.verbs import deploy, run
 from flyte_nb.views import Stack, Table, Text, View
 from flyte_nb.widgets import environments as cards
 from flyte_nb.widgets import runs as run_views
+from flyte_nb.widgets.live import in_notebook
 
 __all__ = ["FlyteMagics", "declaration", "load"]
 
@@ -246,6 +247,7 @@ def load(shell: Any) -> None:
     if first_time:
         transformers.append(rewrite)
     session.show_changes = show_changes
+    session.show_run = in_notebook
     shell.register_magics(FlyteMagics(shell, session))
     show_as_cards(shell, session)
     if first_time:

@@ -9,7 +9,7 @@ from typing import Any
 
 from flyte_nb.changes import Changes, tasks_of
 from flyte_nb.engine import codec
-from flyte_nb.engine.base import Engine, Work
+from flyte_nb.engine.base import Engine, Event, Work
 from flyte_nb.engine.definition import MAIN, SCRIPT, Definition, definition_of
 from flyte_nb.engine.inline import InlineEngine
 from flyte_nb.engine.local.engine import LocalEngine
@@ -51,6 +51,8 @@ class Session:
         self.engines: dict[str, Engine] = {"local": LocalEngine(self.store), "inline": InlineEngine(self.store)}
         #: shows what a cell changed; the magics set it
         self.show_changes: Callable[[Changes, Running], None] = lambda changes, running: None
+        #: gives what shows the events of one run; the magics set it
+        self.show_run: Callable[[], Callable[[Event], None]] = lambda: print_output
         self._shell = shell
         self._watch = Watch(shell, self) if shell is not None else None
         if self._watch is not None:
@@ -196,6 +198,14 @@ class Session:
             raise DeploymentError(f"the environments are declared in {len(files)} files: {', '.join(sorted(files))}; "
                                   "deploy those of one file at a time")  # fmt: skip
         return Module(Path(files.pop()).read_text())
+
+
+def print_output(event: Event) -> None:
+    """Show what a run prints, where the caller's own output goes."""
+    if event.text:
+        stream = sys.stderr if event.stream == "stderr" else sys.stdout
+        stream.write(event.text)
+        stream.flush()
 
 
 def _declared_in(registry: Registry, file: str) -> list[tuple[str, int]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import DeploymentError, UnknownNameError, UsageTypeError
 from flyte_nb.plan.bundle import Bundle
 from flyte_nb.portal import Portal, Relay, Verb
-from flyte_nb.session import current_session
+from flyte_nb.session import current_session, print_output
 
 __all__ = ["Deployed", "call_deployed", "carry_out", "deploy", "deployed", "portal", "run"]
 
@@ -29,24 +28,17 @@ def portal() -> Portal:
     return current_session().portal
 
 
-def print_output(event: Event) -> None:
-    """Show what a run prints, where the caller's own output goes."""
-    if event.text:
-        stream = sys.stderr if event.stream == "stderr" else sys.stdout
-        stream.write(event.text)
-        stream.flush()
-
-
 async def carry_out(relay: Relay, engine: str, work: Work) -> Run:
     """Run prepared work, show what it prints, and raise what failed it."""
-    chosen = current_session().engine(engine)
+    session = current_session()
+    chosen, show = session.engine(engine), session.show_run()
     if engine == "inline":
-        return raised(await relay.here(chosen.run(work, print_output), work.policy.is_async))
+        return raised(await relay.here(chosen.run(work, show), work.policy.is_async))
 
     def start(tell: Callable[[Event], None]) -> Coroutine[Any, Any, Run]:
         return chosen.run(work, tell)
 
-    return raised(await relay(start, print_output))
+    return raised(await relay(start, show))
 
 
 def raised(run: Run) -> Run:

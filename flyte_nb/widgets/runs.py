@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from flyte_nb.engine.base import Deployments, Run
 from flyte_nb.views import Card, Diff, Table, View, bullet
+from flyte_nb.widgets.tree import told, tree
 
-__all__ = ["deployments", "run", "runs"]
+__all__ = ["deployments", "run", "runs", "told"]
 
 
 def run(made: Run) -> Card:
@@ -17,13 +16,18 @@ def run(made: Run) -> Card:
         rows += [(name, f"{value!r:.300}", "") for name, value in _outputs(made).items()]
     if made.error is not None:
         rows.append(("error", f"{made.error.code}: {made.error}", ""))
-    children = [f"{action.task}  {action.phase.value}  {told(action.duration)}" for action in made.actions[1:]]
+    if made.root.peak_memory:
+        rows.append(("peak memory", f"{made.root.peak_memory / (1 << 20):.0f} MiB", ""))
+    strip = [made.phase.value, told(made.root.duration)]
+    strip += ["kept outputs"] if made.root.cached else []
+    strip += [f"attempt {made.root.attempt + 1}"] if made.root.attempt else []
+    sections = [("to know", made.root.notice.splitlines()), ("tasks called", tree(made.actions))]
     return Card(
         title=made.name,
         kind=made.task,
-        strip=[made.phase.value, told(made.root.duration)],
+        strip=strip,
         rows=rows,
-        sections=[("tasks called", bullet(children))] if children else [],
+        sections=[section for section in sections if section[1]],
     )
 
 
@@ -64,13 +68,3 @@ def deployments(made: Deployments, dry_run: bool = False) -> View:
         for d in made
     ]  # fmt: skip
     return Diff(lines)
-
-
-def told(duration: timedelta | None) -> str:
-    """Word a duration: milliseconds below a second, then seconds, then minutes."""
-    if duration is None:
-        return ""
-    seconds = duration.total_seconds()
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    return f"{seconds:.1f} s" if seconds < 120 else f"{seconds / 60:.1f} min"

@@ -1,0 +1,93 @@
+"""Live: a run while it runs — its output as it comes, and one line that says where it stands."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from flyte_nb.engine.base import Event, Phase
+from flyte_nb.views import Text
+from flyte_nb.widgets.tree import told
+
+__all__ = ["Live"]
+
+#: seconds that a run goes on before the line appears, and between two changes of it
+FIRST, EVERY = 0.5, 0.2
+_ENDS = (Phase.SUCCEEDED, Phase.FAILED, Phase.ABORTED, Phase.TIMED_OUT)
+
+
+class Live:
+    """Shows the events of one run where the caller is.
+
+    Parameters
+    ----------
+    show : callable
+        Shows the line for the first time and gives what changes it; both take a `View`.
+    clock : callable
+        Seconds.
+    """
+
+    def __init__(
+        self, show: Callable[[Text], Callable[[Text], None]], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._show, self._clock = show, clock
+        self._change: Callable[[Text], None] | None = None
+        self._phases: dict[str, tuple[str, Phase, str]] = {}
+        self._began = self._last = clock()
+
+    def __call__(self, event: Event) -> None:
+        """Take an event."""
+        if event.text:
+            stream = sys.stderr if event.stream == "stderr" else sys.stdout
+            stream.write(event.text)
+            stream.flush()
+            return
+        action = event.action
+        ended = self._take(event)
+        now = self._clock()
+        if now - self._began < FIRST or (now - self._last < EVERY and not ended):
+            return
+        self._last = now
+        line = Text(self.line(event.run))
+        if self._change is not None:
+            self._change(line)
+        elif action.parent is not None or action.notice or not ended:
+            self._change = self._show(line)
+
+    def _take(self, event: Event) -> bool:
+        """Note an action's phase; tell whether the run has ended."""
+        action = event.action
+        self._phases[action.id] = (action.task, action.phase, action.notice)
+        return action.parent is None and action.phase in _ENDS
+
+    def line(self, run: str) -> str:
+        """Word where the run stands."""
+        root = next(iter(self._phases.values()))
+        counts = Counter(phase for _, phase, _ in list(self._phases.values())[1:])
+        done = sum(counts[phase] for phase in _ENDS)
+        words = [f"{run}: {root[1].value.replace('_', ' ')}, {told_seconds(self._clock() - self._began)}"]
+        if counts:
+            words.append(f"{done:,} of {sum(counts.values()):,} actions done")
+        words += [f"{counts[phase]:,} {phase.value}" for phase in _ENDS[1:] if counts[phase]]
+        waits = next((n for _, p, n in self._phases.values() if p is Phase.WAITING_FOR_RESOURCES), "")
+        return " · ".join([*words, *waits.splitlines()[-1:]])
+
+
+def told_seconds(seconds: float) -> str:
+    """Word a number of seconds."""
+    return told(timedelta(seconds=seconds))
+
+
+def in_notebook() -> Live:
+    """Give what shows a run in a notebook: the line is one display that changes."""
+    from IPython.display import display
+
+    def show(line: Text) -> Callable[[Text], None]:
+        handle: Any = display(line, display_id=True)
+        return lambda changed: handle.update(changed) if handle is not None else None
+
+    return Live(show)
