@@ -204,7 +204,7 @@ class Action:
         """How long it took, or has taken so far."""
         if self.started is None or (self.ended is None and self.phase.is_terminal):
             return None  # it never started, or nobody saw it end
-        return (self.ended or now()) - self.started
+        return max((self.ended or now()) - self.started, timedelta())  # the clock may have been set back
 
 
 class Outputs(tuple[Any, ...]):

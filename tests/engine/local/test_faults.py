@@ -1,0 +1,132 @@
+"""What a task can do to the machine: output without end, many files, a fork bomb, a full disk; the rest goes on."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from flyte_nb.engine import base
+from flyte_nb.engine.base import Phase
+from flyte_nb.engine.local import journal
+from flyte_nb.engine.local.bounds import PROCESSES, bounded
+from flyte_nb.engine.policy import Policy
+from flyte_nb.environments.policies import Timeout
+
+from scripts import Bench, is_gone, soon
+
+TASKS = """
+import os, subprocess, sys, time
+import flyte_nb as flyte
+
+env = flyte.TaskEnvironment(name="e")
+
+@env.task
+def floods(lines: int) -> int:
+    for n in range(lines):
+        print(f"{n:07d} {'x' * 90}")
+    return lines
+
+@env.task
+def for_ever() -> int:
+    while True:
+        print("x" * 1000)
+
+@env.task
+def opens(count: int) -> int:
+    return len([os.open(os.devnull, os.O_RDONLY) for _ in range(count)])
+
+@env.task
+def forks() -> int:
+    started = []
+    try:
+        while len(started) < 20_000:
+            started.append(os.posix_spawn("/bin/sleep", ["sleep", "60"], {}))
+    except OSError as error:
+        print("stopped:", error.strerror)
+    return len(started)
+
+@env.task
+def fine() -> str:
+    print("fine")
+    return "fine"
+
+@env.task
+def daemons() -> int:
+    pid = subprocess.Popen(["sleep", "60"]).pid
+    if os.fork() == 0:
+        time.sleep(60)
+    return pid
+"""
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path, TASKS)
+    yield bench
+    bench.close()
+
+
+def test_output_without_end_is_cut_and_said(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "MOST_OUTPUT", 1 << 20)
+    run = bench.run("floods", lines=50_000)
+    assert run.outputs() == (50_000,)
+    for text in (run.logs(), bench.printed()):
+        assert len(text) < (1 << 20) + 70_000
+        assert text.startswith("0000000 xxx")
+        assert text.endswith("… more than 1 MiB of output: the rest is dropped; write to a file instead\n")
+
+
+def test_a_task_that_only_prints_ends_at_its_limit(bench: Bench) -> None:
+    run = bench.run("for_ever", policy=Policy(timeout=Timeout(max_runtime=timedelta(seconds=1))))
+    assert run.phase is Phase.TIMED_OUT
+    assert bench.run("fine").outputs() == ("fine",)
+
+
+def test_a_thousand_files(bench: Bench) -> None:
+    assert bench.run("opens", count=1000).outputs() == (1000,)
+
+
+def test_a_fork_bomb_is_bounded_where_the_system_allows(bench: Bench) -> None:
+    with bounded() as bounds:
+        if not bounds.bound:
+            pytest.skip("nothing bounds the processes of this user here")
+    run = bench.run("forks", timeout=60)
+    assert run.outputs()[0] <= PROCESSES
+    assert "stopped:" in bench.printed()
+    assert soon(lambda: b"sleep 60" not in subprocess.run(["ps", "-eo", "args"], capture_output=True).stdout, 10)
+    assert bench.run("fine").outputs() == ("fine",)
+
+
+def test_what_a_task_leaves_running_ends_with_it(bench: Bench) -> None:
+    run = bench.run("daemons", timeout=10)
+    assert soon(lambda: is_gone(run.outputs()[0]))
+
+
+def test_a_full_disk_costs_the_record_and_not_the_run(bench: Bench) -> None:
+    bench.run("fine")
+    for name in ("logs", "data"):
+        folder = bench.store.home / name
+        folder.mkdir(exist_ok=True)
+        if os.geteuid() == 0:
+            subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "none", str(folder)], check=False)
+    try:
+        run = bench.run("floods", lines=20_000)
+        assert run.outputs() == (20_000,)
+        assert len(bench.printed().splitlines()) == 20_000
+    finally:
+        for name in ("logs", "data"):
+            subprocess.run(["umount", "-l", str(bench.store.home / name)], check=False, capture_output=True)
+
+
+def test_a_clock_that_is_set_back(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter([base.now() - timedelta(hours=n) for n in range(1000)])
+    monkeypatch.setattr("flyte_nb.engine.local.engine.now", lambda: next(times))
+    monkeypatch.setattr("flyte_nb.engine.local.calls.now", lambda: next(times))
+    run = bench.run("fine")
+    assert run.outputs() == ("fine",)
+    assert run.root.duration == timedelta()
+    assert bench.store.runs()[0].name == run.name
