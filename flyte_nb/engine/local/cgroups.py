@@ -45,8 +45,11 @@ class Place:
         return 0
 
 
+@dataclass(frozen=True)
 class Group(Place):
-    """A group of our own."""
+    """A group of our own; ``home`` is where processes come from and go back to."""
+
+    home: Path | None = None
 
     def write(self, name: str, value: int | str) -> bool:
         """Write a setting; tell whether the system took it."""
@@ -76,6 +79,12 @@ class Group(Place):
                 with contextlib.suppress(OSError):
                     os.kill(pid, signal.SIGKILL)
             time.sleep(0.001)
+
+    def release(self) -> None:
+        """Put the processes in it back where they come from."""
+        home = Group(self.home or self.folder.parent, self.version)
+        for pid in self.members():
+            home.add(pid)
 
     def remove(self) -> bool:
         """Remove the group; tell whether it is gone. One that still has processes stays."""
@@ -116,14 +125,15 @@ def make_group(controller: str, name: str, root: Path = _ROOT) -> Group | None:
     root : Path
         As for `ancestry`.
     """
-    for place in ancestry(controller, root)[:3]:
+    places = ancestry(controller, root)
+    for place in places[:3]:
         # version 2 hands a controller down only where no process is in the group itself
         if place.version == 2 and controller not in place.read("cgroup.subtree_control").split():
             continue
         folder = place.folder / f"{name}-{os.getpid()}-{next(_numbers)}"
         with contextlib.suppress(OSError):
             folder.mkdir()
-            return Group(folder, place.version)
+            return Group(folder, place.version, places[0].folder)
     return None
 
 
