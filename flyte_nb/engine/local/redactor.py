@@ -62,6 +62,12 @@ class Redactor:
         self._buffer, self._given, self._marked = "", 0, 0
         return rest
 
+    def redact(self, text: str) -> str:
+        """Give a whole text without the values, such as an error's message; the stream is not touched."""
+        apart = Redactor(())
+        apart._forms, apart._mark = self._forms, self._mark
+        return apart.feed(text) + apart.close()
+
     def _unfinished(self) -> int:
         """Give the length of the longest tail that is the start of a value, but not all of it."""
         longest = 0

@@ -112,6 +112,13 @@ def test_only_a_possible_start_is_held_back_and_flushed_soon() -> None:
     assert redactor.feed("plain") == "plain"
 
 
+def test_a_whole_text_apart_from_the_stream() -> None:
+    redactor = Redactor(["hunter2"])
+    assert redactor.feed("hunt") == ""
+    assert redactor.redact("er2 is not hunter2, hunt") == "er2 is not ***, hunt"
+    assert redactor.feed("er2") + redactor.close() == "***"
+
+
 def test_another_mark_where_a_value_has_stars() -> None:
     out = redacted(Redactor(["****", "secret"]), "***** secret")
     assert out == "███ ███"
