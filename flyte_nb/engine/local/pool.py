@@ -193,6 +193,7 @@ class Pool:
             for replicas in self._warm.values():
                 replicas.close()
             await asyncio.gather(*(replica.kill() for replica in list(self._alive)))
+            await self._limits.close()
         self._drop()
 
     def _enter_loop(self) -> None:
