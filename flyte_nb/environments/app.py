@@ -14,7 +14,7 @@ from flyte_nb.environments.app_context import ctx
 from flyte_nb.environments.app_links import Link
 from flyte_nb.environments.base import Environment, clone, overrides_in, suggest_name
 from flyte_nb.environments.calling import current_runner
-from flyte_nb.environments.declaration import Check, refuse, refuse_type
+from flyte_nb.environments.declaration import Check, as_list, refuse, refuse_type
 from flyte_nb.environments.domains import Domain
 from flyte_nb.environments.image import Image
 from flyte_nb.environments.parameter_transport import override, to_transport
@@ -121,8 +121,10 @@ class AppEnvironment(Environment):
     requires_auth: bool = True
     scaling: Scaling = field(default_factory=Scaling)
     domain: Domain | None = field(default_factory=Domain)
-    links: list[Link] = field(default_factory=list)
-    parameters: list[Parameter] = field(default_factory=list)
+    links: Annotated[list[Link], Check(as_list, "list of Link", before=True)] = field(default_factory=list)
+    parameters: Annotated[list[Parameter], Check(as_list, "list of Parameter", before=True)] = field(
+        default_factory=list
+    )
     cluster_pool: str = _DEFAULT_POOL
     cluster: str | None = None
     timeouts: Timeouts = field(default_factory=Timeouts)

@@ -30,7 +30,7 @@ _ALIASES = {
     **dict.fromkeys(("enable", "enabled", "on", "true", "yes"), "auto"),
     **dict.fromkeys(("off", "false", "no", "none"), "disable"),
 }
-_ACCEPTED_BEHAVIORS = f"one of {', '.join(map(repr, _BEHAVIORS))} (aliases: {', '.join(sorted(_ALIASES))})"
+_ACCEPTED_BEHAVIORS = f"one of {', '.join(map(repr, _BEHAVIORS))} (or, in any case, {', '.join(sorted(_ALIASES))})"
 
 
 @dataclass
@@ -80,8 +80,7 @@ class FunctionBodyPolicy(Declaration):
 def _behavior(value: Any) -> str:
     if not isinstance(value, str):
         raise WrongType(f"it is of type {type(value).__name__}")
-    known = value.lower()
-    known = _ALIASES.get(known, known)
+    known = _ALIASES.get(value.lower(), value)
     if known not in _BEHAVIORS:
         raise ValueError(suggestion(value, [*_BEHAVIORS, *_ALIASES]))
     return known
@@ -109,7 +108,7 @@ class Cache(Declaration):
     ----------
     behavior : {"auto", "override", "disable"}
         Use kept outputs; compute again and keep the new ones; neither. Also "on", "true" and "yes" for "auto",
-        "off", "false", "no" and "none" for "disable", in any case.
+        "off", "false", "no" and "none" for "disable"; these words in any case.
     version_override : str, optional
         The version, in the place of one from the policies.
     serialize : bool

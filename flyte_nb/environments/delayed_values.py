@@ -40,8 +40,23 @@ Kind = Annotated[_Names, Check(_kind, _ACCEPTED, before=True)]
 AnyKind = Annotated[_Names | None, Check(_any_kind, f"{_ACCEPTED}, or None", before=True)]
 
 
+class _Complete(type):
+    """Refuses a construction without a required field as it refuses a wrong one: a TypeError, and a ValueError."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        if not args:  # there are no positions; the constructor says so
+            _require(cls, kwargs)
+        return super().__call__(*args, **kwargs)
+
+
+def _require(cls: Any, given: Mapping[str, Any]) -> None:
+    for field in dataclasses.fields(cls):
+        if field.default is dataclasses.MISSING and field.name not in given:
+            raise refuse_type(cls, field.name, None, "a value", "it is missing")
+
+
 @dataclass(kw_only=True, repr=False)
-class DelayedValue(Declaration):
+class DelayedValue(Declaration, metaclass=_Complete):
     """The base of values that are known only when an app starts; they travel as JSON."""
 
     def model_dump(self) -> dict[str, Any]:
@@ -68,9 +83,6 @@ class DelayedValue(Declaration):
         fields = {field.name: field for field in dataclasses.fields(cls)}
         if unknown := [key for key in obj if key not in fields]:
             raise refuse(cls, "model_validate", unknown[0], "the fields", suggestion(str(unknown[0]), fields))
-        for name, field in fields.items():
-            if field.default is dataclasses.MISSING and name not in obj:
-                raise refuse_type(cls, name, None, "a value", "it is missing")
         return cls(**obj)
 
     @classmethod
@@ -184,9 +196,9 @@ class AppEndpoint(DelayedValue):
         Whether its public URL is meant; otherwise the one inside the cluster.
     """
 
+    type: Literal["string"] = "string"
     app_name: str
     public: bool = False
-    type: Literal["string"] = "string"
 
     async def materialize(self) -> AppEndpoint:
         """Give this value itself: a URL is looked up each time it is needed, since it can change."""

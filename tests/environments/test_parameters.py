@@ -129,6 +129,9 @@ def test_the_defaults_of_an_output():
     assert (output.task_auto_version, output.getter) == (None, (0,))
     with pytest.raises(TypeError):
         RunOutput("string")
+    for error in (TypeError, ValueError):
+        with pytest.raises(error, match=r"RunOutput\.type: given None \(it is missing\)"):
+            RunOutput(run_name="r")
     with pytest.raises(ValueError, match="task_auto_version"):
         RunOutput(type="string", task_name="t", task_auto_version="newest")
 
