@@ -308,7 +308,9 @@ def clone(env: _Env, name: str, overrides: dict[str, Any], reset: Iterable[str] 
     """
     fields = {f.name: f for f in dataclasses.fields(env) if f.init}
     if unknown := [key for key in overrides if key not in fields]:
-        raise TypeError(f"clone_with() got an unexpected keyword argument {unknown[0]!r}; accepted: {', '.join(fields)}")
+        raise TypeError(
+            f"clone_with() got an unexpected keyword argument {unknown[0]!r}; accepted: {', '.join(fields)}"
+        )
     values = {key: _own_copy(getattr(env, key), fields[key].metadata) for key in fields}
     optional = {key: f for key, f in fields.items() if _has_default(f)}
     given = {key: value for key, value in overrides.items() if value is not None}

@@ -238,11 +238,6 @@ def _outputs(annotation: Any) -> dict[str, Any]:
     return {f"o{i}": kind for i, kind in enumerate(kinds)}
 
 
-def _refused_tuple(annotation: Any) -> TypeError:
-    given = describe(annotation)
-    return TypeError(f"return annotation: given {given}; accepted: a type, or a tuple of two or more types")
-
-
 def describe(kind: Any) -> str:
     """Name a type the way people write it."""
     if kind is EMPTY or kind is Any:
