@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from flyte_nb.environments.calling import awaited, current_runner, refuse_in_loop, user_error
-from flyte_nb.environments.template import TaskTemplate
+from flyte_nb.environments.runtime_task import RuntimeTaskTemplate
 
 __all__ = ["AsyncFunctionTaskTemplate"]
 
@@ -29,7 +29,7 @@ class _Decorated(NamedTuple):
 
 
 @dataclass(kw_only=True, repr=False)
-class AsyncFunctionTaskTemplate(TaskTemplate):
+class AsyncFunctionTaskTemplate(RuntimeTaskTemplate):
     """A task that is a Python function, sync or async; what ``@env.task`` gives.
 
     Parameters
@@ -48,7 +48,6 @@ class AsyncFunctionTaskTemplate(TaskTemplate):
 
     func: Callable[..., Any]
     plugin_config: Any = None
-    task_resolver: Any = None
     debuggable: bool = True
 
     def __post_init__(self) -> None:
