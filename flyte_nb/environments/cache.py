@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import hashlib
-import inspect
 import json
-import textwrap
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Protocol, runtime_checkable
 
 from flyte_nb.environments.declaration import Check, Declaration, WrongType, plain, refuse
 from flyte_nb.environments.durations import ACCEPTED, Duration, optional_duration
+from flyte_nb.environments.function_body import FunctionBodyPolicy, VersionParameters
 from flyte_nb.errors import suggestion
 
 __all__ = [
@@ -33,25 +30,6 @@ _ALIASES = {
 _ACCEPTED_BEHAVIORS = f"one of {', '.join(map(repr, _BEHAVIORS))} (or, in any case, {', '.join(sorted(_ALIASES))})"
 
 
-@dataclass
-class VersionParameters:
-    """What a cache policy may look at.
-
-    Parameters
-    ----------
-    func : callable or None
-        The task's function.
-    image : str or Image, optional
-        The image it runs in.
-    code_bundle : CodeBundle, optional
-        The code that travels with it.
-    """
-
-    func: Callable[..., Any] | None
-    image: Any = None
-    code_bundle: Any = None
-
-
 @runtime_checkable
 class CachePolicy(Protocol):
     """Gives a part of a cache version; any object with this method is one."""
@@ -59,22 +37,6 @@ class CachePolicy(Protocol):
     def get_version(self, salt: str, params: VersionParameters) -> str:
         """Give a string that changes whenever a kept output is not valid any more."""
         ...
-
-
-@dataclass(frozen=True, repr=False)
-class FunctionBodyPolicy(Declaration):
-    """A version from the syntax tree of the task's function.
-
-    Decorators, defaults and annotations belong to the tree; comments, spacing and line breaks do not. What the
-    function calls, the values of the names it reads and its image are not looked at.
-    """
-
-    def get_version(self, salt: str, params: VersionParameters) -> str:
-        """Give the digest of the function's tree and the salt; empty without a function."""
-        if params.func is None:
-            return ""
-        source = textwrap.dedent(inspect.getsource(params.func))
-        return hashlib.sha256((ast.unparse(ast.parse(source)) + salt).encode()).hexdigest()
 
 
 def _behavior(value: Any) -> str:

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib.util
-import itertools
-from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -35,24 +31,6 @@ class Fixed:
         if isinstance(self.version, Exception):
             raise self.version
         return self.version  # type: ignore[no-any-return]
-
-
-@pytest.fixture
-def function(tmp_path: Path) -> Callable[[str], Any]:
-    """Give the function ``f`` of a module with some source."""
-    numbers = itertools.count()
-
-    def load(source: str) -> Any:
-        path = tmp_path / f"module{next(numbers)}.py"
-        path.write_text(source)
-        spec = importlib.util.spec_from_file_location(path.stem, path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module.f
-
-    return load
 
 
 @pytest.mark.parametrize(
@@ -183,32 +161,6 @@ def test_a_policy_that_raises() -> None:
     assert told.value.__cause__ is cause
     with pytest.raises(DeclarationValueError, match="it gave 3"):
         Cache("auto", policies=Fixed(3)).get_version(NOTHING)
-
-
-BODY = "def f(x=1):\n    return x\n"
-
-
-@pytest.mark.parametrize(
-    ("source", "same"),
-    [
-        (BODY, True),
-        ("def f( x = 1 ):  # a comment\n\n    return (x)  \n", True),
-        (BODY.replace("return x", "return x + 1"), False),
-        (BODY.replace("=1", "=2"), False),
-        (BODY.replace("x=1", "x: int = 1"), False),
-        ("if True:\n    def f(x=1):\n        return x\n", True),
-    ],
-)
-def test_function_body(source: str, same: bool, function: Callable[[str], Any]) -> None:
-    versions = [FunctionBodyPolicy().get_version("", VersionParameters(function(text))) for text in (BODY, source)]
-    assert (versions[0] == versions[1]) == same
-
-
-def test_function_body_salt_and_none(function: Callable[[str], Any]) -> None:
-    params = VersionParameters(function(BODY))
-    assert FunctionBodyPolicy().get_version("a", params) != FunctionBodyPolicy().get_version("b", params)
-    assert Cache("auto", salt="a").get_version(params) != Cache("auto", salt="b").get_version(params)
-    assert FunctionBodyPolicy().get_version("a", NOTHING) == ""
 
 
 def test_a_function_without_source() -> None:
