@@ -189,22 +189,22 @@ class AppEnvironment(Environment):
         message = f"the endpoint of app {self.name!r} is known once it is served: serve or deploy it first"
         raise InitializationError("NotServed", "user", message)
 
-    def container_args(self, sctx: Any) -> list[str]:
+    def container_args(self, serialize_context: Any) -> list[str]:
         """Give the arguments that follow the command in the container.
 
         Parameters
         ----------
-        sctx : object
+        serialize_context : object
             The context of the deployment.
         """
         return words(self.args)
 
-    def container_cmd(self, sctx: Any, parameter_overrides: list[Parameter] | None = None) -> list[str]:
+    def container_cmd(self, serialize_context: Any, parameter_overrides: list[Parameter] | None = None) -> list[str]:
         """Give the command that is run in the container.
 
         Parameters
         ----------
-        sctx : object
+        serialize_context : object
             The context of the deployment: project, domain, org, version, image cache and code bundle.
         parameter_overrides : list of Parameter, optional
             Parameters that replace the app's own of the same name.
@@ -219,7 +219,7 @@ class AppEnvironment(Environment):
         if self.command is not None:
             return words(self.command)
         parameters = override(self.parameters, parameter_overrides)
-        return default_command(self, sctx, to_transport(parameters) if parameters else "")
+        return default_command(self, serialize_context, to_transport(parameters) if parameters else "")
 
     def clone_with(
         self: _Self,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
-from flyte_nb.environments.declaration import Check, Declaration, WrongType, refuse, refuse_type
+from flyte_nb.environments.declaration import Check, Declaration, WrongType, plain, refuse, refuse_type
 from flyte_nb.errors import RuntimeUserError, suggestion
 
 __all__ = ["AppEndpoint", "ArtifactValue", "RunOutput"]
@@ -59,13 +59,29 @@ def _require(cls: Any, given: Mapping[str, Any]) -> None:
 class DelayedValue(Declaration, metaclass=_Complete):
     """The base of values that are known only when an app starts; they travel as JSON."""
 
-    def model_dump(self) -> dict[str, Any]:
-        """Give every field by name."""
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+    def model_dump(self, *, mode: str = "python", exclude_none: bool = False) -> dict[str, Any]:
+        """Give every field by name.
 
-    def model_dump_json(self) -> str:
-        """Give every field as compact JSON."""
-        return json.dumps(self.model_dump(), separators=(",", ":"))
+        Parameters
+        ----------
+        mode : {"python", "json"}
+            Values as they are, or as JSON has them: lists for tuples.
+        exclude_none : bool
+            Leave out what is None.
+        """
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        if exclude_none:
+            values = {name: value for name, value in values.items() if value is not None}
+        return {name: plain(value) for name, value in values.items()} if mode == "json" else values
+
+    def model_dump_json(self, *, indent: int | None = None, exclude_none: bool = False) -> str:
+        """Give every field as JSON: compact, or over several lines with an ``indent``."""
+        separators = (",", ":") if indent is None else None
+        return json.dumps(self.model_dump(exclude_none=exclude_none), indent=indent, separators=separators)
+
+    def model_copy(self: _Value, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> _Value:
+        """Give a copy with some fields changed, which are checked; nothing in it is shared, ``deep`` or not."""
+        return dataclasses.replace(self, **(update or {}))
 
     @classmethod
     def model_validate(cls: type[_Value], obj: Any) -> _Value:

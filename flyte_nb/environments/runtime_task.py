@@ -42,12 +42,12 @@ class RuntimeTaskTemplate(TaskTemplate):
 
     task_resolver: Any = None
 
-    def container_args(self, sctx: Any) -> list[str]:
+    def container_args(self, serialize_context: Any) -> list[str]:
         """Give the words with which the task's container starts.
 
         Parameters
         ----------
-        sctx : SerializationContext
+        serialize_context : SerializationContext
             What the task is translated for a cluster with.
 
         Raises
@@ -56,7 +56,7 @@ class RuntimeTaskTemplate(TaskTemplate):
             When the code is no pickle and the container could not find the task: it has no function, or one that is
             no variable of a module.
         """
-        bundle = of_context(sctx, "code_bundle")
+        sctx, bundle = serialize_context, of_context(serialize_context, "code_bundle")
         words = ["a0", "--inputs", of_context(sctx, "input_path") or "{{.input}}"]
         words += ["--outputs-path", of_context(sctx, "output_path") or "{{.outputPrefix}}"]
         words += ["--version", of_context(sctx, "version") or of_context(bundle, "computed_version") or ""]

@@ -46,17 +46,17 @@ class _MissingModule(_Module):
         raise ModuleNotFoundError(f"No module named {self.__name__!r}, which {name!r} is asked of", name=self.__name__)
 
 
-def lazy_module(module_name: str) -> _Module:
+def lazy_module(fullname: str) -> _Module:
     """Give a module that is imported when an attribute of it is first asked for.
 
     A module that is not installed is given too; asking it for anything raises a ``ModuleNotFoundError``.
     """
-    if module_name in _sys.modules:
-        return _sys.modules[module_name]
-    spec = _importing.find_spec(module_name)
+    if fullname in _sys.modules:
+        return _sys.modules[fullname]
+    spec = _importing.find_spec(fullname)
     if spec is None or spec.loader is None:
-        return _MissingModule(module_name)
+        return _MissingModule(fullname)
     spec.loader = _importing.LazyLoader(spec.loader)
-    module = _sys.modules[module_name] = _importing.module_from_spec(spec)
+    module = _sys.modules[fullname] = _importing.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -176,6 +176,19 @@ def test_an_output_survives_json(kind, run, getter):
     assert RunOutput.model_validate(output.model_dump()) == output
 
 
+def test_other_forms_of_an_output():
+    output = RunOutput(type="file", run_name="r", getter=("a", 1))
+    assert output.model_dump(exclude_none=True) == {"type": "file", "run_name": "r", "getter": ("a", 1)}
+    assert output.model_dump(mode="json", exclude_none=True)["getter"] == ["a", 1]
+    assert RunOutput.model_validate_json(output.model_dump_json(indent=2, exclude_none=True)) == output
+    assert output.model_dump_json(indent=2).startswith('{\n  "type": "file"')
+    assert AppEndpoint(app_name="a").model_dump_json() == '{"type":"string","app_name":"a","public":false}'
+    changed = output.model_copy(update={"run_name": "s"})
+    assert (changed.run_name, output.run_name, output.model_copy() == output) == ("s", "r", True)
+    with pytest.raises(ValueError, match=r"RunOutput.type"):
+        output.model_copy(update={"type": "text"})
+
+
 def test_validating_a_dict_leaves_it_as_it_is():
     data = {"type": str, "run_name": "r1"}
     output = RunOutput.model_validate(data)
