@@ -185,19 +185,21 @@ class ArtifactValue(DelayedValue):
 
     Parameters
     ----------
-    name, version : str
+    name : str
         The artifact.
-    project, domain : str
-        Where it belongs.
+    version : str, optional
+        Which version; the newest by default.
+    project, domain : str, optional
+        Where it belongs; where the app is deployed by default.
     type : {"string", "file", "directory", "app_endpoint"} or a class, optional
-        What it is.
+        What it is; an app is deployed only once it, or its parameter, has a type.
     """
 
-    name: str
-    version: str
-    project: str
-    domain: str
     type: AnyKind = None
+    name: str
+    version: str | None = None
+    project: str | None = None
+    domain: str | None = None
 
 
 @dataclass(kw_only=True, repr=False)

@@ -208,6 +208,12 @@ def test_an_artifact():
     artifact = ArtifactValue(**ARTIFACT, type="file")
     assert ArtifactValue.model_validate_json(artifact.model_dump_json()) == artifact
     assert ArtifactValue(**ARTIFACT).type is None
+    newest = ArtifactValue(name="model")
+    assert (newest.version, newest.project, newest.domain, newest.type) == (None, None, None, None)
+    with pytest.raises(ValueError, match=r"Parameter\.type: given None .*a type, here or of the value"):
+        to_transport([Parameter("p", newest)])
+    (sent,) = from_transport(to_transport([Parameter("p", newest, type="file")]))
+    assert (sent.type, sent.download) == ("file", True)
 
 
 def test_the_endpoint_of_another_app():
