@@ -47,7 +47,7 @@ from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.registry import process_registry
 
 if TYPE_CHECKING:
-    from flyte_nb import app, config, connectors, extend, extras, io, models, notify, report, types
+    from flyte_nb import app, clustered, config, connectors, extend, extras, io, models, notify, report, types
     from flyte_nb.app.handle import AppHandle
     from flyte_nb.context.scopes import custom_context, get_custom_context, group
     from flyte_nb.context.settings import current_domain, current_project, is_control_plane_available
@@ -119,6 +119,7 @@ __all__ = [  # noqa: RUF022 - in the order of sorted()
     "app",
     "build",
     "build_images",
+    "clustered",
     "config",
     "connectors",
     "ctx",
@@ -161,10 +162,21 @@ __all__ = [  # noqa: RUF022 - in the order of sorted()
     "with_servecontext",
 ]
 
-_NAMESPACES = ("app", "config", "connectors", "extend", "extras", "io", "models", "notify", "report", "types")
+_NAMESPACES = (
+    "app",
+    "clustered",
+    "config",
+    "connectors",
+    "extend",
+    "extras",
+    "io",
+    "models",
+    "notify",
+    "report",
+    "types",
+)
 _MISSING = (
     "artifacts",
-    "clustered",
     "durable",
     "git",
     "prefetch",

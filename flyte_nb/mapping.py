@@ -31,11 +31,11 @@ class Mapped:
 
     def call(self, row: tuple[Any, ...]) -> Any:
         """Call the task for one element."""
-        return self.task(*self.args, *row, **self.kwargs)  # type: ignore[operator]  # every task can be called
+        return self.task(*self.args, *row, **self.kwargs)
 
     async def acall(self, row: tuple[Any, ...]) -> Any:
         """Call the task for one element and await its value."""
-        return await self.task.aio(*self.args, *row, **self.kwargs)  # type: ignore[attr-defined]
+        return await self.task.aio(*self.args, *row, **self.kwargs)
 
 
 def checked(target: Any, iterables: tuple[Iterable[Any], ...]) -> Mapped:

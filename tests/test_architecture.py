@@ -24,6 +24,7 @@ LAYERS = [
     ["context", "config"],
     [
         "app",
+        "clustered",
         "connectors",
         "extend",
         "commands",

@@ -16,6 +16,7 @@ MADE: list[FlyteError] = [
     errors.DeclarationError("Resources.cpu", "-1", "a positive number", "it is negative"),
     errors.DeclarationValueError("Resources.cpu", "-1", "a positive number"),
     errors.DeclarationTypeError("Resources.cpu", "[]", "a number"),
+    errors.DeclarationFileError("UVProject.lock", "'uv.lock'", "a file that is there"),
     errors.NotebookError("m"),
     errors.DuplicateEnvironmentError("m"),
     errors.SliceError("m"),
@@ -37,7 +38,7 @@ TWO = (
 )
 MADE += [getattr(errors, name)("Code", "m", "w1") for name in TWO.split()]
 MADE.append(errors.InitializationError("Code", "user", "m"))
-CLASSES = [name for name in errors.__all__ if name != "suggestion"]
+CLASSES = [name for name in errors.__all__ if isinstance(getattr(errors, name), type)]
 MADE += [getattr(errors, n)("m") for n in CLASSES if n not in {type(e).__name__ for e in MADE}]
 
 
@@ -125,3 +126,11 @@ def test_short_rendering_has_no_frames_of_the_library() -> None:
         lines = "\n".join(error._render_traceback_())
     assert lines.endswith("UsageError: used wrongly")
     assert "Traceback" not in lines
+
+
+def test_a_missing_file_is_a_wrong_value_too() -> None:
+    error = errors.DeclarationFileError("UVProject.lock", "'uv.lock'", "a file that is there")
+    assert isinstance(error, FileNotFoundError)
+    assert isinstance(error, ValueError)
+    assert str(error) == "UVProject.lock: given 'uv.lock'; accepted: a file that is there"
+    assert error.rows()[0] == ("field", "UVProject.lock")

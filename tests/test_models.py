@@ -64,6 +64,10 @@ def test_raw_data_path(tmp_path: Path) -> None:
 
 def test_a_code_bundle_is_an_archive_or_a_pickle() -> None:
     bundle = CodeBundle(computed_version="v", tgz="s3://x")
+    there = bundle.with_downloaded_path(Path("/tmp/x"))
+    assert (there.downloaded_path, bundle.downloaded_path, there.files) == (Path("/tmp/x"), None, None)
+    assert hash(CodeBundle(computed_version="v", tgz="x", files=["a.py"]))
+    assert SerializationContext(None, code_bundle=bundle).version is None
     assert (bundle.destination, bundle.pkl, bundle.downloaded_path) == (".", None, None)
     for wrong in ({}, {"tgz": "a", "pkl": "b"}):
         with pytest.raises(ValueError, match="exactly one"):

@@ -22,7 +22,7 @@ import pytest
 from fastapi import FastAPI
 from flyte_nb.app import AppEnvironment, Parameter, Port, RunOutput, Scaling
 from flyte_nb.app.extras import FastAPIAppEnvironment
-from flyte_nb.environments.cache import Cache
+from flyte_nb.environments.cache import Cache, VersionParameters
 from flyte_nb.environments.function_task import AsyncFunctionTaskTemplate
 from flyte_nb.environments.interface import NativeInterface, check_value
 from flyte_nb.environments.plugin_registry import TaskPluginRegistry
@@ -36,6 +36,8 @@ from flyte_nb.errors import (
     DeclarationValueError,
     DeploymentError,
     InputError,
+    RetriesExhaustedError,
+    RuntimeDataValidationError,
     RuntimeUserError,
 )
 from flyte_nb.plan.graph import order
@@ -92,6 +94,11 @@ async def halve_later(x: float) -> float:
     if x < 0:
         raise KeyError("negative")
     return x / 2
+
+
+@tasks.task
+def three_for_two() -> tuple[int, int]:
+    return 1, 2, 3  # type: ignore[return-value]  # what the check is about
 
 
 @decided(1, "Environment.add_dependency", BETTER, "a dependency is there once; the environment itself is refused")
@@ -257,9 +264,13 @@ def _() -> None:
     assert len(str(caught.value)) < 300
 
 
-@decided(16, "Neuron, AMD_GPU, HABANA_GAUDI", BETTER, "they have a quantity")
+@decided(16, "Neuron, AMD_GPU, HABANA_GAUDI", BETTER, "they have a quantity; strings stay as they are")
 def _() -> None:
     assert flyte.Neuron("Trn1", 4).quantity == 4
+    assert flyte.AMD_GPU("MI300X", 8).quantity == flyte.HABANA_GAUDI("Gaudi1", 8).quantity == 8
+    refused(lambda: flyte.Neuron("Trn1", 3), "1, 4, 8 or 16")
+    refused(lambda: flyte.AMD_GPU("MI300X", 9), "1 to 8")
+    refused(lambda: flyte.Resources(gpu="MI300X:2"), r"for more use AMD_GPU\('MI300X', quantity\)")
 
 
 @decided(17, "pod_spec_from_resources", BETTER, "strings, the maker's own key, no request for no GPU")
@@ -307,7 +318,21 @@ def _() -> None:
     assert "'disable'" in (TaskEnvironment.__doc__ or "").replace('``"disable"``', "'disable'")
 
 
-later(22, "Cache", "what a function calls counts once cached runs are local: the digest covers what the task reads")
+@decided(22, "Cache", BETTER, "what a function calls counts in its version, and so do its defaults and the image")
+def _() -> None:
+    def version(func: Callable[..., Any], image: str | None = None) -> str:
+        return Cache("auto").get_version(VersionParameters(func, image))
+
+    def doubled(by: int) -> Callable[..., Any]:
+        helper = (lambda x: x * 2) if by == 2 else (lambda x: x * 3)
+
+        def function(x: int, more: list[int] = [by]) -> int:  # noqa: B006 - its value is what the check is about
+            return helper(x) + len(more)
+
+        return function
+
+    assert version(doubled(2)) == version(doubled(2)) != version(doubled(3))
+    assert version(doubled(2), "a:1") != version(doubled(2), "a:2")
 
 
 @decided(23, "Trigger", BETTER, "schedules, time zones, rates and types are checked, the inputs against the task's")
@@ -377,7 +402,14 @@ def _(session: Session) -> None:
     assert isinstance(caught.value.__cause__, KeyError)
 
 
-later(30, "errors of a run", "retries that are exhausted, once runs on this machine are repeated")
+@decided(30, "errors of a run", BETTER, "a wrong number of outputs is told as a value that does not fit")
+def _(session: Session) -> None:
+    with pytest.raises(RuntimeDataValidationError, match="a tuple of 2"):
+        flyte.run(three_for_two)
+    assert RetriesExhaustedError("RetriesExhausted", "3 attempts").kind == "user"
+
+
+later(30, "errors of a run", "retries that are exhausted raise it, once runs on this machine are repeated")
 
 
 @decided(31, "run mode", BETTER, "an unknown mode is refused")

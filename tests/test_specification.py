@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import inspect
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,6 +26,9 @@ from flyte_nb.environments.policies import RetryStrategy
 from flyte_nb.errors import DeclarationError
 from flyte_nb.plan.graph import order
 from flyte_nb.session import Session
+from kubernetes.client import V1Container, V1PodSpec, V1Volume
+
+from kernels import Kernel
 
 TASKS = """
 import flyte
@@ -79,6 +84,16 @@ KINDS = [flyte.TaskEnvironment, flyte.app.AppEnvironment, flyte.app.ConnectorEnv
 kinds = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 
 
+@pytest.fixture
+def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
+    """A session of its own, whose store is a folder of the test."""
+    monkeypatch.setenv("FLYTE_NB_HOME", str(tmp_path / "store"))
+    made = Session(folder=tmp_path)
+    monkeypatch.setattr("flyte_nb.session._session", made)
+    yield made
+    made.close()
+
+
 def executed(snippet: str) -> SimpleNamespace:
     """Run a snippet after the specification's own import and give the names it bound."""
     source = snippet if "import flyte\n" in snippet else f"import flyte\n{snippet}"
@@ -106,6 +121,14 @@ def test_one_can_control_images_resources_secrets_and_dependencies_for_tasks_and
 
 
 # The Base Environment
+
+
+def test_environment_itself_is_typically_not_instantiated_directly() -> None:
+    env = flyte.Environment("base")  # it can be: it holds settings, and has neither tasks nor hooks
+    assert flyte.current_registry()["base"] is env
+    assert not hasattr(env, "task")
+    with pytest.raises(NotImplementedError, match="a TaskEnvironment has, and an app has"):
+        env.clone_with("other")
 
 
 @kinds
@@ -137,6 +160,31 @@ def test_secrets_are_injected_via_secret_request(kind: Any, secrets: Any) -> Non
 @pytest.mark.parametrize("template", ["a-named-template", flyte.PodTemplate(labels={"team": "birds"})])
 def test_a_pod_template_is_an_object_or_a_reference_to_a_named_template(kind: Any, template: Any) -> None:
     assert kind("env", pod_template=template).pod_template == template
+
+
+@kinds
+def test_advanced_kubernetes_configuration_like_sidecars_or_volumes_can_be_applied(kind: Any) -> None:
+    sidecar, volume = V1Container(name="proxy", image="envoy"), V1Volume(name="scratch")
+    spec = V1PodSpec(containers=[V1Container(name="primary"), sidecar], volumes=[volume])
+    template = kind("env", pod_template=flyte.PodTemplate(spec)).pod_template.with_termination_grace_period(60)
+    assert [container.name for container in template.pod_spec.containers] == ["primary", "proxy"]
+    assert [volume.name for volume in template.pod_spec.volumes] == ["scratch"]
+
+
+variables = flyte.TaskEnvironment("variables", env_vars={"MODE": "slow", "KEPT": "yes"})
+
+
+@variables.task
+def seen(names: list[str]) -> list[str | None]:
+    return [os.environ.get(name) for name in names]
+
+
+def test_environment_variables_are_passed_to_the_task_at_runtime(session: Session) -> None:
+    names = ["MODE", "KEPT", "MORE"]
+    assert flyte.run(seen, names).outputs()[0] == ["slow", "yes", None]
+    called = seen.override(env_vars={"MODE": "fast", "MORE": "too"})  # the most specific level, in place of the others
+    assert flyte.run(called, names).outputs()[0] == ["fast", None, "too"]
+    assert not {"MODE", "MORE"} & set(os.environ)
 
 
 @kinds
@@ -175,6 +223,25 @@ def test_the_deployment_system_uses_the_registry_to_discover_infrastructure_requ
 
 
 # Task Environments
+
+
+runs = flyte.TaskEnvironment("runs")
+
+
+@runs.task
+def doubled(x: int) -> int:
+    return 2 * x
+
+
+@runs.task
+async def doubled_later(x: int) -> int:
+    return await doubled.aio(x)
+
+
+def test_task_environments_are_designed_for_executing_discrete_tasks(session: Session) -> None:
+    run = flyte.run(doubled, x=21)
+    assert (run.outputs(), run.phase.value.lower()) == ((42,), "succeeded")
+    assert flyte.run(doubled_later, x=21).outputs() == (42,)  # a task called in a task
 
 
 def test_env_task_binds_a_python_function_to_the_environments_settings() -> None:
@@ -259,6 +326,12 @@ def test_the_snippet_of_a_task_declares_and_runs() -> None:
     assert task.cache == Cache("auto")
     assert str(task.interface) == "(input_path: str) -> str"
     assert asyncio.run(task("s3://raw")) == "Processed s3://raw"
+
+
+def test_the_snippet_of_a_task_runs_in_a_cell(kernel: Kernel) -> None:
+    kernel.run(TASKS.replace("import flyte\n", "import flyte_nb as flyte\n"))
+    ran = kernel.run("print(flyte.run(process_data, input_path='s3://raw').outputs())")
+    assert "('Processed s3://raw',)" in ran.printed
 
 
 # Container Reuse and Plugins

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +150,8 @@ class CodeBundle(Declaration):
         Where the archive, or the pickle, is; exactly one of them.
     downloaded_path : Path, optional
         Where it lies on this machine, when it does.
+    files : list of str, optional
+        What is in it.
 
     Raises
     ------
@@ -162,11 +164,16 @@ class CodeBundle(Declaration):
     tgz: str | None = None
     pkl: str | None = None
     downloaded_path: Path | None = None
+    files: list[str] | None = field(default=None, hash=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if (self.tgz is None) == (self.pkl is None):
             raise refuse(self, "tgz", self.tgz, "exactly one of tgz and pkl", "given both or neither")
+
+    def with_downloaded_path(self, path: Path) -> CodeBundle:
+        """Give the same bundle with the place where it lies on this machine."""
+        return replace(self, downloaded_path=path)
 
 
 @dataclass(frozen=True, repr=False)
@@ -175,8 +182,8 @@ class SerializationContext(Declaration):
 
     Parameters
     ----------
-    version : str
-        The version that is deployed.
+    version : str or None
+        The version that is deployed; None where the code bundle's counts.
     project, domain, org : str, optional
         Where it is deployed to.
     code_bundle : CodeBundle, optional
@@ -191,7 +198,7 @@ class SerializationContext(Declaration):
         What paths of the code are relative to.
     """
 
-    version: str
+    version: str | None
     project: str | None = None
     domain: str | None = None
     org: str | None = None

@@ -10,6 +10,7 @@ __all__ = [
     "DEVICES",
     "OLD_SPELLINGS",
     "PARTITIONS",
+    "QUANTITIES",
     "SELECTORS",
     "AMD_GPUType",
     "APPLE_SILICONType",
@@ -97,15 +98,23 @@ DEVICES: Mapping[DeviceClass, tuple[str, ...]] = {
 
 
 def _counts() -> dict[str, tuple[int, ...]]:
-    """Read how many of each device can be asked for out of `Accelerators`."""
-    counts: dict[str, tuple[int, ...]] = dict.fromkeys(get_args(TPUType), (1, 4, 8))  # the chips a GKE machine has
+    """Read how many of each device an accelerator string can ask for out of `Accelerators`."""
+    counts: dict[str, tuple[int, ...]] = {}
     for name, _, count in (text.partition(":") for text in get_args(Accelerators)):
         counts[name] = (*counts.get(name, ()), *([int(count)] if count else []))
     return counts
 
 
-#: how many of a device can be asked for at a time
+#: how many of a device an accelerator string can ask for
 COUNTS: Mapping[str, tuple[int, ...]] = _counts()
+
+_EIGHT = tuple(range(1, 9))
+#: how many of a device a `Device` can ask for: as a string can, but for devices whose strings know only one, or none
+QUANTITIES: Mapping[str, tuple[int, ...]] = {
+    **COUNTS,
+    **dict.fromkeys(get_args(TPUType), (1, 4, 8)),  # the chips a GKE machine has
+    **dict.fromkeys([*get_args(AMD_GPUType), *get_args(HABANA_GAUDIType)], _EIGHT),  # as machines are sold with them
+}
 
 _OWN_SELECTORS = {
     "A10": "nvidia-a10",

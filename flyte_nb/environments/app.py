@@ -14,7 +14,7 @@ from flyte_nb.environments.app_context import ctx
 from flyte_nb.environments.app_links import Link
 from flyte_nb.environments.base import Environment, clone, overrides_in, suggest_name
 from flyte_nb.environments.calling import current_runner
-from flyte_nb.environments.declaration import Check, refuse, refuse_type
+from flyte_nb.environments.declaration import Check, as_list, refuse, refuse_type
 from flyte_nb.environments.domains import Domain
 from flyte_nb.environments.image import Image
 from flyte_nb.environments.parameter_transport import override, to_transport
@@ -121,8 +121,10 @@ class AppEnvironment(Environment):
     requires_auth: bool = True
     scaling: Scaling = field(default_factory=Scaling)
     domain: Domain | None = field(default_factory=Domain)
-    links: list[Link] = field(default_factory=list)
-    parameters: list[Parameter] = field(default_factory=list)
+    links: Annotated[list[Link], Check(as_list, "list of Link", before=True)] = field(default_factory=list)
+    parameters: Annotated[list[Parameter], Check(as_list, "list of Parameter", before=True)] = field(
+        default_factory=list
+    )
     cluster_pool: str = _DEFAULT_POOL
     cluster: str | None = None
     timeouts: Timeouts = field(default_factory=Timeouts)
@@ -187,22 +189,22 @@ class AppEnvironment(Environment):
         message = f"the endpoint of app {self.name!r} is known once it is served: serve or deploy it first"
         raise InitializationError("NotServed", "user", message)
 
-    def container_args(self, sctx: Any) -> list[str]:
+    def container_args(self, serialize_context: Any) -> list[str]:
         """Give the arguments that follow the command in the container.
 
         Parameters
         ----------
-        sctx : object
+        serialize_context : object
             The context of the deployment.
         """
         return words(self.args)
 
-    def container_cmd(self, sctx: Any, parameter_overrides: list[Parameter] | None = None) -> list[str]:
+    def container_cmd(self, serialize_context: Any, parameter_overrides: list[Parameter] | None = None) -> list[str]:
         """Give the command that is run in the container.
 
         Parameters
         ----------
-        sctx : object
+        serialize_context : object
             The context of the deployment: project, domain, org, version, image cache and code bundle.
         parameter_overrides : list of Parameter, optional
             Parameters that replace the app's own of the same name.
@@ -217,7 +219,7 @@ class AppEnvironment(Environment):
         if self.command is not None:
             return words(self.command)
         parameters = override(self.parameters, parameter_overrides)
-        return default_command(self, sctx, to_transport(parameters) if parameters else "")
+        return default_command(self, serialize_context, to_transport(parameters) if parameters else "")
 
     def clone_with(
         self: _Self,

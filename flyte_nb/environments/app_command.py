@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 from flyte_nb.environments.base import Environment
+from flyte_nb.environments.container_words import bundle_words, image_cache_words, of_context
 
 __all__ = ["default_command", "load_app", "words"]
 
@@ -36,33 +37,15 @@ def default_command(app: Environment, sctx: Any, parameters: str) -> list[str]:
     parameters : str
         The app's parameters, serialised; empty when there are none.
     """
-    bundle = _of(sctx, "code_bundle")
-    version = _of(sctx, "version") or _of(bundle, "computed_version")
+    bundle = of_context(sctx, "code_bundle")
+    version = of_context(sctx, "version") or of_context(bundle, "computed_version")
     command = ["fserve", "--version", version or ""]
     for name in ("project", "domain", "org"):
-        command += [f"--{name}", _of(sctx, name) or ""]
-    command += [*_image_cache(sctx), *_bundled(bundle)]
+        command += [f"--{name}", of_context(sctx, name) or ""]
+    command += [*image_cache_words(sctx), *bundle_words(bundle)]
     if parameters:
         command += ["--parameters", parameters]
     return [*command, "--raw-data-path", _RAW_DATA_PATH, *_resolver(app), "--"]
-
-
-def _of(context: Any, name: str) -> Any:
-    return getattr(context, name, None)
-
-
-def _image_cache(sctx: Any) -> list[str]:
-    cache = _of(sctx, "image_cache")
-    if not cache:
-        return []
-    return ["--image-cache", _of(cache, "serialized_form") or cache.to_transport]
-
-
-def _bundled(bundle: Any) -> list[str]:
-    if not bundle:
-        return []
-    kind = "tgz" if _of(bundle, "tgz") else "pkl"
-    return [f"--{kind}", str(_of(bundle, kind)), "--dest", str(_of(bundle, "destination") or ".")]
 
 
 def _resolver(app: Environment) -> list[str]:

@@ -16,6 +16,7 @@ from flyte_nb.environments.declaration import (
     Check,
     Declaration,
     WrongType,
+    as_list,
     plain,
     refuse,
     refuse_type,
@@ -196,7 +197,9 @@ class Environment(Declaration, metaclass=_Announced):
     """
 
     name: Name
-    depends_on: list[Environment] = field(default_factory=list)
+    depends_on: Annotated[list[Environment], Check(as_list, "list of Environment", before=True)] = field(
+        default_factory=list
+    )
     pod_template: str | PodTemplate | None = None
     description: Description = None
     secrets: str | Secret | list[str | Secret] | None = None
@@ -300,8 +303,14 @@ def clone(env: _Env, name: str, overrides: dict[str, Any], reset: Iterable[str] 
     ------
     DeclarationValueError
         When ``reset`` names a field that does not exist, is required, or is overridden at the same time.
+    TypeError
+        When ``overrides`` names a field that does not exist, whatever value it gives.
     """
     fields = {f.name: f for f in dataclasses.fields(env) if f.init}
+    if unknown := [key for key in overrides if key not in fields]:
+        raise TypeError(
+            f"clone_with() got an unexpected keyword argument {unknown[0]!r}; accepted: {', '.join(fields)}"
+        )
     values = {key: _own_copy(getattr(env, key), fields[key].metadata) for key in fields}
     optional = {key: f for key, f in fields.items() if _has_default(f)}
     given = {key: value for key, value in overrides.items() if value is not None}

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import hashlib
-import inspect
 import json
-import textwrap
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Protocol, runtime_checkable
 
 from flyte_nb.environments.declaration import Check, Declaration, WrongType, plain, refuse
 from flyte_nb.environments.durations import ACCEPTED, Duration, optional_duration
+from flyte_nb.environments.function_body import FunctionBodyPolicy, VersionParameters
 from flyte_nb.errors import suggestion
 
 __all__ = [
@@ -30,26 +27,7 @@ _ALIASES = {
     **dict.fromkeys(("enable", "enabled", "on", "true", "yes"), "auto"),
     **dict.fromkeys(("off", "false", "no", "none"), "disable"),
 }
-_ACCEPTED_BEHAVIORS = f"one of {', '.join(map(repr, _BEHAVIORS))} (aliases: {', '.join(sorted(_ALIASES))})"
-
-
-@dataclass
-class VersionParameters:
-    """What a cache policy may look at.
-
-    Parameters
-    ----------
-    func : callable or None
-        The task's function.
-    image : str or Image, optional
-        The image it runs in.
-    code_bundle : CodeBundle, optional
-        The code that travels with it.
-    """
-
-    func: Callable[..., Any] | None
-    image: Any = None
-    code_bundle: Any = None
+_ACCEPTED_BEHAVIORS = f"one of {', '.join(map(repr, _BEHAVIORS))} (or, in any case, {', '.join(sorted(_ALIASES))})"
 
 
 @runtime_checkable
@@ -61,27 +39,10 @@ class CachePolicy(Protocol):
         ...
 
 
-@dataclass(frozen=True, repr=False)
-class FunctionBodyPolicy(Declaration):
-    """A version from the syntax tree of the task's function.
-
-    Decorators, defaults and annotations belong to the tree; comments, spacing and line breaks do not. What the
-    function calls, the values of the names it reads and its image are not looked at.
-    """
-
-    def get_version(self, salt: str, params: VersionParameters) -> str:
-        """Give the digest of the function's tree and the salt; empty without a function."""
-        if params.func is None:
-            return ""
-        source = textwrap.dedent(inspect.getsource(params.func))
-        return hashlib.sha256((ast.unparse(ast.parse(source)) + salt).encode()).hexdigest()
-
-
 def _behavior(value: Any) -> str:
     if not isinstance(value, str):
         raise WrongType(f"it is of type {type(value).__name__}")
-    known = value.lower()
-    known = _ALIASES.get(known, known)
+    known = _ALIASES.get(value.lower(), value)
     if known not in _BEHAVIORS:
         raise ValueError(suggestion(value, [*_BEHAVIORS, *_ALIASES]))
     return known
@@ -109,7 +70,7 @@ class Cache(Declaration):
     ----------
     behavior : {"auto", "override", "disable"}
         Use kept outputs; compute again and keep the new ones; neither. Also "on", "true" and "yes" for "auto",
-        "off", "false", "no" and "none" for "disable", in any case.
+        "off", "false", "no" and "none" for "disable"; these words in any case.
     version_override : str, optional
         The version, in the place of one from the policies.
     serialize : bool

@@ -47,10 +47,10 @@ class ConnectorEnvironment(AppEnvironment):
             reason = "the connector server publishes its metrics there"
             raise refuse(self, "port", _METRICS_PORT, "another port, such as 8080", reason)
 
-    def container_args(self, sctx: Any) -> list[str]:
+    def container_args(self, serialize_context: Any) -> list[str]:
         """Give the arguments of the connector server: its ports, and ``--modules`` before each module."""
         if self.args is not None:
-            return super().container_args(sctx)
+            return super().container_args(serialize_context)
         arguments = ["c0", "--port", str(self.get_port().port), "--prometheus_port", str(_METRICS_PORT)]
         for module in self.modules():
             arguments += ["--modules", module]

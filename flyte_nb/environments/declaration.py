@@ -66,6 +66,11 @@ class Check:
         return {**handler(schema), "description": self.accepted, **self.schema}
 
 
+def as_list(value: Any) -> Any:
+    """Turn a tuple into a list, for fields that are lists; anything else is left to the type check."""
+    return list(value) if isinstance(value, tuple) else value
+
+
 class Change(NamedTuple):
     """One difference between two declarations: the field and its values before and after."""
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
-from flyte_nb.environments.declaration import Check, Declaration, WrongType, refuse, refuse_type
+from flyte_nb.environments.declaration import Check, Declaration, WrongType, plain, refuse, refuse_type
 from flyte_nb.errors import RuntimeUserError, suggestion
 
 __all__ = ["AppEndpoint", "ArtifactValue", "RunOutput"]
@@ -40,17 +40,48 @@ Kind = Annotated[_Names, Check(_kind, _ACCEPTED, before=True)]
 AnyKind = Annotated[_Names | None, Check(_any_kind, f"{_ACCEPTED}, or None", before=True)]
 
 
+class _Complete(type):
+    """Refuses a construction without a required field as it refuses a wrong one: a TypeError, and a ValueError."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        if not args:  # there are no positions; the constructor says so
+            _require(cls, kwargs)
+        return super().__call__(*args, **kwargs)
+
+
+def _require(cls: Any, given: Mapping[str, Any]) -> None:
+    for field in dataclasses.fields(cls):
+        if field.default is dataclasses.MISSING and field.name not in given:
+            raise refuse_type(cls, field.name, None, "a value", "it is missing")
+
+
 @dataclass(kw_only=True, repr=False)
-class DelayedValue(Declaration):
+class DelayedValue(Declaration, metaclass=_Complete):
     """The base of values that are known only when an app starts; they travel as JSON."""
 
-    def model_dump(self) -> dict[str, Any]:
-        """Give every field by name."""
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+    def model_dump(self, *, mode: str = "python", exclude_none: bool = False) -> dict[str, Any]:
+        """Give every field by name.
 
-    def model_dump_json(self) -> str:
-        """Give every field as compact JSON."""
-        return json.dumps(self.model_dump(), separators=(",", ":"))
+        Parameters
+        ----------
+        mode : {"python", "json"}
+            Values as they are, or as JSON has them: lists for tuples.
+        exclude_none : bool
+            Leave out what is None.
+        """
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        if exclude_none:
+            values = {name: value for name, value in values.items() if value is not None}
+        return {name: plain(value) for name, value in values.items()} if mode == "json" else values
+
+    def model_dump_json(self, *, indent: int | None = None, exclude_none: bool = False) -> str:
+        """Give every field as JSON: compact, or over several lines with an ``indent``."""
+        separators = (",", ":") if indent is None else None
+        return json.dumps(self.model_dump(exclude_none=exclude_none), indent=indent, separators=separators)
+
+    def model_copy(self: _Value, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> _Value:
+        """Give a copy with some fields changed, which are checked; nothing in it is shared, ``deep`` or not."""
+        return dataclasses.replace(self, **(update or {}))
 
     @classmethod
     def model_validate(cls: type[_Value], obj: Any) -> _Value:
@@ -68,9 +99,6 @@ class DelayedValue(Declaration):
         fields = {field.name: field for field in dataclasses.fields(cls)}
         if unknown := [key for key in obj if key not in fields]:
             raise refuse(cls, "model_validate", unknown[0], "the fields", suggestion(str(unknown[0]), fields))
-        for name, field in fields.items():
-            if field.default is dataclasses.MISSING and name not in obj:
-                raise refuse_type(cls, name, None, "a value", "it is missing")
         return cls(**obj)
 
     @classmethod
@@ -157,19 +185,21 @@ class ArtifactValue(DelayedValue):
 
     Parameters
     ----------
-    name, version : str
+    name : str
         The artifact.
-    project, domain : str
-        Where it belongs.
+    version : str, optional
+        Which version; the newest by default.
+    project, domain : str, optional
+        Where it belongs; where the app is deployed by default.
     type : {"string", "file", "directory", "app_endpoint"} or a class, optional
-        What it is.
+        What it is; an app is deployed only once it, or its parameter, has a type.
     """
 
-    name: str
-    version: str
-    project: str
-    domain: str
     type: AnyKind = None
+    name: str
+    version: str | None = None
+    project: str | None = None
+    domain: str | None = None
 
 
 @dataclass(kw_only=True, repr=False)
@@ -184,9 +214,9 @@ class AppEndpoint(DelayedValue):
         Whether its public URL is meant; otherwise the one inside the cluster.
     """
 
+    type: Literal["string"] = "string"
     app_name: str
     public: bool = False
-    type: Literal["string"] = "string"
 
     async def materialize(self) -> AppEndpoint:
         """Give this value itself: a URL is looked up each time it is needed, since it can change."""

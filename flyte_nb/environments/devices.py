@@ -12,6 +12,7 @@ from flyte_nb.environments.accelerators import (
     DEVICES,
     OLD_SPELLINGS,
     PARTITIONS,
+    QUANTITIES,
     Accelerators,
     AMD_GPUType,
     DeviceClass,
@@ -94,7 +95,8 @@ class Device(Declaration):
     Raises
     ------
     DeclarationError
-        When one of them is not that. The counts and partitions are those of the Flyte SDK.
+        When one of them is not that. The partitions are those of the Flyte SDK, and so are the counts of the devices
+        whose accelerator strings know more than one.
     """
 
     quantity: int
@@ -116,8 +118,8 @@ class Device(Declaration):
         raise refuse(self, "device", self.device, accepted, _why_not_of(self.device, self.device_class))
 
     def _check_quantity(self) -> None:
-        if self.device is not None and self.quantity not in COUNTS[self.device]:
-            raise refuse(self, "quantity", self.quantity, f"{_words(COUNTS[self.device])}, for {self.device}")
+        if self.device is not None and self.quantity not in QUANTITIES[self.device]:
+            raise refuse(self, "quantity", self.quantity, f"{_words(QUANTITIES[self.device])}, for {self.device}")
         if not 1 <= self.quantity <= LARGEST_COUNT:
             raise refuse(self, "quantity", self.quantity, f"1 to {LARGEST_COUNT}")
 
@@ -195,7 +197,7 @@ def AMD_GPU(device: AMD_GPUType, quantity: int = 1) -> Device:  # noqa: N802
     device : str
         Which one, for example ``"MI300X"``.
     quantity : int
-        How many, as in the accelerator strings: 1.
+        How many: 1 to 8. (An accelerator string, ``"MI300X:1"``, asks for one only.)
 
     Raises
     ------
@@ -213,7 +215,7 @@ def HABANA_GAUDI(device: HABANA_GAUDIType, quantity: int = 1) -> Device:  # noqa
     device : {"Gaudi1"}
         Which one.
     quantity : int
-        How many, as in the accelerator strings: 1.
+        How many: 1 to 8. (An accelerator string, ``"Gaudi1:1"``, asks for one only.)
 
     Raises
     ------
@@ -296,7 +298,8 @@ def _why_not_accelerator(name: str, count: str = "") -> str:
         return f"the count is missing; write '{name}:1'"
     if any(partition in count for partition in PARTITIONS.get(name, ())):
         return f"a partition is not given in a string; use GPU({name!r}, quantity, partition)"
-    return f"the count of {name} is {_words(COUNTS[name])}"
+    more = f"; for more use {_OF_CLASS[name]}({name!r}, quantity)" if QUANTITIES[name] != COUNTS[name] else ""
+    return f"the count of {name} is {_words(COUNTS[name])}{more}"
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

@@ -42,23 +42,23 @@ class Subdomain(Declaration):
             raise refuse(self, "app_name, function", given, "exactly one of app_name and function")
 
     @classmethod
-    def from_app_name(cls, name: str, suffix: Literal["hash", "default"] = "hash") -> Subdomain:
+    def from_app_name(cls, app_name: str, project_domain_suffix: Literal["hash", "default"] = "hash") -> Subdomain:
         """Make a subdomain of an app's name and the project and domain it is deployed to."""
-        return cls(app_name=name, project_domain_suffix=suffix)
+        return cls(app_name=app_name, project_domain_suffix=project_domain_suffix)
 
     @classmethod
     def from_function(cls, function: Callable[..., Any]) -> Subdomain:
         """Make a subdomain that ``function(app, context)`` gives."""
         return cls(function=function)
 
-    def resolve(self, app: Any, sctx: Any) -> str:
+    def resolve(self, app_env: Any, serialization_context: Any) -> str:
         """Give the subdomain of an app in one deployment.
 
         Parameters
         ----------
-        app : AppEnvironment
+        app_env : AppEnvironment
             The app that is deployed.
-        sctx : object
+        serialization_context : object
             The context of the deployment, with ``project`` and ``domain``.
 
         Raises
@@ -67,8 +67,8 @@ class Subdomain(Declaration):
             When the context has no project or domain, or the function gives no text.
         """
         if self.function is not None:
-            return _called(self.function, app, sctx)
-        project, domain = getattr(sctx, "project", None), getattr(sctx, "domain", None)
+            return _called(self.function, app_env, serialization_context)
+        project, domain = (getattr(serialization_context, name, None) for name in ("project", "domain"))
         if not project or not domain:
             raise refuse(self, "resolve", (project, domain), "a context with a project and a domain")
         if self.project_domain_suffix == "default":

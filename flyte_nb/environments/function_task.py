@@ -10,8 +10,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from flyte_nb.environments.calling import awaited, current_runner, refuse_in_loop, user_error
-from flyte_nb.environments.template import TaskTemplate
+from flyte_nb.environments.runtime_task import RuntimeTaskTemplate
 
 __all__ = ["AsyncFunctionTaskTemplate"]
 
@@ -29,7 +28,7 @@ class _Decorated(NamedTuple):
 
 
 @dataclass(kw_only=True, repr=False)
-class AsyncFunctionTaskTemplate(TaskTemplate):
+class AsyncFunctionTaskTemplate(RuntimeTaskTemplate):
     """A task that is a Python function, sync or async; what ``@env.task`` gives.
 
     Parameters
@@ -48,7 +47,6 @@ class AsyncFunctionTaskTemplate(TaskTemplate):
 
     func: Callable[..., Any]
     plugin_config: Any = None
-    task_resolver: Any = None
     debuggable: bool = True
 
     def __post_init__(self) -> None:
@@ -95,50 +93,6 @@ class AsyncFunctionTaskTemplate(TaskTemplate):
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Call the plain function: its value for a sync one, a coroutine for an async one."""
         return self.func(*args, **kwargs)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the task: a child action inside a running task, the plain function elsewhere.
-
-        Raises
-        ------
-        RuntimeUserError
-            For an exception of the function, which is the cause; its class gives the ``code``.
-        SyncTaskCallInAsyncContextError
-            For a sync task called in a running async one; use ``await task.aio(…)``.
-        """
-        runner = current_runner.get()
-        if runner is None:
-            return self._plain_call(args, kwargs)
-        inputs = self.interface.complete(*args, **kwargs)
-        if self.is_async:
-            return runner.acall(self, inputs)
-        refuse_in_loop(self.name)
-        return runner.call(self, inputs)
-
-    def _plain_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if self.is_async:
-            return awaited(self.forward(*args, **kwargs))
-        try:
-            return self.forward(*args, **kwargs)
-        except Exception as error:  # the user's own code
-            told = user_error(error)
-            if told is error:
-                raise
-            raise told from error
-
-    async def aio(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the task from async code and await its value, whether its function is sync or async.
-
-        Raises
-        ------
-        RuntimeUserError
-            For an exception of the function, which is the cause.
-        """
-        runner = current_runner.get()
-        if runner is not None:
-            return await runner.acall(self, self.interface.complete(*args, **kwargs))
-        value = self._plain_call(args, kwargs)
-        return await value if inspect.isawaitable(value) else value
 
     async def execute(self, *args: Any, **kwargs: Any) -> Any:
         """Execute the function between ``pre`` and ``post``; a sync function runs in a thread."""

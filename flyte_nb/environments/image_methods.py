@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -260,19 +261,35 @@ class LayerMethods(Declaration):
         )
 
     def with_local_v2(self: _Image) -> _Image:
-        """Install the Flyte SDK from the wheels in ``dist``, for its own developers."""
-        return self._add(PythonWheels, Path("dist"), "flyte")
+        """Install the Flyte SDK from the wheels in ``dist`` of its checkout, for its own developers."""
+        return self._add(PythonWheels, _checkout() / "dist", "flyte")
 
     def with_local_rs_controller(self: _Image) -> _Image:
-        """Install the Flyte SDK's Rust controller from ``rs_controller/dist``, for its own developers."""
-        return self._add(PythonWheels, Path("rs_controller/dist"), "flyte_controller_base")
+        """Install the Flyte SDK's Rust controller from ``rs_controller/dist`` of its checkout."""
+        return self._add(PythonWheels, _checkout() / "rs_controller" / "dist", "flyte_controller_base")
 
-    def with_local_v2_plugins(self: _Image, plugins: str | Sequence[str]) -> _Image:
-        """Install plugins of the Flyte SDK from the wheels in ``dist-plugins``, for its own developers."""
-        names = [plugins] if isinstance(plugins, str) else plugins
-        if not isinstance(names, list | tuple):
-            raise refuse_type(type(self), "with_local_v2_plugins", plugins, "the name of a plugin, or a list of them")
+    def with_local_v2_plugins(self: _Image, plugins: str | Sequence[str] | None = None) -> _Image:
+        """Install plugins of the Flyte SDK from the wheels in ``dist`` of its checkout, for its own developers.
+
+        Parameters
+        ----------
+        plugins : str or list of str, optional
+            Names that start with ``flyteplugins-``; none by default.
+        """
+        names = [plugins] if isinstance(plugins, str) else plugins or ()
         image = self
-        for name in names:
-            image = image._add(PythonWheels, Path("dist-plugins"), name)
+        for name in names if isinstance(names, list | tuple) else [plugins]:
+            if not isinstance(name, str):
+                accepted = "the name of a plugin, or a list of them"
+                raise refuse_type(type(self), "with_local_v2_plugins", plugins, accepted)
+            if not name.startswith("flyteplugins-"):
+                raise refuse(type(self), "with_local_v2_plugins", name, "names that start with 'flyteplugins-'")
+            image = image._add(PythonWheels, _checkout() / "dist", name.replace("-", "_"))
         return image
+
+
+def _checkout() -> Path:
+    """Give the checkout that the Flyte SDK is installed from, else the working directory; nothing is imported."""
+    found = importlib.util.find_spec("flyte")
+    file = Path(found.origin) if found is not None and found.origin else None  # <checkout>/src/flyte/__init__.py
+    return file.parents[2] if file is not None and file.parents[1].name == "src" else Path()

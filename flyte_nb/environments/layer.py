@@ -17,8 +17,9 @@ from flyte_nb.environments.declaration import Check, Declaration, WrongType, pla
 from flyte_nb.environments.dockerignore import IgnoreRules
 from flyte_nb.environments.image_tag import digests
 from flyte_nb.environments.secrets import Secret, secrets_from_request
+from flyte_nb.errors import DeclarationFileError
 
-__all__ = ["InstallOptions", "Layer", "PipOptions", "require_file"]
+__all__ = ["InstallOptions", "Layer", "PipOptions", "require_file", "require_name"]
 
 
 def _texts(value: Any) -> Any:
@@ -102,8 +103,8 @@ class Layer(Declaration):
 
         Raises
         ------
-        FileNotFoundError
-            When a file does not exist.
+        DeclarationFileError
+            When a file does not exist; a FileNotFoundError.
         DeclarationValueError
             When it is not a file, but a folder for example.
         """
@@ -127,15 +128,29 @@ def require_file(declared: Declaration, field: str, path: Path) -> None:
 
     Raises
     ------
-    FileNotFoundError
-        When nothing is there.
+    DeclarationFileError
+        When nothing is there; a FileNotFoundError.
     DeclarationValueError
         When something else than a file is there.
     """
     if not path.exists():
-        raise FileNotFoundError(f"{type(declared).__name__}.{field}: there is no file {str(path)!r}")
+        raise DeclarationFileError(
+            f"{type(declared).__name__}.{field}", repr(str(path)), "the path of a file", "there is no such file"
+        )
     if not path.is_file():
         raise refuse(declared, field, path, "the path of a file", "it is not a file")
+
+
+def require_name(declared: Declaration, field: str, path: Path, names: str, fits: bool) -> None:
+    """Check that a file is called what its tool finds it by.
+
+    Raises
+    ------
+    DeclarationValueError
+        When it is not.
+    """
+    if not fits:
+        raise refuse(declared, field, path, names, f"its name is {path.name!r}")
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)

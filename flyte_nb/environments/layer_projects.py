@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from flyte_nb.environments.dockerignore import IgnoreRules, files_under
-from flyte_nb.environments.layer import FilePath, InstallOptions, OptionalPath, PipOptions, require_file
+from flyte_nb.environments.layer import FilePath, InstallOptions, OptionalPath, PipOptions, require_file, require_name
 
 __all__ = ["InstallMode", "PixiProject", "PoetryProject", "Project", "UVProject"]
 
@@ -83,9 +83,9 @@ class PoetryProject(Project):
         return self.pyproject
 
     @property
-    def lock(self) -> Path | None:
-        """The given lock file, else the ``poetry.lock`` beside it."""
-        return self.poetry_lock or self._beside("poetry.lock")
+    def lock(self) -> Path:
+        """The given lock file, else the ``poetry.lock`` beside it, which has to be there: Poetry needs one."""
+        return self.poetry_lock or self.manifest.parent / "poetry.lock"
 
 
 @dataclass(frozen=True, repr=False)
@@ -109,3 +109,9 @@ class PixiProject(Project):
     def lock(self) -> Path | None:
         """The given lock file, else the ``pixi.lock`` beside the manifest."""
         return self.pixi_lock or self._beside("pixi.lock")
+
+    def validate(self) -> None:
+        """Check the files as `Project.validate` does, and that pixi finds the manifest by its name."""
+        super().validate()
+        names = ("pixi.toml", "pyproject.toml")
+        require_name(self, "manifest", self.manifest, " or ".join(map(repr, names)), self.manifest.name in names)

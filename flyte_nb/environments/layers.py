@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 from flyte_nb.environments.layer import (
@@ -14,6 +15,8 @@ from flyte_nb.environments.layer import (
     TextFile,
     Texts,
     Variables,
+    require_file,
+    require_name,
 )
 
 __all__ = [
@@ -49,6 +52,10 @@ class UVScript(PipOptions):
 
     script: FilePath
 
+    def validate(self) -> None:
+        """Check the script as `Layer.validate` does, and that it is a ``.py`` file."""
+        _require_script(self, self.script)
+
 
 @dataclass(frozen=True, repr=False)
 class PixiScript(InstallOptions):
@@ -57,6 +64,15 @@ class PixiScript(InstallOptions):
     in_container: ClassVar[bool] = True
     script: FilePath
     environment: str = "default"
+
+    def validate(self) -> None:
+        """Check the script as `Layer.validate` does, and that it is a ``.py`` file."""
+        _require_script(self, self.script)
+
+
+def _require_script(layer: Layer, script: Path) -> None:
+    require_file(layer, "script", script)
+    require_name(layer, "script", script, "a file that ends in .py", script.suffix == ".py")
 
 
 @dataclass(frozen=True, repr=False)

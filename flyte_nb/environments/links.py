@@ -8,7 +8,7 @@ from flyte_nb.environments.declaration import refuse_type
 
 __all__ = ["Link", "links_from_request"]
 
-_ACCEPTED = "a Link or a tuple or list of Links: objects with name, icon_uri and get_link()"
+_ACCEPTED = "a Link or a tuple or list of Links: objects with a name and get_link()"
 
 
 @runtime_checkable
@@ -53,11 +53,11 @@ def links_from_request(request: Link | tuple[Link, ...] | list[Link]) -> tuple[L
     for item in items:
         if isinstance(item, type):
             raise refuse_type(Link, "links", item, _ACCEPTED, f"it is a class; make one: {item.__name__}(…)")
-        if not isinstance(item, Link):
+        if not hasattr(item, "name") or not callable(getattr(item, "get_link", None)):
             raise refuse_type(Link, "links", item, _ACCEPTED, _lacks(item))
     return items
 
 
 def _lacks(item: Any) -> str:
-    missing = [part for part in ("name", "icon_uri", "get_link") if not hasattr(item, part)]
+    missing = [part for part in ("name", "get_link") if not hasattr(item, part)]
     return f"{type(item).__name__} has no {', no '.join(missing)}" if missing else "get_link cannot be called"

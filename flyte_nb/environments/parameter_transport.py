@@ -56,7 +56,7 @@ def serialise(parameter: Parameter) -> SerialisedParameter:
     Raises
     ------
     DeclarationValueError
-        When it has no value.
+        When it has no value, or a value whose type is not known.
     """
     text, kind = _text(parameter)
     mounted = parameter.mount is not None
@@ -84,7 +84,10 @@ def _text(parameter: Parameter) -> tuple[str, str]:
     if isinstance(value, AppEndpoint):
         return value.model_dump_json(), "app_endpoint"
     if isinstance(value, DelayedValue):
-        return value.model_dump_json(), value.model_dump()["type"] or "string"
+        kind = value.model_dump()["type"] or parameter.type
+        if kind is None:
+            raise refuse(parameter, "type", None, "a type, here or of the value", "what it is, is not known yet")
+        return value.model_dump_json(), kind
     return str(value.path), io_kind(type(value)) or "string"
 
 

@@ -168,12 +168,12 @@ class PodTemplate(Declaration):
         add_sys_admin(security)
         return template._annotated({_APPARMOR + container.name: _UNCONFINED, _SANDBOX_NOTE: "true"})
 
-    def with_termination_grace_period(self: _Template, grace_period: Duration) -> _Template:
+    def with_termination_grace_period(self: _Template, termination_grace_period: Duration) -> _Template:
         """Give the pod time to finish after it was told to stop.
 
         Parameters
         ----------
-        grace_period : int or timedelta
+        termination_grace_period : int or timedelta
             Whole seconds; 0 stops it at once. Kubernetes has no fractions: they are cut.
 
         Raises
@@ -181,7 +181,8 @@ class PodTemplate(Declaration):
         DeclarationError
             When it is neither an int nor a timedelta (a TypeError), or negative (a ValueError).
         """
-        length = duration_argument(self, "with_termination_grace_period(grace_period)", grace_period)
+        field = "with_termination_grace_period(termination_grace_period)"
+        length = duration_argument(self, field, termination_grace_period)
         template, _ = self._own_copy()
         template.pod_spec.termination_grace_period_seconds = int(length.total_seconds())
         return template

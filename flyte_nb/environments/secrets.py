@@ -24,9 +24,7 @@ def _variable(value: str | None) -> str | None:
 
 
 def _mount(value: Any) -> Any:
-    if isinstance(value, str):
-        value = Path(value)
-    if isinstance(value, Path) and value != _MOUNT:
+    if isinstance(value, str | Path) and Path(value) != _MOUNT:
         raise ValueError("no other path is supported")
     return value
 
@@ -41,8 +39,8 @@ class Secret(Declaration):
         The name of the secret in its store.
     group : str, optional
         The group it belongs to there.
-    mount : path, optional
-        ``/etc/flyte/secrets``, to mount it as a file.
+    mount : str or Path, optional
+        ``/etc/flyte/secrets``, to mount it as a file; kept as given.
     as_env_var : str, optional
         The environment variable that carries it: upper-case letters, digits and ``_``. Without a mount it is
         derived from group and key when it is not given; a key with dots or spaces needs it.
@@ -50,13 +48,16 @@ class Secret(Declaration):
 
     key: Text
     group: str | None = None
-    mount: Annotated[Path | None, Check(_mount, "/etc/flyte/secrets", before=True)] = None
+    mount: Annotated[Path | str | None, Check(_mount, "/etc/flyte/secrets", before=True)] = None
     as_env_var: Annotated[str | None, Check(_variable, _ACCEPTED_VARIABLE)] = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.as_env_var is None and self.mount is None:
             object.__setattr__(self, "as_env_var", self._derived())
+
+    def __eq__(self, other: object) -> bool:
+        return self.to_dict() == other.to_dict() if isinstance(other, type(self)) else NotImplemented
 
     def __hash__(self) -> int:
         return int(self.stable_hash()[:16], 16)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeVar
 
 from flyte_nb.environments import overriding
 from flyte_nb.environments.cache import Cache, CacheRequest, cache_from_request
+from flyte_nb.environments.calling import awaited, current_runner, refuse_in_loop, user_error
 from flyte_nb.environments.declaration import Check, Declaration, same, shorten
 from flyte_nb.environments.image import Image
 from flyte_nb.environments.interface import NativeInterface
@@ -209,6 +211,49 @@ class TaskTemplate(Declaration):
         """
         raise NotImplementedError(f"{type(self).__name__} has no function to call")
 
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the task: a child action inside a running task, the plain function elsewhere.
+
+        Raises
+        ------
+        RuntimeUserError
+            For an exception of the function, which is the cause; its class gives the ``code``.
+        SyncTaskCallInAsyncContextError
+            For a sync task called in a running async one; use ``await task.aio(…)``.
+        """
+        runner = current_runner.get()
+        if runner is None:
+            return self._plain_call(args, kwargs)
+        inputs = self.interface.complete(*args, **kwargs)
+        if not self._call_as_synchronous:
+            return runner.acall(self, inputs)
+        refuse_in_loop(self.name)
+        return runner.call(self, inputs)
+
+    def _plain_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        try:
+            value = self.forward(*args, **kwargs)
+        except Exception as error:  # the user's own code
+            told = user_error(error)
+            if told is error:
+                raise
+            raise told from error
+        return awaited(value) if inspect.iscoroutine(value) else value
+
+    async def aio(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the task from async code and await its value, whether its function is sync or async.
+
+        Raises
+        ------
+        RuntimeUserError
+            For an exception of the function, which is the cause.
+        """
+        runner = current_runner.get()
+        if runner is not None:
+            return await runner.acall(self, self.interface.complete(*args, **kwargs))
+        value = self._plain_call(args, kwargs)
+        return await value if inspect.isawaitable(value) else value
+
     async def pre(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Prepare an execution; what it returns joins ``ctx().data``. For plugins."""
         return {}
@@ -239,7 +284,7 @@ class TaskTemplate(Declaration):
         """Give how data is loaded for the task's container. For plugins."""
         return None
 
-    def container_args(self, sctx: Any) -> list[str]:
+    def container_args(self, serialize_context: Any) -> list[str]:
         """Give the arguments of the task's container. For plugins."""
         return []
 

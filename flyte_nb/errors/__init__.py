@@ -6,6 +6,7 @@
     ├── DeclarationError                 a declaration that cannot be right
     │   ├── DeclarationTypeError         … of the wrong type   (TypeError and ValueError)
     │   └── DeclarationValueError        … with a wrong value  (ValueError)
+    │       └── DeclarationFileError     … that names a file which is not there (FileNotFoundError)
     ├── NotebookError                    cells, modules and notebooks
     │   ├── DuplicateEnvironmentError    one name, declared by a cell and by a module
     │   ├── SliceError                   a name that cannot leave the kernel
@@ -39,6 +40,7 @@ Every one of them pickles with its attributes, so it can cross a process.
 
 from flyte_nb.errors.notebook import (
     DeclarationError,
+    DeclarationFileError,
     DeclarationTypeError,
     DeclarationValueError,
     DuplicateEnvironmentError,
@@ -113,6 +115,7 @@ __all__ = [
     "CustomError",
     "DeadlineExceededError",
     "DeclarationError",
+    "DeclarationFileError",
     "DeclarationTypeError",
     "DeclarationValueError",
     "DeploymentError",

@@ -57,6 +57,13 @@ class DeclarationValueError(DeclarationError, ValueError):
     """A field of the right type with a value that cannot be right."""
 
 
+class DeclarationFileError(DeclarationValueError, FileNotFoundError):
+    """A declaration that names a file which is not there; also a ``FileNotFoundError``."""
+
+    # what pickling calls; ValueError's cannot make an OSError
+    __new__ = FileNotFoundError.__new__  # type: ignore[assignment]
+
+
 class DeclarationTypeError(DeclarationError, TypeError, ValueError):
     """A field of the wrong type.
 

@@ -74,7 +74,7 @@ class LogsNotYetAvailableError(RuntimeSystemError):
     """The logs of an action are not there yet."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(type(self).__name__, message)
+        super().__init__("LogsNotYetAvailable", message)
 
 
 class OOMError(RuntimeUserError):

@@ -369,11 +369,21 @@ def test_a_clone_can_change_any_field(field):
     assert dataclasses.replace(clone, **{"name": "a", field: getattr(env, field)}) == env
 
 
+def test_lists_may_be_given_as_tuples():
+    dependency, link, parameter = AppEnvironment("z"), Link("/a", "A"), Parameter("p", "v")
+    env = AppEnvironment("a", depends_on=(dependency,), links=(link,), parameters=(parameter,))
+    assert (env.depends_on, env.links, env.parameters) == ([dependency], [link], [parameter])
+    env.add_dependency(AppEnvironment("y"))
+    assert [one.name for one in env.depends_on] == ["z", "y"]
+
+
 def test_every_field_is_a_keyword_of_clone_with():
     assert set(FIELDS) <= set(inspect.signature(AppEnvironment.clone_with).parameters)
     assert AppEnvironment("a").clone_with("b", cluster="c").cluster == "c"
     with pytest.raises(TypeError):
         AppEnvironment("a").clone_with("b", prot=80)
+    with pytest.raises(TypeError, match="reusable"):
+        AppEnvironment("a").clone_with("b", reusable=None)
     with pytest.raises(ValueError, match="port"):
         AppEnvironment("a").clone_with("b", port=9090)
 

@@ -176,6 +176,7 @@ def test_subdomains_of_a_name():
     digest = hashlib.sha256(b"shop-production").hexdigest()[:8]
     assert Subdomain("cart").resolve(None, DEPLOYMENT) == f"cart-{digest}"
     assert Subdomain.from_app_name("cart") == Subdomain("cart", "hash")
+    assert Subdomain.from_app_name(app_name="cart", project_domain_suffix="default") == Subdomain("cart", "default")
     assert Subdomain.from_app_name("cart", "default").resolve(None, DEPLOYMENT) == "cart-shop-production"
     with pytest.raises(ValueError, match="project_domain_suffix"):
         Subdomain("cart", "plain")

@@ -160,8 +160,9 @@ def test_a_wrong_clone_is_refused_and_not_registered(
 
 @kinds
 def test_an_unknown_field_is_a_type_error(kind: type[Any], fields: dict[str, Any]) -> None:
-    with pytest.raises(TypeError, match="ressources"):
-        kind(name="original", **fields).clone_with("clone", ressources=Resources())
+    for value in (Resources(), None):
+        with pytest.raises(TypeError, match="ressources"):
+            kind(name="original", **fields).clone_with("clone", ressources=value)
 
 
 @kinds

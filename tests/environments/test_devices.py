@@ -8,7 +8,7 @@ import typing
 
 import pytest
 from flyte_nb.environments import devices
-from flyte_nb.environments.accelerators import COUNTS, DEVICES, PARTITIONS, SELECTORS
+from flyte_nb.environments.accelerators import COUNTS, DEVICES, PARTITIONS, QUANTITIES, SELECTORS
 from flyte_nb.environments.devices import (
     AMD_GPU,
     APPLE_SILICON,
@@ -97,6 +97,9 @@ def test_any_other_text_is_refused_with_a_reason(text):
         ("L40S:1", "did you mean 'L40s'"),
         ("MI300:1", "'MI300X'"),
         ("AppleSilicon:2", "is 1$"),
+        ("A100:9", "is 1 to 8$"),
+        ("MI300X:2", r"is 1; for more use AMD_GPU\('MI300X', quantity\)$"),
+        ("Gaudi1:2", r"is 1; for more use HABANA_GAUDI\('Gaudi1', quantity\)$"),
         ("A100: 1", "1 to 8"),
         ("A100:01", "1 to 8"),
     ],
@@ -124,6 +127,7 @@ def test_the_constructors():
     assert Neuron("Trn1", quantity=16).quantity == 16
     assert AMD_GPU("MI300X") == Device(1, "AMD_GPU", "MI300X")
     assert HABANA_GAUDI("Gaudi1", quantity=1) == Device(1, "HABANA_GAUDI", "Gaudi1")
+    assert (AMD_GPU("MI300X", 8).quantity, HABANA_GAUDI("Gaudi1", 8).quantity) == (8, 8)
     assert APPLE_SILICON() == Device(1, "APPLE_SILICON", "AppleSilicon")
 
 
@@ -149,6 +153,8 @@ def test_the_constructors():
         (Neuron, ("Trn1", 3), "1, 4, 8 or 16"),
         (AMD_GPU, ("MI300",), "class AMD_GPU"),
         (HABANA_GAUDI, ("Gaudi2",), "class HABANA_GAUDI"),
+        (AMD_GPU, ("MI300X", 9), "accepted: 1 to 8, for MI300X"),
+        (HABANA_GAUDI, ("Gaudi1", 0), "accepted: 1 to 8, for Gaudi1"),
         (Device, (0, "GPU"), "1 to 64"),
         (Device, (65, "GPU"), "1 to 64"),
         (Device, (1, "gpu"), "did you mean 'GPU'"),
@@ -232,7 +238,7 @@ def test_the_selector_names():
         "V5P": "tpu-v5p-slice",
         "V6E": "tpu-v6e-slice",
     }
-    assert set(SELECTORS) == set(COUNTS)
+    assert set(SELECTORS) == set(QUANTITIES)
     assert {name: selector for name, selector in SELECTORS.items() if selector != name} == own
 
 

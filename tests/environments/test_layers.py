@@ -1,5 +1,9 @@
 """Layers: what the with_* methods accept, convert and refuse."""
 
+import importlib
+import sys
+from pathlib import Path
+
 import pytest
 from flyte_nb.environments.image import Image
 from flyte_nb.environments.layer_projects import PixiProject, PoetryProject, UVProject
@@ -166,7 +170,7 @@ def test_pixi_folder_means_the_manifest_in_it(tmp_path):
 def test_the_lock_beside_the_manifest_counts(tmp_path, kind, lock):
     manifest = tmp_path / "pyproject.toml"
     manifest.write_text("")
-    assert kind(manifest).lock is None
+    assert kind(manifest).lock == (tmp_path / lock if kind is PoetryProject else None)
     (tmp_path / lock).write_text("v1")
     assert kind(manifest).lock == tmp_path / lock
     assert kind(manifest, tmp_path / "other.lock").lock == tmp_path / "other.lock"
@@ -202,19 +206,47 @@ def test_validate_says_what_is_missing(tmp_path):
     START.with_dockerignore(missing).validate()
 
 
-def test_a_given_lock_must_exist(tmp_path):
-    (tmp_path / "pyproject.toml").write_text("")
-    with pytest.raises(FileNotFoundError, match="lock"):
-        START.with_uv_project(tmp_path / "pyproject.toml", tmp_path / "uv.lock").validate()
+@pytest.mark.parametrize("error", [FileNotFoundError, ValueError])
+def test_a_lock_must_exist(tmp_path, error):
+    manifest = tmp_path / "pyproject.toml"
+    manifest.write_text("")
+    for image in (
+        START.with_uv_project(manifest, tmp_path / "uv.lock"),
+        START.with_poetry_project(manifest, tmp_path / "poetry.lock"),
+        START.with_poetry_project(manifest),
+        START.with_pixi_project(manifest, tmp_path / "pixi.lock"),
+    ):
+        with pytest.raises(error, match=r"lock.*there is no such file"):
+            image.validate()
+    START.with_uv_project(manifest).validate()
+    START.with_pixi_project(manifest).validate()
 
 
-def test_development_layers():
+def test_files_that_their_tool_does_not_find(tmp_path):
+    (other := tmp_path / "other.toml").write_text("")
+    for image in (Image.from_uv_script(other, name="n"), Image.from_pixi_script(other, name="n")):
+        with pytest.raises(DeclarationValueError, match=r"script: .*its name is 'other.toml'.*\.py"):
+            image.validate()
+    with pytest.raises(DeclarationValueError, match=r"manifest: .*'pixi.toml' or 'pyproject.toml'"):
+        START.with_pixi_project(other).validate()
+
+
+def test_development_layers(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "flyte", None)
+    monkeypatch.delitem(sys.modules, "flyte")
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "src")])
     image = START.with_local_v2().with_local_rs_controller().with_local_v2_plugins(["flyteplugins-ray"])
-    assert [layer.package_name for layer in image.layers_of(PythonWheels)] == [
-        "flyte",
-        "flyte_controller_base",
-        "flyteplugins-ray",
-    ]
+    folders = [Path("dist"), Path("rs_controller/dist"), Path("dist")]
+    names = ["flyte", "flyte_controller_base", "flyteplugins_ray"]
+    assert image.layers == tuple(map(PythonWheels, folders, names))  # where the SDK is not installed
+    (tmp_path / "src" / "flyte").mkdir(parents=True)
+    (tmp_path / "src" / "flyte" / "__init__.py").touch()
+    importlib.invalidate_caches()
+    image = START.with_local_v2().with_local_v2_plugins("flyteplugins-ray")
+    assert [layer.wheel_dir for layer in image.layers] == [tmp_path / "dist"] * 2
+    assert START.with_local_v2_plugins() is START.with_local_v2_plugins(None) is START
+    with pytest.raises(DeclarationValueError, match=r"'ray'.*start with 'flyteplugins-'"):
+        START.with_local_v2_plugins(["ray"])
 
 
 def test_dockerignore_path_and_code_bundle_defaults():

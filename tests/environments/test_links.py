@@ -30,6 +30,15 @@ class Shaped:
         return "https://example.org"
 
 
+class Bare:
+    """A link without an icon, which has a default."""
+
+    name = "bare"
+
+    def get_link(self, **kwargs: Any) -> str:
+        return "https://example.org"
+
+
 class Halved:
     """Half a link."""
 
@@ -51,6 +60,7 @@ def test_requests() -> None:
     assert links_from_request([one, two]) == (one, two)
     assert links_from_request((two,))[0] is two
     assert links_from_request(()) == links_from_request([]) == ()
+    assert links_from_request(bare := Bare()) == (bare,)  # type: ignore[arg-type]  # its icon is the default, none
 
 
 @pytest.mark.parametrize("wrong", [None, "https://example.org", 3, [None], (Dashboard("a"), "b"), {"a": "b"}])
@@ -60,7 +70,7 @@ def test_wrong_requests(wrong: Any) -> None:
 
 
 def test_the_refusal_says_what_is_missing() -> None:
-    with pytest.raises(DeclarationTypeError, match="Halved has no icon_uri, no get_link"):
+    with pytest.raises(DeclarationTypeError, match="Halved has no get_link"):
         links_from_request(Halved())  # type: ignore[arg-type]
     with pytest.raises(DeclarationTypeError, match=r"it is a class; make one: Shaped\("):
         links_from_request(Shaped)  # type: ignore[arg-type]

@@ -129,6 +129,9 @@ def test_the_defaults_of_an_output():
     assert (output.task_auto_version, output.getter) == (None, (0,))
     with pytest.raises(TypeError):
         RunOutput("string")
+    for error in (TypeError, ValueError):
+        with pytest.raises(error, match=r"RunOutput\.type: given None \(it is missing\)"):
+            RunOutput(run_name="r")
     with pytest.raises(ValueError, match="task_auto_version"):
         RunOutput(type="string", task_name="t", task_auto_version="newest")
 
@@ -173,6 +176,19 @@ def test_an_output_survives_json(kind, run, getter):
     assert RunOutput.model_validate(output.model_dump()) == output
 
 
+def test_other_forms_of_an_output():
+    output = RunOutput(type="file", run_name="r", getter=("a", 1))
+    assert output.model_dump(exclude_none=True) == {"type": "file", "run_name": "r", "getter": ("a", 1)}
+    assert output.model_dump(mode="json", exclude_none=True)["getter"] == ["a", 1]
+    assert RunOutput.model_validate_json(output.model_dump_json(indent=2, exclude_none=True)) == output
+    assert output.model_dump_json(indent=2).startswith('{\n  "type": "file"')
+    assert AppEndpoint(app_name="a").model_dump_json() == '{"type":"string","app_name":"a","public":false}'
+    changed = output.model_copy(update={"run_name": "s"})
+    assert (changed.run_name, output.run_name, output.model_copy() == output) == ("s", "r", True)
+    with pytest.raises(ValueError, match=r"RunOutput.type"):
+        output.model_copy(update={"type": "text"})
+
+
 def test_validating_a_dict_leaves_it_as_it_is():
     data = {"type": str, "run_name": "r1"}
     output = RunOutput.model_validate(data)
@@ -192,6 +208,12 @@ def test_an_artifact():
     artifact = ArtifactValue(**ARTIFACT, type="file")
     assert ArtifactValue.model_validate_json(artifact.model_dump_json()) == artifact
     assert ArtifactValue(**ARTIFACT).type is None
+    newest = ArtifactValue(name="model")
+    assert (newest.version, newest.project, newest.domain, newest.type) == (None, None, None, None)
+    with pytest.raises(ValueError, match=r"Parameter\.type: given None .*a type, here or of the value"):
+        to_transport([Parameter("p", newest)])
+    (sent,) = from_transport(to_transport([Parameter("p", newest, type="file")]))
+    assert (sent.type, sent.download) == ("file", True)
 
 
 def test_the_endpoint_of_another_app():

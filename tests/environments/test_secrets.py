@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from flyte_nb.environments.forms import from_dict
 from flyte_nb.environments.secrets import Secret, secrets_from_request
 from flyte_nb.errors import DeclarationTypeError, DeclarationValueError
 from hypothesis import given
@@ -39,7 +40,15 @@ def test_variable(secret: Secret, variable: str | None) -> None:
 
 def test_positions_and_mount() -> None:
     secret = Secret("key", "group", MOUNT, "VAR")
-    assert (secret.key, secret.group, secret.mount, secret.as_env_var) == ("key", "group", Path(MOUNT), "VAR")
+    assert (secret.key, secret.group, secret.mount, secret.as_env_var) == ("key", "group", MOUNT, "VAR")
+
+
+def test_the_mount_is_kept_as_it_was_given() -> None:
+    as_text, as_path = Secret("a", mount=MOUNT), Secret("a", mount=Path(MOUNT))
+    assert (as_text.mount, as_path.mount) == (MOUNT, Path(MOUNT))
+    assert as_text == as_path
+    assert as_text.stable_hash() == as_path.stable_hash()
+    assert from_dict(as_path.to_dict()) == as_path != Secret("a", as_env_var="A") != "a"
 
 
 @pytest.mark.parametrize("key", ["my.key", "my key", "1key", "", "a\n", "é"])

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from flyte_nb.environments.cache import Cache
+from flyte_nb.environments.calling import current_runner
 from flyte_nb.environments.function_task import AsyncFunctionTaskTemplate
 from flyte_nb.environments.image import Image
 from flyte_nb.environments.interface import EMPTY, NativeInterface
@@ -306,3 +307,32 @@ def test_a_reusable_task_lists_its_policy() -> None:
     task = TaskEnvironment("warm", reusable=ReusePolicy(2)).task(add.func)
     assert levels(task) == {"reusable": (ReusePolicy(2), "environment")}
     assert levels(task.override(reusable="off")) == {"reusable": (None, "override")}
+
+
+@dataclasses.dataclass(kw_only=True)
+class Query(TaskTemplate):
+    """A task without a function, such as a plugin's."""
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        return "plain", kwargs
+
+
+def test_a_task_without_a_function_is_called_too() -> None:
+    task = Query(name="e.query", interface=NativeInterface.from_types({"x": int}, {"o0": int}))
+    assert task(x=1) == asyncio.run(task.aio(x=1)) == ("plain", {"x": 1})
+    told = []
+
+    class Recording:
+        async def acall(self, task: TaskTemplate, inputs: dict[str, Any]) -> Any:
+            told.append((task.name, inputs))
+            return 3
+
+    token = current_runner.set(Recording())  # type: ignore[arg-type]  # it is asked for nothing else
+    try:
+        assert asyncio.run(task(x=1)) == asyncio.run(task.aio(2)) == 3
+    finally:
+        current_runner.reset(token)
+    assert told == [("e.query", {"x": 1}), ("e.query", {"x": 2})]
+    with pytest.raises(RuntimeUserError, match="has no function to call") as caught:
+        TaskTemplate(name="a", interface=NOTHING)()
+    assert caught.value.code == "NotImplementedError"
