@@ -20,6 +20,7 @@ from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import DeploymentError, UnknownNameError, UsageTypeError
 from flyte_nb.notebook.cells import CellLog
 from flyte_nb.notebook.module import Module
+from flyte_nb.notebook.scripts import cells_run_by
 from flyte_nb.notebook.shell import Running, Watch
 from flyte_nb.notebook.slicing import module_for
 from flyte_nb.plan.bundle import Bundle, bundle_for
@@ -101,6 +102,8 @@ class Session:
             until,
             configurable=self._is_declared,
             declared=_declared_in(self.registry, running.cell.file),
+            runs=lambda statement: cells_run_by(self._shell, statement),
+            is_live=self.namespace.__contains__,
         )
 
     def _is_declared(self, name: str) -> bool:
@@ -114,6 +117,8 @@ class Session:
                 only=lambda s: all(name in self.namespace for name in s.names.binds),
                 configurable=self._is_declared,
                 declared=_declared_in(self.registry, cell.file),
+                runs=lambda statement: cells_run_by(self._shell, statement),
+                is_live=self.namespace.__contains__,
             )
 
     # --- what a verb needs ---

@@ -12,12 +12,13 @@ import os
 import re
 import tempfile
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 __all__ = ["Captured", "Module", "locate", "write_file"]
 
 FILE = "cells.py"
-_MARK = re.compile(r"# (In \[\d+\]), line (\d+)$")
+_MARK = re.compile(r"# (In \[\d+\](?: .+)?), line (\d+)$")
 
 
 @dataclass(frozen=True)
@@ -49,12 +50,15 @@ class Module:
         Python, with a comment before each statement that tells its cell and line.
     captured : tuple of Captured
         What travels by value.
+    notices : tuple of str
+        What whoever runs it should know.
     """
 
     source: str
     captured: tuple[Captured, ...] = ()
+    notices: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of the definitions and captured values, in hex; cell numbers do not count."""
         lines = (line for line in io.StringIO(self.source, newline="") if not _MARK.match(line))
