@@ -161,6 +161,8 @@ class _Slice:
         elif imports := self.facts.importing(name):
             for one in imports:
                 self.imports |= imports_of(one.node, name)
+        elif isinstance(statement.node, ast.If | ast.Try) and self.facts.value(name) is MISSING:
+            yield self._capture(name, statement.label)  # the other branch was taken
         elif self.facts.is_definition(statement) or self._is_built_up(statement, name):
             self._refuse_secrets(statement)
             yield self._define(statement)
@@ -429,9 +431,10 @@ def _is_builtin(name: str, live: Any) -> bool:
     """Tell whether a name that no cell bound is a builtin, or what IPython puts in its place."""
     if not hasattr(builtins, name):
         return False
-    value = getattr(builtins, name) if live is MISSING else live
-    module = str(getattr(value, "__module__", None) or type(value).__module__)
-    own = (module, type(value).__module__)
-    return getattr(value, "__wrapped__", value) is getattr(builtins, name) or any(
+    if live is MISSING:
+        return True
+    module = str(getattr(live, "__module__", None) or type(live).__module__)
+    own = (module, type(live).__module__)
+    return getattr(live, "__wrapped__", live) is getattr(builtins, name) or any(
         m.partition(".")[0] in ("IPython", "ipykernel") for m in own
     )

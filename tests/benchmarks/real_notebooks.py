@@ -3,7 +3,7 @@
     python tests/benchmarks/real_notebooks.py FOLDER [--write TABLE.md] [--only TEXT]
 
 FOLDER holds notebooks, at any depth. Each is run cell by cell in an IPython shell of its own process, in an empty folder,
-with a minute for each cell; ``!`` lines are not carried out, and libraries that are not installed are stood in for by
+with 20 seconds for each cell; ``!`` lines are not carried out, and libraries that are not installed are stood in for by
 placeholders, so that what only names them can still be defined. Then, for each function and class that is alive:
 
 * it is sliced, as a task that reads it would be;
@@ -42,7 +42,7 @@ import time
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 
-CELL_SECONDS, CALL_SECONDS, LOAD_SECONDS, NOTEBOOK_SECONDS = 60, 5, 30, 900
+CELL_SECONDS, CALL_SECONDS, LOAD_SECONDS, NOTEBOOK_SECONDS = 20, 5, 30, 300
 CALLS = 2  # of each definition
 HEAVY = ("numpy", "pandas", "matplotlib.pyplot", "sklearn", "IPython")
 
@@ -216,6 +216,7 @@ class Watcher:
 
     def end(self, running, failed_at):
         from flyte_nb.environments.declaration import Declaration
+        from flyte_nb.notebook.scripts import cells_run_by
 
         self.failed += failed_at is not None
         namespace = self.shell.user_ns
@@ -223,6 +224,8 @@ class Watcher:
             running.cell,
             failed_at,
             configurable=lambda name: isinstance(namespace.get(name), Declaration),
+            runs=lambda statement: cells_run_by(self.shell, statement),
+            is_live=namespace.__contains__,
         )
 
 
