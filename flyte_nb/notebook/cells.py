@@ -179,7 +179,9 @@ class CellLog:
         for name, line in declared:
             if line in lines:
                 statement = max(lines[line], key=lambda s: _likely(s, name))
+                before = self._declares.get(name)
                 self._declares[name] = statement
+                self._forget(before)
                 self._touch(name)
                 self._declared_by.setdefault(statement, []).append(name)
 
@@ -214,13 +216,25 @@ class CellLog:
         if not isinstance(statement.node, ast.Delete):
             for name in statement.names.binds:
                 self._note_import(statement, name)
+                before = self._latest.get(name)
                 self._latest[name] = statement
                 self._touch(name)
+                self._forget(before, only_plain=True)
         if not self.futures >= (futures := _futures(statement.node)):
             self.futures |= futures
             self._touch("__future__")
         for how in ways:
             self._configure(bound[how.name], Configured(statement, how, configurable(how.name)))
+
+    def _forget(self, statement: Statement | None, only_plain: bool = False) -> None:
+        """Let go of a statement that nothing can ask for any more; ``only_plain``: unless it may have declared something."""
+        if statement is None or self.declared_by(statement) or statement in map(self.latest, statement.names.binds):
+            return
+        for name in statement.names.binds:
+            known = self._configures.get((statement, name), {})
+            if not only_plain or not any(configured.declared for configured in known.values()):
+                self._configures.pop((statement, name), None)
+        self._declared_by.pop(statement, None)
 
     def _configure(self, bound: Statement | None, configured: Configured) -> None:
         how = configured.how
@@ -277,7 +291,7 @@ def statements(cell: Cell, until: int | None = None, postponed: bool = False) ->
         if until is not None and (node.end_lineno or node.lineno) >= until:
             return
         first, source = _text(node, lines)
-        yield Statement(source, node, cell, first, names_of(node, source, postponed))
+        yield Statement(source, node, cell, first, names_of(node, postponed))
 
 
 def _text(node: ast.stmt, lines: list[str]) -> tuple[int, str]:

@@ -164,3 +164,11 @@ def test_twenty_thousand_declarations():
         log.record(Cell(source, number), declared=[(f"n{number}-{i}", i + 1) for i in range(20)])
     for name in list(log):
         assert len(log.declared_by(log.latest(name))) == 1
+
+
+def test_a_cell_that_runs_a_thousand_times_is_held_once():
+    log = CellLog()
+    for number in range(1000):
+        source = "env = Env('one')\nenv.add(1)\nclass A: pass\nA.x = 1"
+        log.record(Cell(source, number), configurable=lambda name: name == "env", declared=[("one", 1)])
+    assert (len(log._configures), len(log._declared_by)) == (2, 1)
