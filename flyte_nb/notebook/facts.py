@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
@@ -35,8 +36,8 @@ class Facts:
         self._names: set[str] = {"__future__"}
         self._values: dict[str, Any] = {}
         self._verdicts: dict[Statement, bool] = {}
-        self._pickles: dict[str, bytes] = {}
-        self._attributes: dict[type, tuple[str, ...]] = {}
+        self._pickles: dict[str, tuple[Any, bytes]] = {}
+        self._attributes: dict[type, tuple[Any, ...]] = {}
 
     # --- looking up ---
 
@@ -83,13 +84,13 @@ class Facts:
 
     def attributes(self, cls: type) -> Mapping[str, Any]:
         """Give the attributes of a class."""
-        self._attributes[cls] = tuple(vars(cls))
+        self._attributes[cls] = _own(cls)
         return vars(cls)
 
     def pickled(self, name: str, value: Any, data: bytes) -> None:
         """Note how a live value was pickled."""
         if not isinstance(value, _ATOMS):
-            self._pickles[name] = data
+            self._pickles[name] = value, data
 
     # --- looking again ---
 
@@ -103,7 +104,16 @@ class Facts:
         return (
             all(namespace.get(name, MISSING) is value for name, value in self._values.items())
             and all(is_definition(statement, namespace) == verdict for statement, verdict in self._verdicts.items())
-            and all(tuple(vars(cls)) == names for cls, names in self._attributes.items())
-            and all(pickle(name, namespace[name]) == data for name, data in self._pickles.items())
+            and all(_are_the_same(_own(cls), values) for cls, values in self._attributes.items())
+            and all(pickle(name, value) == data for name, (value, data) in self._pickles.items())
         )
 
+
+
+def _own(cls: type) -> tuple[Any, ...]:
+    """Give a class's attributes, without those that pickling and others keep in it."""
+    return tuple(value for name, value in vars(cls).items() if not name.startswith("__"))
+
+
+def _are_the_same(now: tuple[Any, ...], before: tuple[Any, ...]) -> bool:
+    return len(now) == len(before) and all(map(operator.is_, now, before))

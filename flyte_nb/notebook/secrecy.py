@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from flyte_nb.environments.declaration import looks_secret
@@ -29,7 +29,7 @@ _ADVICE = (
 )
 
 
-def check_value(name: str, value: Any, label: str) -> str | None:
+def check_value(name: str, value: Any, label: str, written: Collection[str] | None = None) -> str | None:
     """Refuse a value that is a secret by its name or its look.
 
     Parameters
@@ -40,6 +40,8 @@ def check_value(name: str, value: Any, label: str) -> str | None:
         What it stands for; dictionaries, lists and tuples are looked into.
     label : str
         The cell and line that bound it.
+    written : iterable of str, optional
+        The texts that would be written, where it is source that travels; None for the value itself.
 
     Returns
     -------
@@ -53,6 +55,8 @@ def check_value(name: str, value: Any, label: str) -> str | None:
     """
     notice = None
     for path, text in _texts(name, value, 3):
+        if written is not None and not any(len(part) > 2 and part in text for part in written):
+            continue
         what = f"variable {path!r} of {label}"
         key = re.sub(r"\W+", "_", path).strip("_").upper()
         if _VALUE.search(text) or _CERTAIN.search(path) or (looks_secret(path) and _is_random(text)):

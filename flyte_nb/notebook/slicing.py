@@ -6,7 +6,7 @@ import ast
 import builtins
 import io
 from collections import deque
-from collections.abc import Container, Generator, Iterable, Mapping
+from collections.abc import Collection, Container, Generator, Iterable, Mapping
 from types import MappingProxyType, ModuleType
 from typing import Any
 
@@ -370,12 +370,12 @@ class _Slice:
 
     def _refuse_secrets(self, statement: Statement) -> None:
         """Refuse a constant that is a secret."""
-        if isinstance(statement.node, ast.Assign | ast.AnnAssign) and _has_text(statement.node):
+        if isinstance(statement.node, ast.Assign | ast.AnnAssign) and (texts := _texts_in(statement.node)):
             for name in sorted(statement.names.binds):
-                self._note_secret(name, self.facts.value(name), statement.label)
+                self._note_secret(name, self.facts.value(name), statement.label, texts)
 
-    def _note_secret(self, name: str, value: Any, label: str) -> None:
-        notice = check_value(name, value, label)
+    def _note_secret(self, name: str, value: Any, label: str, written: Collection[str] | None = None) -> None:
+        notice = check_value(name, value, label, written)
         if notice is not None:
             self.notices.append(notice)
 
@@ -421,10 +421,10 @@ def _calls_something(node: ast.stmt) -> bool:
     return any(isinstance(part, ast.Call) for part in ast.walk(node))
 
 
-def _has_text(node: ast.Assign | ast.AnnAssign) -> bool:
-    return node.value is not None and any(
-        isinstance(part, ast.Constant) and isinstance(part.value, str | bytes) for part in ast.walk(node.value)
-    )
+def _texts_in(node: ast.Assign | ast.AnnAssign) -> set[str]:
+    """Give the texts that a statement assigns, or parts of what it assigns."""
+    found = [part.value for part in ast.walk(node) if isinstance(part, ast.Constant)]
+    return {f if isinstance(f, str) else f.decode("latin-1") for f in found if isinstance(f, str | bytes)}
 
 
 def _is_builtin(name: str, live: Any) -> bool:
