@@ -480,6 +480,8 @@ def main():
     for path in paths:
         rows[str(path.relative_to(asked.folder))] = row = measure(path)
         print(path.relative_to(asked.folder), {key: row.get(key) for key in COLUMNS}, flush=True)
+        for why in row["why"]:
+            print("   ", " ".join(why.split())[:300], flush=True)
     text = "\n".join(report(rows)) + "\n"
     print(text)
     if asked.write:
