@@ -21,9 +21,10 @@ from flyte_nb.environments.interface import check_value
 from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import DeploymentError, UnknownNameError, UsageTypeError
 from flyte_nb.notebook.cells import CellLog
-from flyte_nb.notebook.module import Module
+from flyte_nb.notebook.module import Module, tidy
+from flyte_nb.notebook.scripts import cells_run_by
 from flyte_nb.notebook.shell import Running, Watch
-from flyte_nb.notebook.slicing import module_for
+from flyte_nb.notebook.slicing import Slicer
 from flyte_nb.plan.bundle import Bundle, bundle_for
 from flyte_nb.plan.graph import order
 from flyte_nb.portal import Portal
@@ -46,6 +47,8 @@ class Session:
     def __init__(self, shell: Any = None, folder: Path | None = None) -> None:
         self.registry: Registry = process_registry
         self.log = CellLog()
+        self._slicer = Slicer(self.log)
+        self._noticed: set[str] = set()
         self.portal = Portal()
         self.store = Store(home_for(folder or Path.cwd()))
         self.engines: dict[str, Engine] = {"local": LocalEngine(self.store), "inline": InlineEngine(self.store)}
@@ -58,6 +61,7 @@ class Session:
         if self._watch is not None:
             self._catch_up(self._watch)
             self._watch.start()
+            tidy(self.store.modules)
 
     @property
     def namespace(self) -> dict[str, Any]:
@@ -105,6 +109,8 @@ class Session:
             until,
             configurable=self._is_declared,
             declared=_declared_in(self.registry, running.cell.file),
+            runs=lambda statement: cells_run_by(self._shell, statement),
+            is_live=self.namespace.__contains__,
         )
 
     def _is_declared(self, name: str) -> bool:
@@ -118,6 +124,8 @@ class Session:
                 only=lambda s: all(name in self.namespace for name in s.names.binds),
                 configurable=self._is_declared,
                 declared=_declared_in(self.registry, cell.file),
+                runs=lambda statement: cells_run_by(self._shell, statement),
+                is_live=self.namespace.__contains__,
             )
 
     # --- what a verb needs ---
@@ -139,8 +147,17 @@ class Session:
         """
         if not self._is_of_cells(task):
             return definition_of(task)
-        module = module_for(self.log, self.namespace, names=used, tasks=[task])
+        module = self._slice(names=used, tasks=[task])
         return Definition(module.write(self.store.modules / module.digest[:16]))
+
+    def _slice(self, **wanted: Any) -> Module:
+        """Make the module for what is wanted of the notebook, and show its notices, each once."""
+        module = self._slicer.module_for(self.namespace, **wanted)
+        for notice in module.notices:
+            if notice not in self._noticed:
+                print(f"notice: {notice}", file=sys.stderr)
+        self._noticed.update(module.notices)
+        return module
 
     def _is_of_cells(self, task: TaskTemplate) -> bool:
         is_local = "<locals>" in getattr(task, "func", type(task)).__qualname__
@@ -192,7 +209,7 @@ class Session:
     def _module_of(self, environments: list[Environment]) -> Module:
         tasks = [task for env in environments for task in tasks_of(env).values()]
         if self._shell is not None:
-            return module_for(self.log, self.namespace, tasks=tasks, environments=environments)
+            return self._slice(tasks=tasks, environments=environments)
         files = {task.place.file for task in tasks} or {env.place.file for env in environments}
         if len(files) != 1:
             raise DeploymentError(f"the environments are declared in {len(files)} files: {', '.join(sorted(files))}; "

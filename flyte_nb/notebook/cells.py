@@ -6,10 +6,12 @@ import ast
 import io
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
+from flyte_nb.notebook.configuring import Configuration, configurations
 from flyte_nb.notebook.names import Names, names_of
 
-__all__ = ["Cell", "CellLog", "Statement"]
+__all__ = ["Cell", "CellLog", "Configured", "Statement"]
 
 
 @dataclass(frozen=True)
@@ -24,16 +26,19 @@ class Cell:
         The ``n`` of ``In [n]``.
     file : str
         The name that IPython gives the cell as a source file.
+    script : str
+        The name of the script that the cell ran, where this is the script's source; else empty.
     """
 
     source: str
     number: int
     file: str = ""
+    script: str = ""
 
     @property
     def label(self) -> str:
-        """How people call it: ``In [n]``."""
-        return f"In [{self.number}]"
+        """How people call it: ``In [n]``, or ``In [n] script.py``."""
+        return f"In [{self.number}] {self.script}".rstrip()
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +76,14 @@ class Statement:
         return self.node.end_lineno or self.line
 
 
+class Configured(NamedTuple):
+    """A statement that configured what another one had bound to a name, and how; ``declared``: the name of a declaration."""
+
+    statement: Statement
+    how: Configuration
+    declared: bool
+
+
 class CellLog:
     """The latest statement that bound each name, and the statements that configured what it bound."""
 
@@ -79,9 +92,12 @@ class CellLog:
         self.futures: set[str] = set()
         self._latest: dict[str, Statement] = {}
         self._imports: dict[str, list[Statement]] = {}
-        self._configures: dict[tuple[Statement, str], list[Statement]] = {}
+        self._configures: dict[tuple[Statement, str], dict[str, Configured]] = {}
         self._declares: dict[str, Statement] = {}
         self._declared_by: dict[Statement, list[str]] = {}
+        #: counts what changes the meaning of a name
+        self.version = 0
+        self._changed: dict[str, int] = {}
 
     def __contains__(self, name: object) -> bool:
         return name in self._latest
@@ -104,13 +120,28 @@ class CellLog:
         """
         return self._declares.get(name)
 
+    def changed(self, name: str) -> int:
+        """Give the version at which the statements of a name last changed; 0 where there never were any."""
+        return self._changed.get(name, 0)
+
+    def _touch(self, name: str) -> None:
+        self.version += 1
+        self._changed[name] = self.version
+
+    def ever_declared_by(self, statement: Statement) -> list[str]:
+        """Give the environments and tasks that a statement declared, those declared again elsewhere included."""
+        return self._declared_by.get(statement, [])
+
     def declared_by(self, statement: Statement) -> list[str]:
         """Give the environments and tasks that a statement declared, those declared again elsewhere left out."""
         return [name for name in self._declared_by.get(statement, []) if self._declares[name] is statement]
 
-    def configuring(self, statement: Statement, name: str) -> list[Statement]:
-        """Give the statements that configured what ``statement`` bound to ``name``, such as ``name.add(…)``."""
-        return self._configures.get((statement, name), [])
+    def configuring(self, statement: Statement, name: str) -> list[Configured]:
+        """Give the statements that configured what ``statement`` bound to ``name``, in the order in which they ran.
+
+        One that was run again, or that assigns the same attribute again, counts once, where it ran last.
+        """
+        return list(self._configures.get((statement, name), {}).values())
 
     def record(
         self,
@@ -119,6 +150,8 @@ class CellLog:
         only: Callable[[Statement], bool] = lambda statement: True,
         configurable: Callable[[str], bool] = lambda name: False,
         declared: Iterable[tuple[str, int]] = (),
+        runs: Callable[[Statement], Iterable[Cell]] = lambda statement: (),
+        is_live: Callable[[str], bool] = lambda name: True,
     ) -> None:
         """Take in a cell that ran.
 
@@ -131,37 +164,87 @@ class CellLog:
         only : callable
             Says whether a statement counts.
         configurable : callable
-            Says whether a call on the object of a name configures it.
+            Says whether a name stands for a declaration, which any call on it configures.
         declared : iterable of (name, line)
             The environments and tasks that the cell declared, and the lines of it where it did.
+        runs : callable
+            Gives the sources that a statement ran in the cell's place: of ``%run script.py``, of ``%%time``.
+        is_live : callable
+            Says whether a name exists now; of those sources, only statements that bind live names count.
         """
         lines: dict[int, list[Statement]] = {}
-        for statement in statements(cell, until, "annotations" in self.futures):
-            if only(statement):
-                self._take(statement, configurable)
-                for line in range(statement.line, statement.end + 1):
-                    lines.setdefault(line, []).append(statement)
+        for statement in self._recorded(cell, until, only, configurable, runs, is_live):
+            for line in range(statement.line, statement.end + 1):
+                lines.setdefault(line, []).append(statement)
         for name, line in declared:
             if line in lines:
                 statement = max(lines[line], key=lambda s: _likely(s, name))
+                before = self._declares.get(name)
                 self._declares[name] = statement
+                self._forget(before)
+                self._touch(name)
                 self._declared_by.setdefault(statement, []).append(name)
+
+    def _recorded(
+        self,
+        cell: Cell,
+        until: int | None,
+        only: Callable[[Statement], bool],
+        configurable: Callable[[str], bool],
+        runs: Callable[[Statement], Iterable[Cell]],
+        is_live: Callable[[str], bool],
+    ) -> Iterator[Statement]:
+        """Take in the statements of a cell and of what they ran; give those of the cell's own lines."""
+        for statement in statements(cell, until, "annotations" in self.futures):
+            if only(statement):
+                self._take(statement, configurable)
+                yield statement
+            for inner in runs(statement):
+                found = self._recorded(
+                    inner, None, lambda s: all(map(is_live, s.names.binds)), configurable, runs, is_live
+                )
+                yield from (s for s in found if not inner.script)
 
     def _take(self, statement: Statement, configurable: Callable[[str], bool]) -> None:
         if isinstance(statement.node, ast.Delete):
             for name in statement.names.binds:
                 self._latest.pop(name, None)
                 self._imports.pop(name, None)
+                self._touch(name)
+        ways = list(configurations(statement.node, statement.source))
+        bound = {how.name: self._latest.get(how.name) for how in ways}  # before the statement binds that name itself
+        if not isinstance(statement.node, ast.Delete):
+            for name in statement.names.binds:
+                self._note_import(statement, name)
+                before = self._latest.get(name)
+                self._latest[name] = statement
+                self._touch(name)
+                self._forget(before, only_plain=True)
+        if not self.futures >= (futures := _futures(statement.node)):
+            self.futures |= futures
+            self._touch("__future__")
+        for how in ways:
+            self._configure(bound[how.name], Configured(statement, how, configurable(how.name)))
+
+    def _forget(self, statement: Statement | None, only_plain: bool = False) -> None:
+        """Let go of a statement that nothing can ask for any more; ``only_plain``: unless it may have declared something."""
+        if statement is None or self.declared_by(statement) or statement in map(self.latest, statement.names.binds):
             return
         for name in statement.names.binds:
-            self._note_import(statement, name)
-            self._latest[name] = statement
-        self.futures |= _futures(statement.node)
-        target = configured(statement.node)
-        bound = self._latest.get(target or "")
-        if target is not None and bound is not None and configurable(target):
-            known = self._configures.setdefault((bound, target), [])
-            known[:] = [s for s in known if s.source != statement.source] + [statement]
+            known = self._configures.get((statement, name), {})
+            if not only_plain or not any(configured.declared for configured in known.values()):
+                self._configures.pop((statement, name), None)
+        self._declared_by.pop(statement, None)
+
+    def _configure(self, bound: Statement | None, configured: Configured) -> None:
+        how = configured.how
+        if bound is None or not (configured.declared or how.builds or how.registers):
+            return
+        known = self._configures.setdefault((bound, how.name), {})
+        for key in (how.key, f"del {how.key}"):
+            known.pop(key, None)
+        known[how.key] = configured
+        self._touch(how.name)
 
     def _note_import(self, statement: Statement, name: str) -> None:
         """Keep ``import a.b`` beside a later ``import a.c``: the one name ``a`` stands for both."""
@@ -193,14 +276,6 @@ def _likely(statement: Statement, name: str) -> tuple[bool, bool]:
     return named or name.rpartition(".")[2] in statement.names.binds, any(isinstance(p, ast.Call) for p in parts)
 
 
-def configured(node: ast.stmt) -> str | None:
-    """Give ``name`` for a statement of the form ``name.method(…)``."""
-    match node:
-        case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=name)))):
-            return name
-    return None
-
-
 def statements(cell: Cell, until: int | None = None, postponed: bool = False) -> Iterator[Statement]:
     """Give the top-level statements of a cell that end before line ``until``; none for a syntax error.
 
@@ -216,7 +291,7 @@ def statements(cell: Cell, until: int | None = None, postponed: bool = False) ->
         if until is not None and (node.end_lineno or node.lineno) >= until:
             return
         first, source = _text(node, lines)
-        yield Statement(source, node, cell, first, names_of(node, source, postponed))
+        yield Statement(source, node, cell, first, names_of(node, postponed))
 
 
 def _text(node: ast.stmt, lines: list[str]) -> tuple[int, str]:

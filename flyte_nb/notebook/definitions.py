@@ -3,33 +3,35 @@
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 import typing
 from collections.abc import Mapping
-from types import FunctionType, MethodType
+from types import CodeType, FunctionType, MethodType
 from typing import Any
 
 from flyte_nb.environments.declaration import Declaration
 from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.notebook.cells import Statement
 
-__all__ = ["is_definition"]
+__all__ = ["added_methods", "is_definition", "is_made_by_a_call"]
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, *filter(None, [getattr(ast, "TypeAlias", None)]))
-_DECLARED = (Declaration, TaskTemplate, FunctionType, typing.TypeVar, typing.ParamSpec, typing.NewType)
+_DECLARED = (Declaration, TaskTemplate, typing.TypeVar, typing.ParamSpec, typing.NewType)
 
 
 def is_definition(statement: Statement, namespace: Mapping[str, Any]) -> bool:
     """Tell whether running a statement again gives what its names stand for now.
 
-    Functions, classes and imports do; so do assignments whose live value is declared, a class or a function, or
+    Functions, classes and imports do; so do assignments whose live value is declared, a class or a lambda, or
     still equals what the expression gives. What builds on the former value of its own name never does.
     """
     node, binds = statement.node, statement.names.binds
     if binds & statement.names.reads:
         return False
     if isinstance(node, ast.If | ast.Try):
-        return all(_only_defines(child) for child in ast.walk(node) if isinstance(child, ast.stmt))
+        inner = [child for child in ast.walk(node) if isinstance(child, ast.stmt)]
+        return all(map(_only_defines, inner)) and _gives_the_same(statement, namespace)
     if not isinstance(node, ast.Assign | ast.AnnAssign):
         return isinstance(node, _DEFINITIONS)
     if node.value is None:
@@ -37,9 +39,39 @@ def is_definition(statement: Statement, namespace: Mapping[str, Any]) -> bool:
     values = [namespace.get(name) for name in binds]
     if all(isinstance(value, Declaration | TaskTemplate) for value in values):
         return True
+    if isinstance(node.value, ast.Lambda):
+        return all(isinstance(value, FunctionType) for value in values)
     if _has_no_call(node.value):
-        return _still_equal(node, statement, namespace)
+        return _gives_the_same(statement, namespace)
     return all(_is_declared(value) for value in values)
+
+
+def is_made_by_a_call(statement: Statement) -> bool:
+    """Tell whether a statement is of the form ``name = Maker(…)``."""
+    match statement.node:
+        case ast.Assign(targets=[ast.Name()], value=ast.Call()) | ast.AnnAssign(target=ast.Name(), value=ast.Call()):
+            return True
+    return False
+
+
+def added_methods(node: ast.ClassDef, attributes: Mapping[str, Any]) -> dict[str, FunctionType]:
+    """Give the notebook's functions among the attributes of a class that its body does not define.
+
+    A class with decorators or keywords gets them again as it is defined again.
+    """
+    if node.decorator_list or node.keywords:
+        return {}
+    found = {
+        name: value
+        for name, value in attributes.items()
+        if isinstance(value, FunctionType) and value.__module__ == "__main__" and not name.startswith("__")
+    }
+    if not found:
+        return {}
+    parts = list(ast.walk(node))
+    inside = {part.name for part in parts if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef)}
+    inside |= {part.id for part in parts if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)}
+    return {name: value for name, value in found.items() if name not in inside}
 
 
 def _only_defines(node: ast.stmt) -> bool:
@@ -62,15 +94,23 @@ def _has_no_call(value: ast.expr) -> bool:
     return not any(isinstance(part, calls) for part in ast.walk(value))
 
 
-def _still_equal(node: ast.Assign | ast.AnnAssign, statement: Statement, namespace: Mapping[str, Any]) -> bool:
-    """Tell whether evaluating a call-free assignment again gives the live values."""
+def _gives_the_same(statement: Statement, namespace: Mapping[str, Any]) -> bool:
+    """Tell whether running a statement without side effects again gives the live values."""
     again: dict[str, Any] = {}
     known = namespace if isinstance(namespace, dict) else dict(namespace)
     try:
-        exec(compile(ast.Module([node], []), "<definition>", "exec"), known, again)
-        return all(name in namespace and _same(again[name], namespace[name]) for name in statement.names.binds)
+        exec(compiled(statement), known, again)
+        # of two branches, only one has bound its names
+        names = [name for name in statement.names.binds if name in namespace or name in again]
+        return all(_same(again[name], namespace[name]) for name in names)
     except Exception:  # a stranger's operators may raise, or compare to an array
         return False
+
+
+@functools.lru_cache(maxsize=2_000)
+def compiled(statement: Statement) -> CodeType:
+    """Give the code of a statement alone."""
+    return compile(ast.Module([statement.node], []), "<definition>", "exec", dont_inherit=True)  # type: ignore[arg-type]
 
 
 def _same(one: Any, other: Any) -> bool:
@@ -81,4 +121,8 @@ def _same(one: Any, other: Any) -> bool:
         return len(one) == len(other) and all(map(_same, one, other))
     if isinstance(one, dict):
         return _same(list(one.items()), list(other.items()))
+    if isinstance(one, FunctionType):
+        return one is other or one.__code__.replace(co_filename="") == other.__code__.replace(co_filename="")
+    if isinstance(one, type):
+        return one is other or (one.__qualname__, one.__module__) == (other.__qualname__, other.__module__)
     return bool(one == other)

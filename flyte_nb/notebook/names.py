@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
-import symtable
+import functools
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,139 +39,240 @@ class Names:
     hints: frozenset[str] = _NONE
 
 
-def names_of(node: ast.stmt, source: str, postponed: bool = False) -> Names:
+def names_of(node: ast.stmt, postponed: bool = False) -> Names:
     """Give the names of a statement.
 
     Parameters
     ----------
     node : ast.stmt
-        The statement; it is not changed.
-    source : str
-        Its text.
+        The statement.
     postponed : bool
         Whether ``from __future__ import annotations`` holds for it.
     """
-    plain = _Plain(postponed)
-    try:
-        text = ast.unparse(plain.visit(ast.parse(source)))
-    except (RecursionError, ValueError):  # a very long expression; it is read as it stands
-        text = source
-    found = _Found()
-    found.module(symtable.symtable(text or "pass", "<cell>", "exec"))
+    walk = _Walk(postponed)
+    found = walk.over(node)
     if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
         found.binds |= _star(node)
     if isinstance(node, ast.ClassDef):
         found.reads.update(_shadowed(node))
     reads = frozenset(found.reads)
-    defers = frozenset(found.defers) - reads
-    return Names(
-        frozenset(found.binds), reads, defers, frozenset(found.sets), frozenset(plain.hints - found.local) - reads
-    )
+    hints = frozenset(walk.hints - walk.type_names)
+    return Names(frozenset(found.binds), reads, frozenset(found.defers) - reads, frozenset(found.sets), hints - reads)
 
 
-class _Plain(ast.NodeTransformer):
-    """Rewrites what symbol tables tell differently from version to version, or not at all; the names stay the same."""
+class _Scope:
+    """The names that one scope binds, declares and reads, and the scopes in it."""
+
+    __slots__ = ("bound", "children", "globals", "kind", "nonlocals", "owner", "prefix", "reads")
+
+    def __init__(self, kind: str, within: _Scope | None = None, prefix: str = "") -> None:
+        self.kind = kind  # module, class, function; or inner: a comprehension, type parameters
+        self.bound, self.reads, self.globals, self.nonlocals = (set[str]() for _ in range(4))
+        self.children: list[_Scope] = []
+        self.owner: _Scope = self  # what a walrus binds in
+        self.prefix = prefix  # what Python puts before a private name of a class
+        if within is not None:
+            within.children.append(self)
+            self.prefix = prefix or within.prefix
+            self.owner = within.owner if kind == "inner" else self
+
+    def own(self, name: str) -> str:
+        """Give a name as Python spells it in this scope."""
+        is_private = self.prefix and name.startswith("__") and not name.endswith("__")
+        return self.prefix + name if is_private else name
+
+    def bind(self, *names: str) -> None:
+        self.bound.update(map(self.own, names) if self.prefix else names)
+
+
+class _Walk:
+    """Walks over a statement, with no regard to how deep it is nested, and sorts its names into scopes."""
 
     def __init__(self, postponed: bool) -> None:
-        self.postponed, self.hints = postponed, set[str]()
+        self.postponed = postponed
+        self.hints, self.type_names = set[str](), set[str]()
+        self.waiting: list[tuple[Any, _Scope]] = []
 
-    def _generator(self, node: Any) -> ast.expr:
-        """Make every comprehension a scope of its own: Python 3.12 and later inline all but generators."""
-        self.generic_visit(node)
-        value = ast.Tuple([node.key, node.value], ast.Load()) if isinstance(node, ast.DictComp) else node.elt
-        return ast.GeneratorExp(value, node.generators)
+    def over(self, node: ast.stmt) -> _Found:
+        """Give the names of a statement, by what they mean for the module."""
+        module = _Scope("module")
+        self.waiting = [(node, module)]
+        pop, visits = self.waiting.pop, _VISITS
+        while self.waiting:
+            part, scope = pop()
+            visits.get(type(part), _Walk.children)(self, part, scope)
+        return _Found(module)
 
-    visit_ListComp = visit_SetComp = visit_DictComp = _generator  # noqa: N815 - the names that ast calls
+    def children(self, node: Any, scope: _Scope) -> None:
+        for name in _fields_of(type(node)):
+            value = getattr(node, name, None)
+            if isinstance(value, list):
+                self.all(value, scope)
+            elif value is not None:
+                self.waiting.append((value, scope))
 
-    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.expr:
-        """Keep the expressions of an f-string only: before 3.12 not every one can be written again."""
-        self.generic_visit(node)
-        parts = [part for part in node.values if not isinstance(part, ast.Constant)]
-        return ast.Tuple([_inside(part) for part in parts], ast.Load())
+    def all(self, nodes: Iterable[Any], scope: _Scope) -> None:
+        self.waiting += [(node, scope) for node in nodes if node is not None]
 
-    def visit_AugAssign(self, node: ast.AugAssign) -> ast.stmt:
-        """Show that ``x += 1`` reads ``x``."""
-        self.generic_visit(node)
-        if not isinstance(node.target, ast.Name):
-            return node
-        read = ast.Name(node.target.id, ast.Load())
-        return ast.Assign([node.target], ast.BinOp(read, node.op, node.value), lineno=node.lineno)
+    # --- expressions ---
 
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.stmt:
-        """Show that ``x: int`` binds nothing."""
-        node.annotation = self._annotation(node.annotation)
-        self.generic_visit(node)
-        if node.value is None:
-            return ast.Expr(node.annotation)
-        return ast.Assign([node.target, *_slot(node.annotation)], node.value, lineno=node.lineno)
+    def _Constant(self, node: ast.Constant, scope: _Scope) -> None:  # noqa: N802 - the names of ast's classes
+        pass
 
-    def visit_arg(self, node: ast.arg) -> ast.arg:
-        """Take the names out of an annotation that is not evaluated."""
-        if node.annotation is not None:
-            node.annotation = self._annotation(node.annotation)
-        self.generic_visit(node)
-        return node
+    _MatchSingleton = _Constant
 
-    def _function(self, node: Any) -> Any:
+    def _Name(self, node: ast.Name, scope: _Scope) -> None:  # noqa: N802
+        (scope.reads if isinstance(node.ctx, ast.Load) else scope.bound).add(scope.own(node.id))
+
+    def _Attribute(self, node: ast.Attribute, scope: _Scope) -> None:  # noqa: N802
+        self.waiting.append((node.value, scope))
+
+    def _NamedExpr(self, node: ast.NamedExpr, scope: _Scope) -> None:  # noqa: N802
+        scope.owner.bind(node.target.id)
+        self.waiting.append((node.value, scope))
+
+    def _Lambda(self, node: ast.Lambda, scope: _Scope) -> None:  # noqa: N802
+        self.waiting.append((node.body, self.function(node.args, scope, scope, scope)))
+
+    def _comprehension(self, node: Any, scope: _Scope) -> None:
+        """Take a comprehension as a scope of its own, which Python 3.12 and later inline; its first iterable is outside."""
+        inner = _Scope("inner", scope)
+        for number, part in enumerate(node.generators):
+            self.waiting += [(part.target, inner), (part.iter, inner if number else scope)]
+            self.all(part.ifs, inner)
+        self.all([getattr(node, field, None) for field in ("elt", "key", "value")], inner)
+
+    _ListComp = _SetComp = _DictComp = _GeneratorExp = _comprehension
+
+    # --- statements ---
+
+    def _AugAssign(self, node: ast.AugAssign, scope: _Scope) -> None:  # noqa: N802
+        if isinstance(node.target, ast.Name):
+            scope.reads.add(scope.own(node.target.id))
+        self.children(node, scope)
+
+    def _AnnAssign(self, node: ast.AnnAssign, scope: _Scope) -> None:  # noqa: N802
+        """Note that ``x: int`` binds nothing outside functions, and that the annotation is not evaluated inside them."""
+        is_bound = node.value is not None or scope.owner.kind == "function"
+        if is_bound or not isinstance(node.target, ast.Name):
+            self.waiting.append((node.target, scope))
+        if node.value is not None:
+            self.waiting.append((node.value, scope))
+        self.annotation(node.annotation, scope, evaluated=scope.owner.kind != "function")
+
+    def _FunctionDef(self, node: Any, scope: _Scope) -> None:  # noqa: N802
+        scope.bind(node.name)
+        self.all(node.decorator_list, scope)
+        generic = self.type_parameters(node, scope)
+        function = self.function(node.args, generic, scope, generic)
         if node.returns is not None:
-            node.returns = self._annotation(node.returns)
-        self.generic_visit(node)
-        return node
+            self.annotation(node.returns, generic)
+        self.all(node.body, function)
 
-    visit_FunctionDef = visit_AsyncFunctionDef = _function  # noqa: N815
+    _AsyncFunctionDef = _FunctionDef
 
-    def _annotation(self, annotation: ast.expr) -> ast.expr:
-        if not self.postponed:
-            self.hints.update(_quoted(annotation))
-            return annotation
-        self.hints.update(_quoted(annotation), _names_in(annotation))
-        return ast.Constant(None)
+    def _ClassDef(self, node: ast.ClassDef, scope: _Scope) -> None:  # noqa: N802
+        scope.bind(node.name)
+        self.all(node.decorator_list, scope)
+        generic = self.type_parameters(node, scope)
+        self.all(node.bases, generic)
+        self.all([keyword.value for keyword in node.keywords], generic)
+        self.all(node.body, _Scope("class", generic, "_" + node.name.lstrip("_") if node.name.strip("_") else ""))
+
+    def _TypeAlias(self, node: Any, scope: _Scope) -> None:  # noqa: N802
+        self.waiting += [(node.name, scope), (node.value, self.type_parameters(node, scope))]
+
+    def _Import(self, node: ast.Import, scope: _Scope) -> None:  # noqa: N802
+        scope.bind(*(alias.asname or alias.name.partition(".")[0] for alias in node.names))
+
+    def _ImportFrom(self, node: ast.ImportFrom, scope: _Scope) -> None:  # noqa: N802
+        scope.bind(*(alias.asname or alias.name for alias in node.names if alias.name != "*"))
+
+    def _Global(self, node: ast.Global, scope: _Scope) -> None:  # noqa: N802
+        scope.globals.update(map(scope.own, node.names))
+
+    def _Nonlocal(self, node: ast.Nonlocal, scope: _Scope) -> None:  # noqa: N802
+        scope.nonlocals.update(map(scope.own, node.names))
+
+    def _named(self, node: Any, scope: _Scope) -> None:
+        """Take what binds a name that is not an expression: an ``except … as e``, a part of a pattern."""
+        name = getattr(node, "rest", None) if isinstance(node, ast.MatchMapping) else node.name
+        if name is not None:
+            scope.bind(name)
+        self.children(node, scope)
+
+    _ExceptHandler = _MatchAs = _MatchStar = _MatchMapping = _named
+
+    # --- parts ---
+
+    def function(self, args: ast.arguments, within: _Scope, defaults: _Scope, annotations: _Scope) -> _Scope:
+        """Give the scope of a function with some arguments."""
+        made = _Scope("function", within)
+        given = [*args.posonlyargs, *args.args, *args.kwonlyargs, *filter(None, [args.vararg, args.kwarg])]
+        made.bind(*(arg.arg for arg in given))
+        self.all([*args.defaults, *args.kw_defaults], defaults)
+        for arg in given:
+            if arg.annotation is not None:
+                self.annotation(arg.annotation, annotations)
+        return made
+
+    def annotation(self, node: ast.expr, scope: _Scope, evaluated: bool = True) -> None:
+        self.hints.update(_quoted(node))
+        if evaluated and not self.postponed:
+            self.waiting.append((node, scope))
+        else:
+            self.hints.update(_names_in(node))
+
+    def type_parameters(self, node: Any, scope: _Scope) -> _Scope:
+        """Give the scope of a definition's type parameters; the one around it, where there are none."""
+        parameters = getattr(node, "type_params", None)
+        if not parameters:
+            return scope
+        inner = _Scope("inner", scope)
+        names = [parameter.name for parameter in parameters]
+        inner.bind(*names)
+        self.type_names.update(names)
+        for parameter in parameters:
+            self.all([getattr(parameter, "bound", None), getattr(parameter, "default_value", None)], inner)
+        return inner
 
 
-def _inside(part: Any) -> ast.expr:
-    """Give the expressions of one replacement field of an f-string, those of its format included."""
-    value, spec = getattr(part, "value", part), getattr(part, "format_spec", None)
-    return value if spec is None else ast.Tuple([value, spec], ast.Load())
+#: fields of nodes that hold no names: operators, contexts, plain texts
+_PLAIN = frozenset(
+    "arg attr conversion ctx id kind kwd_attrs level name names op ops rest simple str type_comment".split()
+)
 
 
-def _slot(annotation: ast.expr) -> list[ast.expr]:
-    """Give a target that reads an annotation without binding anything."""
-    return [ast.Subscript(annotation, ast.Constant(0), ast.Store())]
+@functools.cache
+def _fields_of(kind: type[ast.AST]) -> tuple[str, ...]:
+    """Give the fields of a kind of node that may hold names."""
+    return tuple(name for name in kind._fields if name not in _PLAIN)
+
+
+_VISITS: dict[type, Any] = {
+    kind: visit for name, kind in vars(ast).items() if isinstance(kind, type) and (visit := getattr(_Walk, f"_{name}", None))
+}
 
 
 class _Found:
-    """Collects names from symbol tables: class bodies and comprehensions run at once, functions when called."""
+    """The global names of some scopes: class bodies and comprehensions run at once, functions when called."""
 
-    def __init__(self) -> None:
-        self.binds, self.reads, self.defers, self.sets, self.local = (set[str]() for _ in range(5))
+    def __init__(self, module: _Scope) -> None:
+        self.binds, self.reads = set(module.bound), set(module.reads)
+        self.defers, self.sets = set[str](), set[str]()
+        for child in module.children:
+            self._inner(child, frozenset(), False)
 
-    def module(self, table: symtable.SymbolTable) -> None:
-        for symbol in table.get_symbols():
-            if symbol.is_assigned() or symbol.is_imported() or symbol.is_namespace():
-                self.binds.add(symbol.get_name())
-            if symbol.is_referenced():
-                self.reads.add(symbol.get_name())
-        for child in table.get_children():
-            self._inner(child, False)
-
-    def _inner(self, table: symtable.SymbolTable, later: bool) -> None:
-        later = later or (isinstance(table, symtable.Function) and ".0" not in table.get_identifiers())
-        for symbol in table.get_symbols():
-            name = symbol.get_name()
-            if not symbol.is_global():
-                if _is_type_parameter(table):
-                    self.local.add(name)
-                continue
-            if symbol.is_referenced():
-                (self.defers if later else self.reads).add(name)
-            if symbol.is_assigned() or symbol.is_imported() or symbol.is_namespace():
-                (self.sets if later else self.binds).add(name)
-        for child in table.get_children():
-            self._inner(child, later)
-
-
-def _is_type_parameter(table: symtable.SymbolTable) -> bool:
-    return sys.version_info >= (3, 12) and "type param" in str(table.get_type()).lower().replace("_", " ")
+    def _inner(self, scope: _Scope, around: frozenset[str], later: bool) -> None:
+        later = later or scope.kind == "function"
+        local = scope.bound - scope.globals - scope.nonlocals
+        known = (around - scope.globals) | local | scope.nonlocals
+        (self.defers if later else self.reads).update(scope.reads - known)
+        (self.sets if later else self.binds).update(scope.bound & scope.globals)
+        if scope.kind == "class":
+            known = (around - scope.globals) | {"__class__"}  # its functions do not see what a class body binds
+        for child in scope.children:
+            self._inner(child, frozenset(known), later)
 
 
 def _shadowed(node: ast.ClassDef) -> Iterator[str]:

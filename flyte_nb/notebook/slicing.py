@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 import builtins
+import io
 from collections import deque
-from collections.abc import Container, Generator, Iterable, Mapping
+from collections.abc import Collection, Container, Generator, Iterable, Mapping
 from types import MappingProxyType, ModuleType
 from typing import Any
 
@@ -13,11 +14,14 @@ from flyte_nb import pickling
 from flyte_nb.environments.base import Environment
 from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import SliceError, suggestion
-from flyte_nb.notebook.cells import CellLog, Statement
-from flyte_nb.notebook.definitions import is_definition
+from flyte_nb.notebook.cells import CellLog, Configured, Statement
+from flyte_nb.notebook.definitions import added_methods, is_made_by_a_call
+from flyte_nb.notebook.facts import MISSING, Facts
 from flyte_nb.notebook.module import Captured, Module
+from flyte_nb.notebook.rendering import decorator_roots, imports_of, marked, module_text, variable_of
+from flyte_nb.notebook.secrecy import check_value, known_secrets, refuse_known
 
-__all__ = ["module_for"]
+__all__ = ["Slicer", "module_for"]
 
 LIMIT = 10 * 1024 * 1024
 #: yields the steps that have to be carried out before it goes on; returns what they are for
@@ -27,15 +31,45 @@ _KERNEL_NAMES = {
     "get_ipython": "from IPython import get_ipython",
 }
 _MODULE_NAMES = ("__builtins__", "__doc__", "__file__", "__loader__", "__name__", "__package__", "__spec__")
-_DOCSTRING = '"""Definitions of a notebook, as its cells ran."""\n'
-_LOADER = '''
-def _captured(name):
-    """Give a value that the notebook computed, as it was when this module was written."""
-    import pathlib
-    import pickle
+_KEPT, _KEPT_BYTES = 32, 16 * 1024 * 1024  # modules that a slicer keeps, and the most that one may have captured
 
-    return pickle.loads((pathlib.Path(__file__).parent / "captured" / f"{name}.pkl").read_bytes())
-'''
+
+class Slicer:
+    """Makes modules, and gives the same one again while nothing that it was made from has changed.
+
+    Parameters
+    ----------
+    log : CellLog
+        What runs.
+    """
+
+    def __init__(self, log: CellLog) -> None:
+        self._log = log
+        self._kept: dict[Any, tuple[Facts, Module]] = {}
+
+    def module_for(
+        self,
+        namespace: Mapping[str, Any],
+        names: Iterable[str] = (),
+        tasks: Iterable[TaskTemplate] = (),
+        environments: Iterable[Environment] = (),
+        secrets: Iterable[str] = (),
+    ) -> Module:
+        """Make a module as the function `module_for` does, or give the one made before."""
+        names, tasks, environments = list(names), list(tasks), list(environments)
+        key = (frozenset(names), *(t.name for t in tasks), None, *(e.name for e in environments))
+        if key in self._kept:
+            facts, module = self._kept[key]
+            if facts.hold(lambda name, value: _pickle(self._log, name, value)[0]):
+                return module
+        cut = _Slice(self._log, namespace, secrets)
+        module = cut.module_of(names, tasks, environments)
+        self._kept.pop(key, None)
+        if sum(len(value.data) for value in module.captured) <= _KEPT_BYTES:
+            self._kept[key] = cut.facts, module
+            if len(self._kept) > _KEPT:
+                del self._kept[next(iter(self._kept))]
+        return module
 
 
 def module_for(
@@ -44,6 +78,7 @@ def module_for(
     names: Iterable[str] = (),
     tasks: Iterable[TaskTemplate] = (),
     environments: Iterable[Environment] = (),
+    secrets: Iterable[str] = (),
 ) -> Module:
     """Make the module that holds what is wanted and all that it reads.
 
@@ -55,6 +90,8 @@ def module_for(
         The live values of the kernel.
     names, tasks, environments
         What whoever loads the module will use.
+    secrets : iterable of str
+        The values of secrets; a module never holds one.
 
     Returns
     -------
@@ -64,20 +101,9 @@ def module_for(
     Raises
     ------
     SliceError
-        For a name that nothing binds, and for a value that can neither be defined again nor travel.
+        For a name that nothing binds, for a value that can neither be defined again nor travel, and for a secret.
     """
-    cut = _Slice(log, namespace)
-    for env in sorted(environments, key=lambda e: e.name):
-        take(cut.want_environment(env.name))
-    for task in sorted(tasks, key=lambda t: (_is_latest(log, t), t.name)):  # what a name means now comes last
-        take(cut.want_task(task))
-    for name in sorted(names):
-        take(cut.want(name, "the run"))
-    return cut.module()
-
-
-def _is_latest(log: CellLog, task: TaskTemplate) -> bool:
-    return log.declaring(task.name) in (None, log.latest(task.name.rpartition(".")[2]))
+    return _Slice(log, namespace, secrets).module_of(names, tasks, environments)
 
 
 class _Slice:
@@ -86,36 +112,59 @@ class _Slice:
     Its methods give `Steps`: each yields what has to be taken in first.
     """
 
-    def __init__(self, log: CellLog, namespace: Mapping[str, Any]) -> None:
+    def __init__(self, log: CellLog, namespace: Mapping[str, Any], secrets: Iterable[str]) -> None:
         self.log, self.namespace = log, namespace
+        self.facts = Facts(log, namespace)
+        self.secrets = known_secrets(secrets)
         self.imports: set[str] = {f"from __future__ import {feature}" for feature in log.futures}
         self.parts: list[str] = []
         self.captured: dict[str, Captured] = {}
+        self.notices: list[str] = []
         self.seen: set[str] = set()
         self.sets: set[str] = set()
         self.placed: set[Statement] = set()
+        self.open: dict[str, Statement] = {}
         self.later: deque[tuple[str, str]] = deque()
+        self.waiting: list[tuple[Statement, Mapping[str, str]]] = []
 
-    def module(self) -> Module:
+    def module_of(
+        self, names: Iterable[str], tasks: Iterable[TaskTemplate], environments: Iterable[Environment]
+    ) -> Module:
+        """Take in all that is wanted, and what that reads later; put it together."""
+        for env in sorted(environments, key=lambda e: e.name):
+            take(self.want_environment(env.name))
+        for task in sorted(tasks, key=lambda t: (self._is_latest(t), t.name)):  # what a name means now comes last
+            take(self.want_task(task))
+        for name in sorted(names):
+            take(self.want(name, "the run"))
         while self.later:
             take(self.want(*self.later.popleft()))
-        imports = "".join(f"{source}\n" for source in sorted(self.imports, key=_import_order))
-        loader = f"\n{_LOADER}" if self.captured else ""
-        body = "".join(f"\n\n{part}\n" for part in self.parts)
-        return Module(f"{_DOCSTRING}\n{imports}{loader}{body}", tuple(self.captured[n] for n in sorted(self.captured)))
+        text = module_text(self.imports, self.parts, bool(self.captured))
+        refuse_known(self.secrets, text, "a statement that the task reads")
+        return Module(text, tuple(self.captured[n] for n in sorted(self.captured)), tuple(self.notices))
+
+    def _is_latest(self, task: TaskTemplate) -> bool:
+        return self.facts.declaring(task.name) in (None, self.facts.latest(task.name.rpartition(".")[2]))
+
+    # --- what is wanted ---
 
     def want(self, name: str, reader: str) -> Steps:
         """Take in a name, after everything that it needs in order to be bound."""
+        if name in self.open:
+            yield self._break_circle(name, reader)
         if name in self.seen:
             return
         self.seen.add(name)
-        statement = self.log.latest(name)
+        statement = self.facts.latest(name)
         if statement is None:
             yield self._unlogged(name, reader)
-        elif self.log.importing(name):
-            for one in self.log.importing(name):
-                self.imports |= _imports_of(one.node, name)
-        elif is_definition(statement, self.namespace):
+        elif imports := self.facts.importing(name):
+            for one in imports:
+                self.imports |= imports_of(one.node, name)
+        elif isinstance(statement.node, ast.If | ast.Try) and self.facts.value(name) is MISSING:
+            yield self._capture(name, statement.label)  # the other branch was taken
+        elif self.facts.is_definition(statement) or self._is_built_up(statement, name):
+            self._refuse_secrets(statement)
             yield self._define(statement)
         else:
             yield self._capture(name, statement.label)
@@ -125,94 +174,214 @@ class _Slice:
 
         A variable that has been bound to something else since is renamed after its environment.
         """
-        statement = self.log.declaring(name)
+        statement = self.facts.declaring(name)
         if statement is None:
             return None
-        variable = _variable(statement)
-        if variable is None or self.log.latest(variable) is statement:
+        variable = variable_of(statement)
+        if variable is None or self.facts.latest(variable) is statement:
             yield self._define(statement)
             return variable
         renamed = f"{variable}_{name.replace('-', '_')}"
-        while renamed in self.log:
+        while self.facts.latest(renamed) is not None:
             renamed += "_"
         yield self._define(statement, {variable: renamed})
         return renamed
 
     def want_task(self, task: TaskTemplate) -> Steps:
         """Take in the statement that bound a task."""
-        statement = self.log.declaring(task.name)
+        statement = self.facts.declaring(task.name)
         if statement is None:
             yield self.want(task.name.rpartition(".")[2], f"task {task.name!r}")
         else:
             yield self._define(statement)
+
+    # --- definitions ---
 
     def _define(self, statement: Statement, renamed: Mapping[str, str] = MappingProxyType({})) -> Steps:
         if statement in self.placed:
             return
         self.placed.add(statement)
         names = statement.names
+        current = {name for name in names.binds - set(renamed) if self.facts.latest(name) is statement}
+        self.open.update(dict.fromkeys(current, statement))
         spelled = {**renamed, **(yield self._environment_variables(statement))}
-        hints = {name for name in names.hints if name in self.log or name in self.namespace}
-        at_once = hints if _decorator_roots(statement.node) else set()  # a task reads its annotations when it is bound
-        for read in sorted((names.reads | at_once) - names.binds - set(spelled)):
+        hints = {name for name in names.hints if self.facts.is_known(name)}
+        reads = names.reads - names.binds - set(spelled)
+        for read in sorted(reads):
             yield self.want(read, statement.label)
-        self.parts.append(_marked(statement, spelled))
+        if decorator_roots(statement.node):  # a task reads its annotations when it is bound
+            for hint in sorted(hints - reads - set(self.open)):
+                yield self.want(hint, statement.label)
+        if _calls_something(statement.node):
+            yield self._before_a_call(reads)
+        for name in current:
+            self.open.pop(name, None)
+        self.parts.append(marked(statement, spelled))
         self.later += [(name, statement.label) for name in sorted(names.defers | hints)]
         self.sets |= names.sets
         # what the statement bound once but no longer stands for is still to be found
-        self.seen |= {name for name in names.binds - set(renamed) if self.log.latest(name) is statement}
+        self.seen |= current
         for name in sorted(names.binds):
-            for more in sorted(self.log.configuring(statement, name), key=lambda s: s.source):
-                yield self._define(more, renamed)
+            yield self._configure(statement, name, renamed)
+
+    def _before_a_call(self, reads: Iterable[str]) -> Steps:
+        """Take in what the functions that a statement may call read themselves, unless that waits for the statement."""
+        waiting, met = deque(sorted(reads)), set(reads)
+        while waiting:
+            statement = self.facts.latest(waiting.popleft())
+            if statement is None:
+                continue
+            for name in sorted(statement.names.defers - met):
+                met.add(name)
+                if self.facts.is_known(name) and not self._waits(name):
+                    yield self.want(name, statement.label)
+                    waiting.append(name)
+
+    def _waits(self, name: str) -> bool:
+        """Tell whether a name cannot be bound before a statement that is being taken in."""
+        waiting, met = [name], {name}
+        while waiting:
+            one = waiting.pop()
+            if one in self.open:
+                return True
+            statement = None if one in self.seen else self.facts.latest(one)
+            fresh = (statement.names.reads - met) if statement is not None else ()
+            met.update(fresh)
+            waiting += fresh
+        return False
+
+    def _configure(self, statement: Statement, name: str, renamed: Mapping[str, str]) -> Steps:
+        """Take in what configured the object that a statement bound to a name, now or when what it reads is there."""
+        chosen = [c for c in self.facts.configuring(statement, name) if self._counts(c, statement)]
+        if all(c.declared for c in chosen):
+            chosen.sort(key=lambda c: c.statement.source)  # the order of declaring does not matter
+        if self.facts.latest(name) is statement:
+            yield self._add_methods(statement, name, {c.how.word for c in chosen})
+        self.waiting += [(c.statement, renamed) for c in chosen]
+        for one in list(self.waiting):
+            if one in self.waiting and not any(map(self._waits, one[0].names.reads)):
+                self.waiting.remove(one)
+                self._refuse_secrets(one[0])
+                yield self._define(*one)
+
+    def _counts(self, configured: Configured, statement: Statement) -> bool:
+        """Tell whether what configured an object has to be done again with the statement that bound it."""
+        how = configured.how
+        if configured.declared:
+            return how.word != "task"  # tasks come along when they are wanted
+        if isinstance(statement.node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            return how.registers
+        return is_made_by_a_call(statement) and how.builds
+
+    def _is_built_up(self, statement: Statement, name: str) -> bool:
+        """Tell whether a call made an object that decorators have filled since, such as ``app = FastAPI()``."""
+        return is_made_by_a_call(statement) and any(
+            c.how.kind == "decorator" for c in self.facts.configuring(statement, name)
+        )
+
+    def _add_methods(self, statement: Statement, name: str, known: set[str]) -> Steps:
+        """Give a class again the methods that it got by code which is not part of the slice."""
+        cls = self.namespace.get(name)
+        if not isinstance(cls, type) or not isinstance(statement.node, ast.ClassDef):
+            return
+        for attribute, function in added_methods(statement.node, self.facts.attributes(cls)).items():
+            if attribute in known:
+                continue
+            own = function.__name__
+            if self.facts.value(own) is function and self.facts.latest(own) is not None and own not in self.open:
+                yield self.want(own, f"{name}.{attribute}")
+                self.parts.append(f"{name}.{attribute} = {own}")
+            else:
+                yield self._keep(f"{name}.{attribute}", function, f"{statement.label}, class {name}")
 
     def _environment_variables(self, statement: Statement) -> Steps:
         """Spell a task's decorator after its own environment, where the variable means another one by now."""
-        owners = [name.rpartition(".")[0] for name in self.log.declared_by(statement) if "." in name]
+        owners = [name.rpartition(".")[0] for name in self.facts.declared_by(statement) if "." in name]
         spelled: dict[str, str] = {}
-        for root in sorted(_decorator_roots(statement.node) if owners else ()):
-            live = self.namespace.get(root)
+        for root in sorted(decorator_roots(statement.node) if owners else ()):
+            live = self.facts.value(root)
             env = live if isinstance(live, Environment) else getattr(live, "__self__", None)
-            gone = root not in self.namespace
+            gone = live is MISSING
             if gone or (isinstance(env, Environment) and env.name not in owners):
                 variable = yield self.want_environment(owners[0])
                 if variable is not None:
                     spelled[root] = variable if gone or env is live else f"{variable}.task"
         return spelled
 
+    def _break_circle(self, name: str, reader: str) -> Steps:
+        """Take in by value what a statement reads that, the other way round, reads what the statement binds."""
+        statement = self.open[name]
+        if isinstance(self.facts.value(name), type) or variable_of(statement) is None:
+            raise SliceError(
+                f"{reader} reads {name!r} of {statement.label} as it runs, which itself needs {reader} to have run: "
+                "neither can come first. Run again, with its new text, the cell that does not need the other one"
+            )
+        if name not in self.captured:
+            yield self._capture(name, statement.label)
+
+    # --- values ---
+
     def _unlogged(self, name: str, reader: str) -> Steps:
         """Take in a name that no cell's statement bound: a builtin, one of IPython's, or one bound some other way."""
+        value = self.facts.value(name)
         if name in _KERNEL_NAMES:
             self.imports.add(_KERNEL_NAMES[name])
-        elif name in _MODULE_NAMES or _is_builtin(name, self.namespace):
+        elif name in _MODULE_NAMES or _is_builtin(name, value):
             return
-        elif name in self.namespace:
+        elif value is not MISSING:
             yield self._capture(name, "the kernel")
         elif name not in self.sets:  # else a function binds it before it reads it, or fails here as in the kernel
             raise SliceError(f"{reader} reads {name!r}, which no cell has bound; {suggestion(name, self.log)}")
 
     def _capture(self, name: str, label: str) -> Steps:
-        if name not in self.namespace:
+        value = self.facts.value(name)
+        if value is MISSING:
             raise SliceError(f"{name!r} of {label} no longer exists in the kernel; run its cell again")
-        value = self.namespace[name]
         if isinstance(value, ModuleType):
             self.imports.add(f"import {value.__name__} as {name}")
             return
+        self._note_secret(name, value, label)
+        yield self._keep(name, value, label)
+
+    def _keep(self, name: str, value: Any, label: str) -> Steps:
+        """Take in a value by its pickle; ``name`` may be that of an attribute."""
+        what = f"variable {name!r} of {label}"
         try:
-            data, used = pickling.dumps(value, _Without(self.log, name))
+            if isinstance(value, io.IOBase) and not isinstance(value, io.StringIO | io.BytesIO):
+                raise TypeError("it is an open file")
+            data, used = _pickle(self.log, name, value)
         except Exception as error:  # a stranger's __reduce__ may raise anything
             raise SliceError(
-                f"variable {name!r} of {label} ({type(value).__name__}) cannot leave the kernel: {error}. "
+                f"{what} ({type(value).__name__}) cannot leave the kernel: {error}. "
                 "Make it inside the task, pass it as an input, or bind it in a statement that can run again"
             ) from None
         if len(data) > LIMIT:
             raise SliceError(
-                f"variable {name!r} of {label} is {len(data) / 2**20:.1f} MiB, over the limit of {LIMIT >> 20} MiB for "
+                f"{what} is {len(data) / 2**20:.1f} MiB, over the limit of {LIMIT >> 20} MiB for "
                 "captured values. Pass it as an input, or load it inside the task"
             )
+        refuse_known(self.secrets, data.decode("latin-1") if self.secrets else "", what)
+        self.facts.pickled(name, value, data)
         for other in sorted(used):
             yield self.want(other, f"variable {name!r}")
+        yield self._before_a_call(used)
         self.captured[name] = Captured(name, data, label)
         self.parts.append(f"{name} = _captured({name!r})  # {type(value).__name__}")
+
+    def _refuse_secrets(self, statement: Statement) -> None:
+        """Refuse a constant that is a secret."""
+        if isinstance(statement.node, ast.Assign | ast.AnnAssign) and (texts := _texts_in(statement.node)):
+            for name in sorted(statement.names.binds):
+                self._note_secret(name, self.facts.value(name), statement.label, texts)
+
+    def _note_secret(self, name: str, value: Any, label: str, written: Collection[str] | None = None) -> None:
+        notice = check_value(name, value, label, written)
+        if notice is not None:
+            self.notices.append(notice)
+
+
+def _pickle(log: CellLog, name: str, value: Any) -> tuple[bytes, set[str]]:
+    return pickling.dumps(value, _Without(log, name.partition(".")[0] if name in log else ""))
 
 
 class _Without:
@@ -240,73 +409,32 @@ def take(steps: Steps) -> Any:
     return answer
 
 
-def _is_builtin(name: str, namespace: Mapping[str, Any]) -> bool:
+def _calls_something(node: ast.stmt) -> bool:
+    """Tell whether a statement may call a function of the notebook when it runs."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        defaults = [*node.args.defaults, *node.args.kw_defaults]
+        return bool(node.decorator_list) or any(isinstance(n, ast.Call) for d in defaults if d for n in ast.walk(d))
+    if isinstance(node, ast.ClassDef):
+        return bool(node.decorator_list or node.bases or node.keywords) or any(
+            isinstance(n, ast.Call) for part in node.body for n in ast.walk(part)
+        )
+    return any(isinstance(part, ast.Call) for part in ast.walk(node))
+
+
+def _texts_in(node: ast.Assign | ast.AnnAssign) -> set[str]:
+    """Give the texts that a statement assigns, or parts of what it assigns."""
+    found = [part.value for part in ast.walk(node) if isinstance(part, ast.Constant)]
+    return {f if isinstance(f, str) else f.decode("latin-1") for f in found if isinstance(f, str | bytes)}
+
+
+def _is_builtin(name: str, live: Any) -> bool:
     """Tell whether a name that no cell bound is a builtin, or what IPython puts in its place."""
     if not hasattr(builtins, name):
         return False
-    value = namespace.get(name, getattr(builtins, name))
-    module = str(getattr(value, "__module__", None) or type(value).__module__)
-    own = (module, type(value).__module__)
-    return getattr(value, "__wrapped__", value) is getattr(builtins, name) or any(
+    if live is MISSING:
+        return True
+    module = str(getattr(live, "__module__", None) or type(live).__module__)
+    own = (module, type(live).__module__)
+    return getattr(live, "__wrapped__", live) is getattr(builtins, name) or any(
         m.partition(".")[0] in ("IPython", "ipykernel") for m in own
     )
-
-
-def _imports_of(node: ast.stmt, name: str) -> set[str]:
-    """Give the imports of a statement that bind ``name``, one a line, so that they bind nothing else."""
-    if isinstance(node, ast.Import):
-        found = [a for a in node.names if (a.asname or a.name.partition(".")[0]) == name]
-        return {f"import {a.name}" + (f" as {a.asname}" if a.asname else "") for a in found}
-    assert isinstance(node, ast.ImportFrom)
-    origin = f"from {'.' * node.level}{node.module or ''} import"
-    found = [a for a in node.names if (a.asname or a.name) == name][-1:]
-    return {f"{origin} {a.name}" + (f" as {a.asname}" if a.asname else "") for a in found} or {f"{origin} {name}"}
-
-
-def _variable(statement: Statement) -> str | None:
-    """Give the one plain name that an assignment binds."""
-    match statement.node:
-        case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
-            return name
-    return None
-
-
-def _decorator_roots(node: ast.stmt) -> set[str]:
-    """Give the names at the root of a definition's decorators: ``env`` of ``@env.task(…)``."""
-    roots = set()
-    for decorator in getattr(node, "decorator_list", []):
-        while isinstance(decorator, ast.Call | ast.Attribute):
-            decorator = decorator.func if isinstance(decorator, ast.Call) else decorator.value
-        if isinstance(decorator, ast.Name):
-            roots.add(decorator.id)
-    return roots
-
-
-def _marked(statement: Statement, spelled: Mapping[str, str]) -> str:
-    source = _respelled(statement.source, spelled) if spelled else statement.source
-    return f"# {statement.cell.label}, line {statement.line}\n{source}"
-
-
-def _respelled(source: str, spelled: Mapping[str, str]) -> str:
-    """Write other names for some of a statement's own: in its targets, its decorators and what it configures."""
-    node: Any = ast.parse(source).body[0]
-    places = [
-        *getattr(node, "decorator_list", []),
-        *getattr(node, "targets", []),
-        getattr(node, "target", None),
-        node.value.func if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) else None,
-    ]
-    found = [part for place in filter(None, places) for part in ast.walk(place) if isinstance(part, ast.Name)]
-    lines = source.encode().splitlines(keepends=True)
-    for name in sorted(found, key=lambda n: (n.lineno, n.col_offset), reverse=True):
-        if name.id in spelled:
-            line = lines[name.lineno - 1]
-            lines[name.lineno - 1] = (
-                line[: name.col_offset] + spelled[name.id].encode() + line[name.end_col_offset or 0 :]
-            )
-    return b"".join(lines).decode()
-
-
-def _import_order(source: str) -> tuple[bool, bool, str]:
-    """Put ``__future__`` first, then whole modules, then names from modules."""
-    return not source.startswith("from __future__"), source.startswith("from"), source

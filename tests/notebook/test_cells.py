@@ -1,5 +1,5 @@
 import pytest
-from flyte_nb.notebook.cells import Cell, CellLog, configured, statements
+from flyte_nb.notebook.cells import Cell, CellLog, statements
 
 
 def logged(*sources, log=None, **options):
@@ -100,28 +100,36 @@ def test_future_features_hold_from_then_on():
     assert [bool(log.latest(n).names.hints) for n in "fgh"] == [False, True, True]
 
 
-def test_statements_that_configure():
+def configuring(log, name, statement=None):
+    return [c.statement.source for c in log.configuring(statement or log.latest(name), name)]
+
+
+def test_statements_that_configure_a_declaration():
     known = {"configurable": lambda name: name == "env"}
-    log = logged("env = make()\nother = make()", "env.add(1)", "env.add(1)", "other.add(1)", "env.add(2)", **known)
+    log = logged("env = make()\nother = make()", "env.go(1)", "env.go(1)", "other.go(1)", "env.go(2)", **known)
     first = log.latest("env")
-    assert [s.source for s in log.configuring(first, "env")] == ["env.add(1)", "env.add(2)"]
-    assert log.configuring(log.latest("other"), "other") == []
-    logged("env = make()", "env.add(3)", log=log, **known)
-    assert [s.source for s in log.configuring(log.latest("env"), "env")] == ["env.add(3)"]
-    assert len(log.configuring(first, "env")) == 2
+    assert configuring(log, "env") == ["env.go(1)", "env.go(2)"]
+    assert configuring(log, "other") == []
+    logged("env = make()", "env.go(3)", log=log, **known)
+    assert configuring(log, "env") == ["env.go(3)"]
+    assert len(configuring(log, "env", first)) == 2
+
+
+def test_what_ran_again_or_replaces_counts_where_it_ran_last():
+    log = logged("class A: pass", "A.x = 1\nA.y = 2", "A.x = 3", "setattr(A, 'y', 4)", "A.x = 3")
+    assert configuring(log, "A") == ["setattr(A, 'y', 4)", "A.x = 3"]
+    logged("del A.x", log=log)
+    assert configuring(log, "A")[1:] == ["A.x = 3", "del A.x"]
+    logged("A.x = 5", log=log)
+    assert configuring(log, "A")[1:] == ["A.x = 5"]
+
+
+def test_what_only_uses_an_object_does_not_configure_it():
+    assert configuring(logged("a = make()", "a.run()", "a.show()", "print(a)", "b = a.add(1)"), "a") == []
 
 
 def test_configuring_what_no_cell_bound_is_nothing():
     logged("env.add(1)", configurable=lambda name: True)
-
-
-@pytest.mark.parametrize(
-    ("source", "name"),
-    [("a.b()", "a"), ("a.b.c()", None), ("a()", None), ("x = a.b()", None), ("await a.b()", None), ("a.b", None)],
-)
-def test_configured(source, name):
-    (statement,) = statements(Cell(source, 1))
-    assert configured(statement.node) == name
 
 
 def test_what_declared_a_name():
@@ -156,3 +164,11 @@ def test_twenty_thousand_declarations():
         log.record(Cell(source, number), declared=[(f"n{number}-{i}", i + 1) for i in range(20)])
     for name in list(log):
         assert len(log.declared_by(log.latest(name))) == 1
+
+
+def test_a_cell_that_runs_a_thousand_times_is_held_once():
+    log = CellLog()
+    for number in range(1000):
+        source = "env = Env('one')\nenv.add(1)\nclass A: pass\nA.x = 1"
+        log.record(Cell(source, number), configurable=lambda name: name == "env", declared=[("one", 1)])
+    assert (len(log._configures), len(log._declared_by)) == (2, 1)

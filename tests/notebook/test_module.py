@@ -2,9 +2,10 @@ import os
 import stat
 import sys
 import threading
+import time
 
 import pytest
-from flyte_nb.notebook.module import Captured, Module, locate, write_file
+from flyte_nb.notebook.module import Captured, Module, locate, tidy, write_file
 
 SOURCE = '"""Doc."""\n\nimport os\n\n\n# In [3], line 7\ndef f():\n    return os\n\n\n# In [12], line 1\nx = 1\n'
 
@@ -75,3 +76,39 @@ def test_a_write_that_fails_leaves_nothing_behind(tmp_path):
     with pytest.raises(OSError, match="folder"):
         write_file(tmp_path / "folder", b"x")
     assert [p.name for p in tmp_path.iterdir()] == ["folder"]
+
+
+def test_what_is_there_already_is_only_marked_as_used(tmp_path):
+    module = Module(SOURCE, (Captured("a", b"1", "In [1]"),))
+    path = module.write(tmp_path / "m")
+    before = path.stat()
+    os.utime(tmp_path / "m", (0, 0))
+    assert module.write(tmp_path / "m") == path
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert time.time() - (tmp_path / "m").stat().st_mtime < 60
+
+
+def test_the_same_definitions_in_other_cells_are_written_again(tmp_path):
+    moved = Module(SOURCE.replace("In [3]", "In [88]"))
+    Module(SOURCE).write(tmp_path)
+    assert "In [88]" in moved.write(tmp_path).read_text()
+
+
+def test_marks_tell_the_script_that_a_cell_ran():
+    source = "# In [3] helpers.py, line 2\ndef f(): pass\n"
+    assert locate(source, 2) == ("In [3] helpers.py", 2)
+    assert Module(source).digest == Module(source.replace("helpers.py, line 2", "other.py, line 5")).digest
+
+
+def test_old_modules_are_removed_and_others_are_kept(tmp_path):
+    day, now = 24 * 60 * 60, time.time()
+    folders = [tmp_path / f"{n:016x}" for n in range(6)]
+    for number, folder in enumerate(folders):
+        Module(SOURCE).write(folder)
+        os.utime(folder, (now - number * 3 * day,) * 2)
+    (tmp_path / "notes").mkdir()
+    os.utime(tmp_path / "notes", (0, 0))
+    assert set(tidy(tmp_path, keep=4)) == set(folders[4:])
+    assert tidy(tmp_path, keep=0, age=4 * day) == [folders[3], folders[2]]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [folders[0].name, folders[1].name, "notes"]
+    assert tidy(tmp_path / "nothing") == []

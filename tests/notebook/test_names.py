@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 def names(source, postponed=False):
     (node,) = ast.parse(source).body
-    found = names_of(node, source, postponed)
+    found = names_of(node, postponed)
     return {key: " ".join(sorted(value)) for key, value in vars(found).items() if value}
 
 
@@ -56,6 +56,8 @@ def test_statements(source, expected):
         ("Point(x=0) as p", "p", "Point v"),
         ("m.RED | 3", "", "m v"),
         ("_ if cond", "", "cond v"),
+        ("None | True", "", "v"),
+        ("m.Point(x=[n, *_], y={'a': {**more}})", "more n", "m v"),
     ],
 )
 def test_match(pattern, binds, reads):
@@ -103,6 +105,14 @@ def test_a_walrus_in_a_comprehension_binds_outside_it():
         ("def listcomp(): return later", {"binds": "listcomp", "defers": "later"}),
         ("def f():\n class A:\n  y = z\n return A", {"binds": "f", "defers": "z"}),
         ("def f():\n try: pass\n except E as e: print(e)", {"binds": "f", "defers": "E print"}),
+        ("def f():\n x: T = 1\n y: 'U'\n return x, y", {"binds": "f", "hints": "T U"}),
+        ("def f():\n global x\n def g(): return x\n x = 1\n return g", {"binds": "f", "defers": "x", "sets": "x"}),
+        ("def f(x):\n def g():\n  global x\n  return x\n return g", {"binds": "f", "defers": "x"}),
+        ("def f():\n [n := i for i in xs if n]\n return n", {"binds": "f", "defers": "xs"}),
+        ("def f():\n match v:\n  case [a, *b]: return a, b", {"binds": "f", "defers": "v"}),
+        ("def f():\n from a import b as c\n import d.e\n return c, d, b", {"binds": "f", "defers": "b"}),
+        ("def f():\n for i in xs: pass\n else: return i\n del i", {"binds": "f", "defers": "xs"}),
+        ("def f():\n with a() as (b, c): yield b, c", {"binds": "f", "defers": "a"}),
     ],
 )
 def test_functions_read_later(source, expected):
@@ -257,7 +267,7 @@ def test_names_cover_what_running_the_statement_reads_and_binds(source):
     with contextlib.suppress(TypeError, NameError):  # what it read before that counts
         exec(compile(source, "<program>", "exec"), outer, namespace)
     (node,) = ast.parse(source).body
-    found = names_of(node, source)
+    found = names_of(node)
     assert namespace.read - set(dir(builtins)) <= found.reads
     assert namespace.bound - {"cm", "repr", "__name__"} <= found.binds
 
@@ -267,7 +277,7 @@ def test_names_cover_what_running_the_statement_reads_and_binds(source):
 def test_names_are_those_of_the_compiled_code(source):
     """Every name that the bytecode loads or stores globally is known, and none besides the ones it mentions."""
     (node,) = ast.parse(source).body
-    found = names_of(node, source)
+    found = names_of(node)
     loads, stores = set(), set()
     _globals_of(compile(source, "<program>", "exec"), loads, stores, top=True)
     assert loads - set(dir(builtins)) - found.binds <= found.reads | found.defers
