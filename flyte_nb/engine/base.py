@@ -13,6 +13,7 @@ from flyte_nb.context.scopes import get_custom_context
 from flyte_nb.context.settings import remembered
 from flyte_nb.engine.definition import Definition
 from flyte_nb.errors import BaseRuntimeError
+from flyte_nb.pairs import pair_method
 from flyte_nb.plan.bundle import Bundle
 
 __all__ = ["Action", "Deployment", "Deployments", "Engine", "Event", "Outputs", "Phase", "Run", "Settings", "Work"]
@@ -51,7 +52,7 @@ class Settings:
     raw_data_path : str
         Where its tasks keep their data; beside its records when empty.
     run_start_time : str
-        When it counts as started, in ISO form; empty for the moment itself.
+        When it counts as started, in ISO form; the moment itself by default.
     disable_run_cache, interactive_mode : bool
         What its tasks are told.
     """
@@ -61,7 +62,7 @@ class Settings:
     project: str | None = field(default_factory=lambda: remembered().project)
     domain: str | None = field(default_factory=lambda: remembered().domain)
     raw_data_path: str = ""
-    run_start_time: str = ""
+    run_start_time: str = field(default_factory=lambda: now().isoformat())
     disable_run_cache: bool = False
     interactive_mode: bool = False
 
@@ -140,7 +141,7 @@ class Outputs(tuple[Any, ...]):
     def of(cls, value: Any, names: tuple[str, ...]) -> Outputs:
         """Wrap the value a task returned."""
         outputs = cls(value) if len(names) > 1 else cls((value,))
-        outputs._names = names
+        outputs._names = names or ("o0",)
         return outputs
 
     @property
@@ -149,9 +150,11 @@ class Outputs(tuple[Any, ...]):
         return dict(zip(self._names, self, strict=False))
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name not in self._names:
-            raise AttributeError(f"no output {name!r}; there is {', '.join(self._names) or 'none'}")
-        return self[self._names.index(name)]
+        by_position = [f"o{i}" for i in range(len(self))]
+        for names in (self._names, by_position):
+            if name in names:
+                return self[names.index(name)]
+        raise AttributeError(f"no output {name!r}; there is {', '.join(self._names or by_position)}")
 
 
 @dataclass(repr=False)
@@ -196,16 +199,23 @@ class Run:
             f", {took.total_seconds():.2f} s>" if took else ">"
         )
 
+    @property
+    def url(self) -> str:
+        """Where its records are: the folder of what its tasks keep, on this machine."""
+        return str(self.log.parent.parent / "data" / self.name) if self.log is not None else ""
+
     def done(self) -> bool:
         """Tell whether the run has ended."""
         return self.phase.is_terminal
 
+    @pair_method
     def wait(self) -> Run:
         """Give the run once it has ended; a blocking ``flyte.run`` has waited already."""
         return self
 
+    @pair_method
     def outputs(self) -> Outputs:
-        """Give what the task returned.
+        """Give what the task returned; ``await run.outputs.aio()`` does the same.
 
         Raises
         ------
@@ -220,6 +230,7 @@ class Run:
             )
         return self.result
 
+    @pair_method
     def logs(self) -> str:
         """Give everything that the run printed."""
         if self.log is None or not self.log.exists():
