@@ -54,8 +54,8 @@ def last_part(path: str) -> str | None:
     return path.rstrip("/").rpartition("/")[2] or None
 
 
-def filesystem_of(path: str) -> Any:
-    """Give fsspec's file system for a path with a protocol.
+def filesystem_of(path: str, **options: Any) -> Any:
+    """Give fsspec's file system for a path with a protocol, with options that fsspec knows.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def filesystem_of(path: str) -> Any:
     except ImportError:
         raise _missing(path, "the package fsspec: pip install fsspec") from None
     try:
-        return fsspec.core.url_to_fs(path)[0]
+        return fsspec.core.url_to_fs(path, **options)[0]
     except ImportError as error:  # s3fs, gcsfs, adlfs: fsspec says which
         raise _missing(path, str(error)) from None
 
