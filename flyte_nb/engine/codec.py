@@ -7,15 +7,17 @@ the head is the first part. Values travel as parts that only the two ends decode
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import socket
 import struct
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 from flyte_nb import pickling
+from flyte_nb.errors import InlineIOMaxBytesBreached
 
-__all__ = ["Frame", "decode", "encode", "pack", "read", "receive"]
+__all__ = ["Frame", "decode", "encode", "insist_inline", "pack", "read", "receive"]
 
 Frame = tuple[dict[str, Any], list[bytes]]
 _COUNT = struct.Struct(">I")
@@ -40,6 +42,50 @@ def decode(parts: Iterable[bytes]) -> Any:
     """Decode what `encode` gave."""
     data, *buffers = parts
     return pickling.loads(data, buffers)
+
+
+_INLINE = (str, int, float, list, dict, tuple, set, frozenset)
+
+
+def insist_inline(
+    values: Mapping[str, Any], parts: tuple[bytes | memoryview, ...], limit: int, what: str, task: str
+) -> None:
+    """Insist that a task's inputs, or its outputs, have no more bytes inline than it may have.
+
+    Texts, numbers, containers, dataclasses and models are inline. Arrays, tables, bytes and objects of other classes
+    are not, nor are files, which are references.
+
+    Parameters
+    ----------
+    values : mapping
+        By name.
+    parts : tuple of bytes-like
+        What `encode` made of them.
+    limit : int
+        The task's ``max_inline_io_bytes``.
+    what : str
+        ``"inputs"`` or ``"outputs"``.
+    task : str
+        The task's name.
+
+    Raises
+    ------
+    InlineIOMaxBytesBreached
+        Naming the task, the size and the limit.
+    """
+    if memoryview(parts[0]).nbytes <= limit:  # the buffers of arrays are parts of their own
+        return
+    inline = {name: value for name, value in values.items() if _is_inline(value)}
+    size = len(pickling.dumps(inline, (), [])[0])
+    if size > limit:
+        raise InlineIOMaxBytesBreached(
+            f"the {what} of {task} have {size:,} bytes inline; accepted: {limit:,}, its max_inline_io_bytes. "
+            "Give them as a flyte.io.File, Dir or DataFrame, or allow more in @env.task(max_inline_io_bytes=…)"
+        )
+
+
+def _is_inline(value: Any) -> bool:
+    return isinstance(value, _INLINE) or dataclasses.is_dataclass(value) or hasattr(value, "__pydantic_fields__")
 
 
 def pack(head: dict[str, Any], parts: Iterable[bytes | memoryview] = ()) -> list[bytes | memoryview]:
