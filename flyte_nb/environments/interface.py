@@ -181,21 +181,30 @@ class NativeInterface:
         return str(self) if self.inputs else "no inputs"
 
     def __repr__(self) -> str:
-        inputs = ", ".join(_input(name, kind, default, str) for name, (kind, default) in self.inputs.items())
-        kinds = [f"{name}: {describe(kind)}" for name, kind in self.outputs.items()]
-        outputs = {0: "None", 1: "".join(kinds)}.get(len(kinds), f"({', '.join(kinds)})")
-        return f"({inputs}) -> {outputs}:"
+        inputs = ", ".join(_input(name, kind, default, _named, str) for name, (kind, default) in self.inputs.items())
+        kinds = [f"{name}: {_named(kind)}" for name, kind in self.outputs.items()]
+        outputs = {0: "", 1: f" -> {''.join(kinds)}"}.get(len(kinds), f" -> ({', '.join(kinds)})")
+        return f"({inputs}){outputs}:"
 
     def __str__(self) -> str:
-        inputs = ", ".join(_input(name, kind, default) for name, (kind, default) in self.inputs.items())
+        inputs = ", ".join(
+            _input(name, kind, default, describe, stable_repr) for name, (kind, default) in self.inputs.items()
+        )
         kinds = [describe(kind) for kind in self.outputs.values()]
         outputs = {0: "None", 1: "".join(kinds)}.get(len(kinds), f"({', '.join(kinds)})")
         return f"({inputs}) -> {outputs}"
 
 
-def _input(name: str, kind: Any, default: Any, show: Callable[[Any], str] = stable_repr) -> str:
-    text = name if kind is EMPTY else f"{name}: {describe(kind)}"
+def _input(name: str, kind: Any, default: Any, word: Callable[[Any], str], show: Callable[[Any], str]) -> str:
+    text = name if kind is EMPTY else f"{name}: {word(kind)}"
     return text if default is EMPTY else f"{text} = {show(default)}"
+
+
+def _named(kind: Any) -> str:
+    """Name a type as the Flyte SDK's reprs do: a class by its name, any other by its repr."""
+    return (
+        kind.__name__ if isinstance(kind, type) and not typing.get_args(kind) else "Any" if kind is Any else repr(kind)
+    )
 
 
 def _with_none(kind: Any, default: Any) -> Any:
@@ -231,6 +240,8 @@ def _outputs(annotation: Any) -> dict[str, Any]:
         return {}
     if isinstance(annotation, tuple):  # a bare tuple of types
         kinds = list(annotation)
+        if len(kinds) < 2:
+            raise TypeError(f"return annotation: given {annotation!r}; accepted: the type itself")
     elif isinstance(annotation, type) and issubclass(annotation, tuple) and hasattr(annotation, "_fields"):
         return dict(typing.get_type_hints(annotation))
     elif typing.get_origin(annotation) is tuple:

@@ -131,7 +131,7 @@ def test_forms():
 
     assert str(of(f)) == "(a: int, b: list[str] = ()) -> (int, Point)"
     assert repr(of(f)) == "(a: int, b: list[str] = ()) -> (o0: int, o1: Point):"
-    assert repr(of(lambda: None)) == "() -> None:"
+    assert repr(of(lambda: None)) == "():"
 
 
 def test_forms_hold_no_address_and_survive_any_default():
@@ -301,3 +301,20 @@ def test_none_passes_where_it_is_the_default():
 
     kinds = NativeInterface.from_callable(f).get_input_types()
     assert kinds == {"x": int | None, "y": str | None, "z": EMPTY}
+
+
+def test_the_repr_names_types_as_they_are_written():
+    def f(x: typing.Optional[int] = None, y: Any = 1, z: Literal["a"] = "a") -> dict[str, Point]: ...  # noqa: UP045
+
+    optional = repr(typing.get_type_hints(f)["x"])
+    told = repr(NativeInterface.from_callable(f))
+    assert told == f"(x: {optional} = None, y: Any = 1, z: LiteralEnum = a) -> o0: {dict[str, Point]!r}:"
+
+
+@pytest.mark.parametrize("kinds", [(), (int,)])
+def test_a_bare_tuple_of_fewer_than_two_types_is_refused(kinds):
+    def f(): ...
+
+    f.__annotations__["return"] = kinds
+    with pytest.raises(TypeError):
+        NativeInterface.from_callable(f)
