@@ -25,7 +25,7 @@ __all__ = ["EMPTY", "Misfit", "check_value", "describe", "fit"]
 
 EMPTY = inspect.Parameter.empty
 #: types whose values are decided by their class alone, so that a long list of them is checked at once
-_PLAIN = (int, str, bool, bytes)
+_PLAIN = (int, float, str, bool, bytes)
 _SEQUENCES = (list, tuple, set, frozenset)
 
 
@@ -231,7 +231,7 @@ def _as_dataclass(value: Any, kind: Any) -> Any:
     for field in fields:
         held = getattr(value, field.name, field.default)
         if held is not field.default:
-            fitted = _inside(f".{field.name}", held, hints.get(field.name, Any), naive=True)
+            fitted = _inside(".{}", field.name, held, hints.get(field.name, Any), naive=True)
             if fitted is not held:
                 changed[field.name] = fitted
     return _with(value, changed) if changed else value
@@ -249,7 +249,7 @@ def _made_of(value: dict[str, Any], kind: Any, hints: dict[str, Any]) -> Any:
     unknown = [name for name in value if name not in hints]
     if unknown:
         raise Misfit(value, kind, reason=f"it has no field {unknown[0]!r}; the fields are {', '.join(hints)}")
-    fitted = {name: _inside(f".{name}", part, hints[name], naive=True) for name, part in value.items()}
+    fitted = {name: _inside(".{}", name, part, hints[name], naive=True) for name, part in value.items()}
     try:
         return kind(**fitted)
     except (TypeError, ValueError) as error:  # a missing field, or the class's own checks
@@ -273,7 +273,7 @@ def _as_typed_dict(value: Any, kind: Any) -> Any:
     missing = [name for name in kind.__required_keys__ if name not in value]
     if missing:
         raise Misfit(value, kind, reason=f"it has no {missing[0]!r}")
-    fitted = {key: _inside(f"[{key!r}]", part, hints.get(key, Any)) for key, part in value.items()}
+    fitted = {key: _inside("[{!r}]", key, part, hints.get(key, Any)) for key, part in value.items()}
     return _same_or(value, fitted.values(), value.values(), lambda: fitted)
 
 
@@ -308,7 +308,7 @@ def _as_tuple(value: Any, kind: Any, args: tuple[Any, ...]) -> Any:
 def _as_items(value: tuple[Any, ...], kinds: list[Any], kind: Any) -> Any:
     if len(value) != len(kinds):
         raise Misfit(value, kind, reason=f"it has {len(value)} items")
-    fitted = [_inside(f"[{i}]", item, k) for i, (item, k) in enumerate(zip(value, kinds, strict=True))]
+    fitted = [_inside("[{}]", i, item, k) for i, (item, k) in enumerate(zip(value, kinds, strict=True))]
     named = hasattr(value, "_fields")
     return _same_or(value, fitted, value, lambda: type(value)(*fitted) if named else tuple(fitted))
 
@@ -325,8 +325,10 @@ def _as_named_tuple(value: Any, kind: Any) -> Any:
 def _as_mapping(value: Any, kind: Any, origin: Any, args: tuple[Any, ...]) -> Any:
     if not isinstance(value, origin):
         raise Misfit(value, kind)
-    keys = [_inside(f"[{key!r}]", key, args[0]) for key in value]
-    parts = [_inside(f"[{key!r}]", part, args[1]) for key, part in value.items()]
+    if _all_of(value, args[0]) and _all_of(value.values(), args[1]):
+        return value
+    keys = [_inside("[{!r}]", key, key, args[0]) for key in value]
+    parts = [_inside("[{!r}]", key, part, args[1]) for key, part in value.items()]
     same = all(a is b for a, b in zip(keys, value, strict=True))
     return _same_or(value, parts if same else (), value.values(), lambda: _filled(value, zip(keys, parts, strict=True)))
 
@@ -344,21 +346,26 @@ def _as_sequence(value: Any, kind: Any, origin: Any, item: Any) -> Any:
         raise Misfit(value, kind)
     if not isinstance(value, _SEQUENCES):
         return value  # a range, a deque, an iterator: it is what it is
-    if item in _PLAIN and set(map(type, value)) <= {item}:
+    if _all_of(value, item):
         return value
     ordered = isinstance(value, list | tuple)
-    fitted = [_inside(f"[{i}]" if ordered else "", part, item) for i, part in enumerate(value)]
+    fitted = [_inside("[{}]" if ordered else "", i, part, item) for i, part in enumerate(value)]
     return _same_or(value, fitted, value, lambda: type(value)(fitted))
 
 
-def _inside(where: str, value: Any, kind: Any, naive: bool = False) -> Any:
-    """Give a part as its annotation says; ``naive`` leaves datetimes as they are, as the fields of a class are."""
+def _all_of(parts: Any, kind: Any) -> bool:
+    """Tell at once whether every part is plainly of a kind, without a look at each."""
+    return kind in _PLAIN and set(map(type, parts)) <= {kind}
+
+
+def _inside(form: str, name: Any, value: Any, kind: Any, naive: bool = False) -> Any:
+    """Give a part as its annotation says; ``form`` words where it is, ``naive`` leaves a field's datetime as it is."""
     if naive and isinstance(value, datetime.datetime) and kind in (datetime.datetime, datetime.datetime | None):
         return value
     try:
         return fit(value, kind)
     except Misfit as misfit:
-        raise misfit.inside(where) from None
+        raise misfit.inside(form.format(name)) from None
 
 
 def _same_or(value: Any, fitted: Any, parts: Any, other: Any) -> Any:
