@@ -472,7 +472,7 @@ def _() -> None:
 
 
 @decided(
-    42, "connectors", BETTER, "a retryable failure ends, what ends the watching ends the job, one output is itself"
+    42, "connectors", BETTER, "a retryable failure ends; the job ends with its watching; one output is itself"
 )
 def _(monkeypatch: pytest.MonkeyPatch) -> None:
     connectors = flyte.connectors
