@@ -10,12 +10,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import flyte_nb as flyte
+import pydantic
 import pytest
 from flyte_nb.context.records import ActionID, RawDataPath
 from flyte_nb.context.task_context import TaskContext, entered
 from flyte_nb.environments.interface import check_value
 from flyte_nb.errors import DeclarationTypeError, InitializationError, RuntimeDataValidationError, UsageTypeError
-from flyte_nb.io import Dir, EmptyDir, File, HashFunction
+from flyte_nb.io import DataFrame, Dir, EmptyDir, File, HashFunction
 
 
 @pytest.fixture
@@ -281,3 +282,32 @@ def test_an_empty_directory_has_a_class_of_its_own() -> None:
     assert type(Dir.empty()) is EmptyDir
     assert EmptyDir().is_empty
     assert EmptyDir() == Dir.empty()
+
+
+class Batch(pydantic.BaseModel):
+    file: File
+    files: list[File[str]] = []
+    folder: Dir | None = None
+    table: DataFrame | None = None
+
+
+def test_they_are_fields_of_models_and_travel_in_their_json() -> None:
+    batch = Batch(file=File("/x.csv"), files=[{"path": "/y"}], folder=Dir("/d"), table=DataFrame("/t", "parquet"))
+    assert batch.files == [File("/y")]
+    assert Batch.model_validate_json(batch.model_dump_json()) == batch
+    assert check_value("x", batch.model_dump(), Batch, "t") == batch
+    for wrong in ("/x", {"path": 3}, {"paths": "/x"}, {}):
+        with pytest.raises(ValueError, match="file"):
+            Batch(file=wrong)
+
+
+def test_they_are_made_of_what_they_give() -> None:
+    for value in (File("/x", hash="h"), Dir("/x"), DataFrame("/x", "csv")):
+        kind = type(value)
+        assert kind.model_validate(value.model_dump()) == kind.model_validate_json(value.model_dump_json()) == value
+        assert kind.model_validate(value) is value
+        assert check_value("x", value.model_dump(), kind, "t") == value
+        with pytest.raises(DeclarationTypeError, match=r"model_validate: given 3"):
+            kind.model_validate(3)
+        with pytest.raises(TypeError):
+            kind.model_validate({"nonsense": 1})

@@ -471,9 +471,7 @@ def _() -> None:
         assert again.worker == error.worker
 
 
-@decided(
-    42, "connectors", BETTER, "a retryable failure ends; the job ends with its watching; one output is itself"
-)
+@decided(42, "connectors", BETTER, "a retryable failure ends; the job ends with its watching; one output is itself")
 def _(monkeypatch: pytest.MonkeyPatch) -> None:
     connectors = flyte.connectors
     assert connectors.utils.is_terminal_phase(connectors.JobPhase.RETRYABLE_FAILED)

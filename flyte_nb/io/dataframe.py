@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from flyte_nb.context.task_context import current_context
-from flyte_nb.environments.declaration import Declaration
 from flyte_nb.environments.values import Misfit
 from flyte_nb.errors import UsageError, UsageTypeError
 from flyte_nb.io import tables
 from flyte_nb.io.hashing import hashed
 from flyte_nb.io.places import new_place
+from flyte_nb.io.reference import Reference
 
 __all__ = ["DataFrame"]
 
 
 @dataclass(repr=False, eq=False)
-class DataFrame(Declaration):
+class DataFrame(Reference):
     """A table of pandas, polars or pyarrow: one at hand, or a reference to files.
 
     ``await frame.open(pandas.DataFrame).all()`` gives it as the class that is asked for; nothing is read before that.

@@ -11,9 +11,10 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar
 
-from flyte_nb.environments.declaration import Check, Declaration
+from flyte_nb.environments.declaration import Check
 from flyte_nb.io.file import File
 from flyte_nb.io.places import filesystem_of, is_local, last_part, local, new_place, path_text
+from flyte_nb.io.reference import Reference
 
 __all__ = ["Dir", "EmptyDir"]
 
@@ -21,7 +22,7 @@ T = TypeVar("T")
 
 
 @dataclass(repr=False)
-class Dir(Declaration, Generic[T]):
+class Dir(Reference, Generic[T]):
     """A directory. ``Dir[T]`` says what its files hold, for people; it is not checked.
 
     A path of this machine is used as it is. One with a protocol (``s3://…``) is read with fsspec, which has to be

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar
 
-from flyte_nb.environments.declaration import Check, Declaration
+from flyte_nb.environments.declaration import Check
 from flyte_nb.io.hashing import HashFunction, hashed
 from flyte_nb.io.opened import Opened
 from flyte_nb.io.places import (
@@ -23,6 +23,7 @@ from flyte_nb.io.places import (
     path_text,
     uncompressed,
 )
+from flyte_nb.io.reference import Reference
 
 __all__ = ["File"]
 
@@ -30,7 +31,7 @@ T = TypeVar("T")
 
 
 @dataclass(repr=False)
-class File(Declaration, Generic[T]):
+class File(Reference, Generic[T]):
     """A file. ``File[T]`` says what it holds, for people; it is not checked.
 
     A path of this machine is used as it is. One with a protocol (``s3://…``) is read with fsspec, which has to be
