@@ -27,7 +27,7 @@ class Synced:
         The loop that the blocking form runs on.
     """
 
-    def __init__(self, function: Callable[..., Any], portal: Portal) -> None:
+    def __init__(self, function: Any, portal: Portal) -> None:
         self._function, self._portal = function, portal
         functools.update_wrapper(self, function)
 
@@ -40,7 +40,9 @@ class Synced:
         return self._function(*args, **kwargs)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        return self if instance is None else Synced(self._function.__get__(instance, owner), self._portal)
+        if instance is None and not isinstance(self._function, classmethod | staticmethod):
+            return self
+        return Synced(self._function.__get__(instance, owner), self._portal)
 
     def _wait(self, awaitable: Awaitable[Any]) -> Any:
         async def awaited() -> Any:
@@ -93,9 +95,8 @@ class Syncify:
         TypeError
             When it is not an async function, or an async generator.
         """
-        if isinstance(func, classmethod | staticmethod):
-            return type(func)(self(func.__func__))
-        if not (inspect.iscoroutinefunction(func) or inspect.isasyncgenfunction(func)):
+        plain = func.__func__ if isinstance(func, classmethod | staticmethod) else func
+        if not (inspect.iscoroutinefunction(plain) or inspect.isasyncgenfunction(plain)):
             raise UsageTypeError(f"syncify: given {func!r:.80}; accepted: an async function")
         return Synced(func, self._portal)
 

@@ -44,6 +44,11 @@ class Counter:
     async def name(cls) -> str:
         return cls.__name__
 
+    @syncify
+    @staticmethod
+    async def twice(n: int) -> int:
+        return 2 * n
+
 
 def test_it_blocks_or_is_awaited() -> None:
     assert double(2) == 4
@@ -71,7 +76,9 @@ def test_methods_are_bound() -> None:
     counter = Counter()
     assert counter.add(2) == 2
     assert asyncio.run(counter.add.aio(3)) == 5
-    assert Counter.name() == "Counter"
+    assert Counter.name() == Counter().name() == "Counter"
+    assert asyncio.run(Counter.name.aio()) == "Counter"
+    assert Counter.twice(2) == asyncio.run(counter.twice.aio(2)) == 4
 
 
 def test_it_is_safe_in_a_running_loop_and_on_its_own() -> None:
