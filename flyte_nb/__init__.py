@@ -47,7 +47,22 @@ from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.registry import process_registry
 
 if TYPE_CHECKING:
-    from flyte_nb import app, clustered, config, connectors, extend, extras, io, models, notify, report, types
+    from flyte_nb import (
+        app,
+        clustered,
+        config,
+        connectors,
+        durable,
+        extend,
+        extras,
+        io,
+        models,
+        notify,
+        report,
+        storage,
+        syncify,
+        types,
+    )
     from flyte_nb.app.handle import AppHandle
     from flyte_nb.context.scopes import custom_context, get_custom_context, group
     from flyte_nb.context.settings import current_domain, current_project, is_control_plane_available
@@ -129,6 +144,7 @@ __all__ = [  # noqa: RUF022 - in the order of sorted()
     "custom_context",
     "deploy",
     "deployed",
+    "durable",
     "errors",
     "extend",
     "extras",
@@ -154,6 +170,8 @@ __all__ = [  # noqa: RUF022 - in the order of sorted()
     "run",
     "run_python_script",
     "serve",
+    "storage",
+    "syncify",
     "system_logger",
     "trace",
     "types",
@@ -167,24 +185,18 @@ _NAMESPACES = (
     "clustered",
     "config",
     "connectors",
+    "durable",
     "extend",
     "extras",
     "io",
     "models",
     "notify",
     "report",
-    "types",
-)
-_MISSING = (
-    "artifacts",
-    "durable",
-    "git",
-    "prefetch",
-    "remote",
-    "sandbox",
     "storage",
     "syncify",
+    "types",
 )
+_MISSING = ("artifacts", "git", "prefetch", "remote", "sandbox")
 _LATER = {
     "AppHandle": "flyte_nb.app.handle",
     "ctx": "flyte_nb.context.task_context",
@@ -240,7 +252,7 @@ def __getattr__(name: str) -> Any:
     if name in _NAMESPACES:
         return import_module(f"{__name__}.{name}")
     if name in _MISSING:
-        raise AttributeError(f"flyte.{name} is a part of the Flyte SDK that flyte_nb does not have")
+        return import_module(f"{__name__}.absent").namespace(name)
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}; {errors.suggestion(name, __all__)}")
     module = import_module(_LATER[name])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
+from types import ModuleType
 from typing import Any, NoReturn
 
 from flyte_nb.errors import InitializationError
 
-__all__ = ["ABSENT", "Absent"]
+__all__ = ["ABSENT", "NAMESPACES", "Absent", "AbsentNamespace", "namespace"]
 
 
 class Absent:
@@ -28,6 +30,12 @@ class Absent:
 
     def __repr__(self) -> str:
         return f"<flyte.{self.__name__}, not available>"
+
+    def __getattr__(self, name: str) -> Absent:
+        if name.startswith("_"):
+            raise AttributeError(f"{self!r} has no attribute {name!r}")
+        missing, _, instead = (self.__doc__ or "").removeprefix("Not available: ").rstrip(".").rpartition("; ")
+        return Absent(f"{self.__name__}.{name}", missing, instead)
 
     def _refuse(self) -> NoReturn:
         said = (self.__doc__ or "").removeprefix("Not available: ")
@@ -79,6 +87,71 @@ ABSENT = {
     "serve": (_SERVING, _SERVE),
     "with_servecontext": (_SERVING, _SERVE),
 }
+
+
+class AbsentNamespace(ModuleType):
+    """A namespace of the Flyte SDK, all of whose names are absent.
+
+    Parameters
+    ----------
+    name : str
+        The name, as in ``flyte.name``.
+    missing, instead : str
+        As for `Absent`.
+    names : str
+        What it holds in the SDK, separated by spaces.
+    """
+
+    def __init__(self, name: str, missing: str, instead: str, names: str) -> None:
+        super().__init__(f"flyte_nb.{name}", f"Not available: {missing}; {instead}.")
+        self.__all__ = names.split()
+        for each in self.__all__:
+            setattr(self, each, Absent(f"{name}.{each}", missing, instead))
+
+    def __repr__(self) -> str:
+        return f"<flyte.{self.__name__.partition('.')[2]}, not available>"
+
+
+_ARTIFACTS = "artifacts live in a Flyte control plane, and this process has no connection to one"
+
+#: name: what is missing, what to do instead, and what it holds in the SDK
+NAMESPACES = {
+    "artifacts": (
+        _ARTIFACTS,
+        "return the value, and give it to the task that needs it",
+        "Artifact ArtifactKey ArtifactVersionId Card CardFormat CardType Granularity KIND_KEY Kind MAX_PARENTS "
+        "Metadata TimePartition new produces",
+    ),
+    "git": (
+        "flyte_nb does not look into the repository of the code",
+        "give flyte.init_from_config the path of the configuration file",
+        "GitStatus config_from_root",
+    ),
+    "prefetch": (
+        _CLUSTER,
+        "download the model in a task, and return it as a flyte.io.Dir",
+        "HuggingFaceModelInfo ShardConfig StoredModelInfo VLLMShardArgs hf_model",
+    ),
+    "remote": (
+        _CLUSTER,
+        "use what flyte.run and flyte.deployed give, or %flyte runs",
+        "Action ActionDetails ActionInputs ActionOutputs App Artifact Condition PartitionSchema Project Run RunDetails "
+        "Secret SecretTypes Settings Task TaskDetails TimeFilter Trigger TriggerDetails User auth_metadata upload_dir "
+        "upload_file",
+    ),
+    "sandbox": (
+        "flyte_nb does not run code that it is given as text",
+        "declare a task, which runs in a process of its own",
+        "CodeTaskTemplate ImageConfig ORCHESTRATOR_SYNTAX_PROMPT SandboxedConfig SandboxedTaskTemplate create "
+        "orchestrate_local orchestrator_from_str sandbox_environment",
+    ),
+}
+
+
+@cache
+def namespace(name: str) -> AbsentNamespace:
+    """Give a namespace whose names are absent."""
+    return AbsentNamespace(name, *NAMESPACES[name])
 
 
 def __getattr__(name: str) -> Absent:

@@ -51,14 +51,20 @@ def checked(target: Any, iterables: tuple[Iterable[Any], ...]) -> Mapped:
     is_partial = isinstance(target, functools.partial)
     task = target.func if is_partial else target
     if not isinstance(task, TaskTemplate):
-        raise UsageTypeError(f"flyte.map: given {target!r:.80}; accepted: a task, or a functools.partial of one")
+        raise _wrong_type(f"flyte.map: given {target!r:.80}; accepted: a task, or a functools.partial of one")
     args, kwargs = (target.args, target.keywords) if is_partial else ((), {})
     if is_partial:
         _check_partial(task, args, kwargs, len(iterables))
     sizes = {len(i) for i in iterables if isinstance(i, Sized)}
     if len(sizes) > 1:
-        raise UsageError(f"flyte.map: given iterables of {sorted(sizes)} items; accepted: as many in each")
+        told = f"flyte.map: given iterables of {sorted(sizes)} items; accepted: as many in each"
+        raise UsageError(told) if current_runner.get() is None else ValueError(told)
     return Mapped(task, args, kwargs, zip(*iterables, strict=True))
+
+
+def _wrong_type(told: str) -> TypeError:
+    """Give a short error; inside a task Python's own, whose name is the code of the run's error, as in the SDK."""
+    return UsageTypeError(told) if current_runner.get() is None else TypeError(told)
 
 
 def _check_partial(task: TaskTemplate, args: tuple[Any, ...], kwargs: dict[str, Any], iterables: int) -> None:
@@ -79,7 +85,7 @@ def _check_partial(task: TaskTemplate, args: tuple[Any, ...], kwargs: dict[str, 
     ]
     for applies, reason in reasons:
         if applies:
-            raise UsageTypeError(
+            raise _wrong_type(
                 f"flyte.map: given a partial of {task.name}{task.interface}; accepted: one that leaves "
                 f"exactly one input open, the next by position ({reason})"
             )

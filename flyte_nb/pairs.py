@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Generic, ParamSpec, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
-__all__ = ["Pair"]
+__all__ = ["Pair", "pair_method"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -31,3 +31,20 @@ class Pair(Generic[P, R]):
     async def aio(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Do the same where it is awaited."""
         return self._function(*args, **kwargs)
+
+
+class pair_method(Generic[P, R]):  # noqa: N801 - it reads as a decorator
+    """A method with both forms: ``value.method()`` and ``await value.method.aio()``.
+
+    Parameters
+    ----------
+    method : callable
+        What both forms do.
+    """
+
+    def __init__(self, method: Callable[Concatenate[Any, P], R]) -> None:
+        self._method: Any = method
+        self.__doc__ = method.__doc__
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Pair[P, R]:
+        return Pair(self._method.__get__(instance, owner))

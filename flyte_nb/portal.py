@@ -58,13 +58,19 @@ class Portal:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    def is_here(self) -> bool:
+        """Tell whether the caller is on the loop's own thread, which cannot wait for it."""
+        return self._thread is threading.current_thread()
 
     def submit(self, work: Coroutine[Any, Any, R]) -> Job[R]:
         """Run a coroutine on the loop."""
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                threading.Thread(target=self._loop.run_forever, name="flyte-nb", daemon=True).start()
+                self._thread = threading.Thread(target=self._loop.run_forever, name="flyte-nb", daemon=True)
+                self._thread.start()
         return Job(self._loop, work)
 
 

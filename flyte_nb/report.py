@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import html
+from datetime import datetime
 from pathlib import Path
 
 from flyte_nb.context.task_context import current_context
 from flyte_nb.errors import UnknownNameError
-from flyte_nb.pairs import Pair
+from flyte_nb.pairs import Pair, pair_method
 
-__all__ = ["Report", "Tab", "current_report", "flush", "get_tab", "log", "replace"]
+__all__ = [
+    "Report",
+    "Tab",
+    "Timeline",
+    "abbreviate",
+    "current_report",
+    "duration_ms",
+    "flush",
+    "get_tab",
+    "log",
+    "replace",
+]
 
 MAIN = "main"
 _PAGE = """<!DOCTYPE html>
@@ -58,6 +70,9 @@ class Report:
     def __init__(self, name: str) -> None:
         self.name = name
         self.tabs: dict[str, Tab] = {MAIN: Tab(MAIN)}
+
+    def __repr__(self) -> str:
+        return f"Report({self.name!r}, tabs={list(self.tabs)})"
 
     def has_content(self) -> bool:
         """Tell whether any tab holds anything."""
@@ -142,3 +157,86 @@ def flush() -> None:
     folder = Path(context.output_path)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "report.html").write_text(current_report().get_final_report(), encoding="utf-8")
+
+
+_FOLDED = (
+    "<details style='display:inline-block;vertical-align:top;max-width:100%'>"
+    "<summary style='cursor:pointer'>{start}… (+{more})</summary>"
+    "<pre style='white-space:pre-wrap;overflow-wrap:anywhere;margin:.3em 0'>{whole}</pre></details>"
+)
+_MOST = 20_000
+
+
+def abbreviate(value: object, limit: int = 300) -> str:
+    """Give a value as escaped HTML: a long text is folded, and opens where it stands.
+
+    Parameters
+    ----------
+    value : object
+        Anything; None gives nothing.
+    limit : int
+        How many characters are seen unopened; 20,000 are kept at most.
+    """
+    text = "" if value is None else str(value)
+    if len(text) <= limit:
+        return html.escape(text)
+    whole = text if len(text) <= _MOST else f"{text[:_MOST]}… ({len(text) - _MOST} more characters are left out)"
+    return _FOLDED.format(start=html.escape(text[:limit]), more=len(text) - limit, whole=html.escape(whole))
+
+
+def duration_ms(start_iso: object, end_iso: object) -> str:
+    """Give the time between two moments in ISO form as ``"12 ms"``; empty where one of them is not a moment."""
+    try:
+        start, end = (datetime.fromisoformat(str(moment).replace("Z", "+00:00")) for moment in (start_iso, end_iso))
+        return f"{round((end - start).total_seconds() * 1000)} ms"
+    except (TypeError, ValueError):
+        return ""
+
+
+class Timeline:
+    """Rows of what happened, one after the other, in a tab of the current report.
+
+    Outside a task they go nowhere, as everything that is reported there.
+
+    Parameters
+    ----------
+    tab_name : str
+        The tab.
+    """
+
+    def __init__(self, tab_name: str = MAIN) -> None:
+        self._tab_name = tab_name
+
+    @pair_method
+    def heading(self, text: object) -> None:
+        """Add a heading, and write the report."""
+        self._add(f"<h3>{html.escape(str(text))}</h3>")
+
+    @pair_method
+    def row(
+        self, *, icon: str = "•", label: object = "", meta: str = "", detail: str = "", error: object = None
+    ) -> None:
+        """Add a row, and write the report.
+
+        Parameters
+        ----------
+        icon : str
+            What stands before it.
+        label : object
+            What happened.
+        meta : str
+            What is said of it in small print, such as how long it took.
+        detail : str
+            More of it, as HTML: `abbreviate` makes it of a value.
+        error : object, optional
+            What went wrong.
+        """
+        pieces = [f"<span>{html.escape(icon)}</span> <b>{html.escape(str(label))}</b>"]
+        pieces += [f"<small>{html.escape(meta)}</small>"] if meta else []
+        pieces += [f"<div>{detail}</div>"] if detail else []
+        pieces += [f"<div role='alert'>error: {abbreviate(error)}</div>"] if error is not None else []
+        self._add(f"<div style='margin:.3em 0'>{' '.join(pieces)}</div>")
+
+    def _add(self, content: str) -> None:
+        get_tab(self._tab_name).log(content)
+        flush()

@@ -178,6 +178,8 @@ class Session:
             For something that is not a task, and for an input of the wrong type.
         ValueError
             For missing, unknown or doubly given inputs.
+        InlineIOMaxBytesBreached
+            For inputs with more bytes inline than the task may have.
         """
         if not isinstance(task, TaskTemplate):
             raise UsageTypeError(f"flyte.run: given {task!r:.80}; accepted: a task, made with @env.task")
@@ -185,6 +187,7 @@ class Session:
         kinds = task.interface.get_input_types()
         inputs = {n: check_value(f"input {n!r}", value, kinds[n], task.name) for n, value in inputs.items()}
         parts, used = codec.encode(inputs, self._defined(task))
+        codec.insist_inline(inputs, parts, task.max_inline_io_bytes, "inputs", task.name)
         return Work(
             task=task.name,
             definition=self.definition(task, used),

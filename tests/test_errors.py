@@ -31,6 +31,9 @@ MADE: list[FlyteError] = [
     errors.RuntimeDataValidationError("input 'x'", "given 1", "e.t"),
     errors.DeploymentError("m"),
     errors.InvalidPackageError("libfoo", "not found"),
+    errors.GPUFaultError("GpuXidError", "system", "m", fault_kind="xid", fault_code=79),
+    errors.GPUFaultUserError("GpuXidError", "m", "w1", fault_kind="sxid", fault_code=1, gpu_index=0),
+    errors.GPUFaultSystemError("GpuFallenOffBus", "m"),
 ]
 TWO = (
     "OOMError TaskInterruptedError PrimaryContainerNotFoundError RetriesExhaustedError UnionRpcError CustomError "
@@ -88,6 +91,65 @@ def test_caught_by_the_classes_of_python() -> None:
     assert issubclass(errors.RuntimeDataValidationError, TypeError)
     assert issubclass(errors.BaseRuntimeError, RuntimeError)
     assert all(issubclass(getattr(errors, name), FlyteError) for name in CLASSES)
+
+
+def test_faults_of_gpus_say_who_reported_them() -> None:
+    error = errors.GPUFaultUserError("GpuXidError", "m", fault_kind="xid", fault_code=79, fault_name="off the bus")
+    assert (error.code, error.kind, error.xid, error.sxid, error.fault_name) == (
+        "GpuXidError", "user", 79, None, "off the bus",
+    )  # fmt: skip
+    assert errors.GPUFaultSystemError("GpuNvlinkError", "m", fault_kind="sxid", fault_code=4).sxid == 4
+    assert errors.GPUFaultSystemError("GpuNvlinkError", "m").kind == "system"
+    assert issubclass(errors.GPUFaultUserError, errors.RuntimeUserError)
+    assert error.code in errors.GPU_FAULT_CODES
+    with pytest.raises(TypeError, match="nonsense"):
+        errors.GPUFaultUserError("GpuXidError", "m", nonsense=1)
+
+
+def test_errors_of_apple_machines_have_their_code_and_say_whether_to_try_again() -> None:
+    assert set(errors.APPLE_SILICON_ERRORS_BY_CODE.values()) == set(errors.AppleSiliconError.__subclasses__())
+    for code, kind in errors.APPLE_SILICON_ERRORS_BY_CODE.items():
+        error = kind("m", "w1")
+        assert (error.code, error.kind, error.worker, str(error)) == (code, "user", "w1", "m")
+    assert errors.AppleSiliconDaemonOOMError.recoverable
+    assert not errors.AppleSiliconNotAvailableError.recoverable
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("OOMKilled", errors.OOMError),
+        ("OOM", errors.OOMError),
+        ("TaskInterrupted", errors.TaskInterruptedError),
+        ("RetriesExhausted", errors.RetriesExhaustedError),
+        ("ImagePullBackOff", errors.ImagePullBackOffError),
+        ("InvalidImageName", errors.InvalidImageNameError),
+        ("PrimaryContainerNotFound", errors.PrimaryContainerNotFoundError),
+        ("UnknownFailure", errors.RuntimeUnknownError),
+        ("ValueError", errors.RuntimeUserError),
+    ],
+)
+def test_a_code_stands_for_a_class(code: str, kind: type[errors.BaseRuntimeError]) -> None:
+    error = errors.RuntimeUserError(code, "m", "w1")
+    error.__cause__, error.remote_traceback = ValueError("v"), "In [1]"
+    told = errors.by_code(error)
+    assert type(told) is kind
+    assert (told.code, str(told), told.worker, told.remote_traceback) == (code, "m", "w1", "In [1]")
+    assert told.__cause__ is error.__cause__
+
+
+def test_an_error_of_a_class_of_its_own_keeps_it() -> None:
+    error = errors.CustomError("OOM", "m")
+    assert errors.by_code(error) is error
+
+
+def test_arithmetic_raises_the_error_itself() -> None:
+    error = errors.OOMError("OOM", "m")
+    names = ("add", "sub", "mul", "truediv", "floordiv")
+    for name in [*names, *(f"r{name}" for name in names)]:
+        with pytest.raises(errors.OOMError) as caught:
+            getattr(error, f"__{name}__")(1)
+        assert caught.value is error
 
 
 def test_rows_of_a_declaration_error() -> None:

@@ -10,12 +10,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import flyte_nb as flyte
+import pydantic
 import pytest
 from flyte_nb.context.records import ActionID, RawDataPath
 from flyte_nb.context.task_context import TaskContext, entered
 from flyte_nb.environments.interface import check_value
-from flyte_nb.errors import DeclarationTypeError, InitializationError, RuntimeDataValidationError
-from flyte_nb.io import Dir, File
+from flyte_nb.errors import DeclarationTypeError, InitializationError, RuntimeDataValidationError, UsageTypeError
+from flyte_nb.io import DataFrame, Dir, EmptyDir, File, HashFunction
 
 
 @pytest.fixture
@@ -245,3 +246,68 @@ def test_what_a_protocol_needs_is_named(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setitem(sys.modules, "fsspec", SimpleNamespace(core=SimpleNamespace(url_to_fs=needs_more)))
     with pytest.raises(InitializationError, match="Install s3fs"):
         File("s3://b/x").exists_sync()
+
+
+@pytest.mark.parametrize(
+    ("name", "compression"), [("x.gz", "gzip"), ("x.bz2", "infer"), ("x.xz", "infer"), ("x", "infer")]
+)
+def test_a_file_is_compressed_where_that_is_asked_for(tmp_path: Path, name: str, compression: str) -> None:
+    file = File(tmp_path / name)
+    with file.open_sync("w", compression=compression, encoding="utf-8") as handle:
+        handle.write("grüße")
+    with file.open_sync("rb", compression=compression, block_size=1, cache_type="none", cache_options={}) as handle:
+        assert handle.read() == "grüße".encode()
+    assert (Path(file.path).read_bytes() == "grüße".encode()) == (name == "x")
+    with pytest.raises(ValueError, match="given 'zip'; accepted: gzip, bz2, xz"), file.open_sync(compression="zip"):
+        pass
+
+
+def test_a_hash_is_given_or_made(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"data")
+    length = HashFunction.from_fn(lambda data: str(len(data)))
+    assert File.from_local_sync(tmp_path / "x", hash_method=length).hash == "4"
+    assert File.from_local_sync(tmp_path / "x", hash_method="h", chunk_size=1).hash == "h"
+    assert asyncio.run(File.from_local(tmp_path / "x", hash_method="h", max_concurrency=2)).hash == "h"
+    assert File.new_remote("x", "h").hash == "h"
+    assert Dir.from_local_sync(tmp_path, dir_cache_key="k", batch_size=1).hash == "k"
+    assert asyncio.run(Dir.from_local(tmp_path, dir_cache_key="k")).hash == "k"
+    assert Dir.new_remote("d", hash="k").hash == "k"
+    length.reset()
+    assert length.result() == ""
+    with pytest.raises(UsageTypeError, match="hash_method: given 3"):
+        File.from_local_sync(tmp_path / "x", hash_method=3)  # type: ignore[arg-type]
+
+
+def test_an_empty_directory_has_a_class_of_its_own() -> None:
+    assert type(Dir.empty()) is EmptyDir
+    assert EmptyDir().is_empty
+    assert EmptyDir() == Dir.empty()
+
+
+class Batch(pydantic.BaseModel):
+    file: File
+    files: list[File[str]] = []
+    folder: Dir | None = None
+    table: DataFrame | None = None
+
+
+def test_they_are_fields_of_models_and_travel_in_their_json() -> None:
+    batch = Batch(file=File("/x.csv"), files=[{"path": "/y"}], folder=Dir("/d"), table=DataFrame("/t", "parquet"))
+    assert batch.files == [File("/y")]
+    assert Batch.model_validate_json(batch.model_dump_json()) == batch
+    assert check_value("x", batch.model_dump(), Batch, "t") == batch
+    for wrong in ("/x", {"path": 3}, {"paths": "/x"}, {}):
+        with pytest.raises(ValueError, match="file"):
+            Batch(file=wrong)
+
+
+def test_they_are_made_of_what_they_give() -> None:
+    for value in (File("/x", hash="h"), Dir("/x"), DataFrame("/x", "csv")):
+        kind = type(value)
+        assert kind.model_validate(value.model_dump()) == kind.model_validate_json(value.model_dump_json()) == value
+        assert kind.model_validate(value) is value
+        assert check_value("x", value.model_dump(), kind, "t") == value
+        with pytest.raises(DeclarationTypeError, match=r"model_validate: given 3"):
+            kind.model_validate(3)
+        with pytest.raises(TypeError):
+            kind.model_validate({"nonsense": 1})

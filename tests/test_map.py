@@ -54,6 +54,13 @@ def limited() -> int:
 
 
 @env.task
+def wrongly_mapped(which: int) -> list[str]:
+    if which == 0:
+        return list(flyte.map(functools.partial(three, a=1), [1]))
+    return list(flyte.map(add, [1, 2], [1]))
+
+
+@env.task
 async def unlimited() -> list[int]:
     spans = [span async for span in flyte.map.aio(sleep_and_tell, range(3))]
     blocking = list(flyte.map(functools.partial(add, 1), [1, 2]))
@@ -223,3 +230,10 @@ def test_inside_a_task_an_exception_is_one_of_the_results(store: None) -> None:
 @pytest.mark.slow
 def test_a_task_that_stops_early_goes_on(store: None) -> None:
     assert flyte.run(stopped_early).outputs()[0] == [10, 15]
+
+
+@pytest.mark.parametrize(("which", "code"), [(0, "TypeError"), (1, "ValueError")])
+def test_in_a_task_a_wrong_map_has_the_code_of_pythons_own_error(which: int, code: str) -> None:
+    with pytest.raises(RuntimeUserError, match=r"flyte\.map: given") as caught:
+        flyte.run(wrongly_mapped, which)
+    assert caught.value.code == code

@@ -503,7 +503,14 @@ def _() -> None:
         assert again.worker == error.worker
 
 
-later(42, "connectors", "tasks of connectors are not run yet")
+@decided(42, "connectors", BETTER, "a retryable failure ends; the job ends with its watching; one output is itself")
+def _(monkeypatch: pytest.MonkeyPatch) -> None:
+    connectors = flyte.connectors
+    assert connectors.utils.is_terminal_phase(connectors.JobPhase.RETRYABLE_FAILED)
+    assert issubclass(connectors.FlyteConnectorNotFound, ValueError)
+    monkeypatch.setattr(connectors.ConnectorRegistry, "_known", {})
+    with pytest.raises(connectors.FlyteConnectorNotFound):
+        connectors.ConnectorRegistry.get_connector("nothing")
 
 
 @decided(43, "TaskPluginRegistry", BETTER, "another plugin of a type is told; the bases of a type are searched")

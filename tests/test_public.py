@@ -19,7 +19,9 @@ def test_public_names_are_sorted_and_exist() -> None:
 
 
 def test_error_names_are_sorted_and_exist() -> None:
-    assert flyte_nb.errors.__all__ == sorted(flyte_nb.errors.__all__)
+    assert flyte_nb.errors.__all__ == sorted(
+        flyte_nb.errors.__all__, key=lambda n: (not n.isupper(), n)
+    )  # constants first
     assert [name for name in flyte_nb.errors.__all__ if not hasattr(flyte_nb.errors, name)] == []
 
 

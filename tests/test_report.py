@@ -69,3 +69,40 @@ def test_a_flush_writes_the_file(context: TaskContext) -> None:
 def test_outside_a_task_nobody_keeps_it() -> None:
     flyte.report.log("lost", do_flush=True)
     assert not flyte.report.current_report().has_content()
+
+
+def test_long_values_are_folded_and_escaped() -> None:
+    assert flyte.report.abbreviate("<b>") == "&lt;b&gt;"
+    assert flyte.report.abbreviate(None) == ""
+    folded = flyte.report.abbreviate("<" * 12, limit=10)
+    assert "&lt;" * 10 + "… (+2)" in folded
+    assert "&lt;" * 12 in folded
+    assert "<<" not in folded
+    assert len(flyte.report.abbreviate("x" * 100_000)) < 21_000
+
+
+def test_durations_are_told_where_they_can_be() -> None:
+    assert flyte.report.duration_ms("2024-01-01T00:00:00+00:00", "2024-01-01T00:00:01.5Z") == "1500 ms"
+    assert flyte.report.duration_ms("2024-01-01T00:00:00", "2024-01-01T00:00:01Z") == ""
+    assert flyte.report.duration_ms(0, "soon") == ""
+
+
+def test_a_timeline_adds_rows_to_its_tab(context: TaskContext) -> None:
+    async def write() -> None:
+        timeline = flyte.report.Timeline("steps")
+        timeline.heading("<Load>")
+        await timeline.row.aio(icon="▶", label="<read>", meta="3 ms", detail="<i>fine</i>", error=ValueError("<no>"))
+        timeline.row()
+
+    with entered(context):
+        asyncio.run(write())
+        text = flyte.report.get_tab("steps", create_if_missing=False).get_html()
+    assert "<h3>&lt;Load&gt;</h3>" in text
+    assert "<b>&lt;read&gt;</b> <small>3 ms</small> <div><i>fine</i></div>" in text
+    assert "error: &lt;no&gt;" in text
+    assert "steps" in (Path(context.output_path or "") / "report.html").read_text(encoding="utf-8")
+    asyncio.run(flyte.report.Timeline().heading.aio("lost"))
+
+
+def test_the_repr_names_the_tabs() -> None:
+    assert repr(Report("x")) == "Report('x', tabs=['main'])"

@@ -10,6 +10,7 @@ import sys
 import flyte_nb as flyte
 import pytest
 from flyte_nb.absent import ABSENT
+from flyte_nb.absent import NAMESPACES as ABSENT_NAMESPACES
 from flyte_nb.environments.plugin_registry import TaskPluginRegistry
 
 NAMES = """
@@ -28,6 +29,7 @@ NAMESPACES = [
     "clustered",
     "config",
     "connectors",
+    "durable",
     "errors",
     "extend",
     "extras",
@@ -35,6 +37,8 @@ NAMESPACES = [
     "models",
     "notify",
     "report",
+    "storage",
+    "syncify",
     "types",
 ]
 
@@ -133,7 +137,23 @@ def test_what_is_nowhere_is_an_attribute_error() -> None:
         flyte.nonsense
 
 
-@pytest.mark.parametrize("name", ["artifacts", "prefetch", "remote", "storage"])
-def test_other_parts_of_the_sdk_are_said_to_be_missing(name: str) -> None:
-    with pytest.raises(AttributeError, match=rf"flyte\.{name} is a part of the Flyte SDK that flyte_nb does not have"):
-        getattr(flyte, name)
+@pytest.mark.parametrize("name", ABSENT_NAMESPACES)
+def test_namespaces_that_need_a_cluster_say_so_where_they_are_used(name: str) -> None:
+    namespace = getattr(flyte, name)
+    assert namespace is getattr(flyte, name)
+    assert "not available" in repr(namespace)
+    for each in namespace.__all__:
+        with pytest.raises(flyte.errors.InitializationError, match=rf"flyte\.{name}\.{each}: .+; .+"):
+            getattr(namespace, each)()
+    with pytest.raises(AttributeError):
+        namespace.nonsense
+
+
+def test_methods_of_what_is_absent_are_absent_too() -> None:
+    get = flyte.remote.Task.get
+    with pytest.raises(flyte.errors.InitializationError, match=r"flyte\.remote\.Task\.get: it needs .+; use what"):
+        get(name="e.t")
+    with pytest.raises(flyte.errors.InitializationError, match=r"flyte\.remote\.Run\.listall: "):
+        asyncio.run(flyte.remote.Run.listall.aio())
+    with pytest.raises(AttributeError):
+        flyte.remote.Run._repr_html_

@@ -16,6 +16,7 @@ from flyte_nb.engine.policy import Policy
 from flyte_nb.engine.segments import Part
 from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import BaseRuntimeError
+from flyte_nb.pairs import pair_method
 from flyte_nb.plan.bundle import Bundle
 
 __all__ = [
@@ -66,7 +67,7 @@ class Settings:
     raw_data_path : str
         Where its tasks keep their data; beside its records when empty.
     run_start_time : str
-        When it counts as started, in ISO form; empty for the moment itself.
+        When it counts as started, in ISO form; the moment itself by default.
     disable_run_cache, interactive_mode : bool
         What its tasks are told.
     """
@@ -76,7 +77,7 @@ class Settings:
     project: str | None = field(default_factory=lambda: remembered().project)
     domain: str | None = field(default_factory=lambda: remembered().domain)
     raw_data_path: str = ""
-    run_start_time: str = ""
+    run_start_time: str = field(default_factory=lambda: now().isoformat())
     disable_run_cache: bool = False
     interactive_mode: bool = False
     #: what becomes of a request for more than the machine has: "clamp", "strict" or "ignore"
@@ -219,7 +220,7 @@ class Outputs(tuple[Any, ...]):
     def of(cls, value: Any, names: tuple[str, ...]) -> Outputs:
         """Wrap the value a task returned."""
         outputs = cls(value) if len(names) > 1 else cls((value,))
-        outputs._names = names
+        outputs._names = names or ("o0",)
         return outputs
 
     @property
@@ -228,9 +229,11 @@ class Outputs(tuple[Any, ...]):
         return dict(zip(self._names, self, strict=False))
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name not in self._names:
-            raise AttributeError(f"no output {name!r}; there is {', '.join(self._names) or 'none'}")
-        return self[self._names.index(name)]
+        by_position = [f"o{i}" for i in range(len(self))]
+        for names in (self._names, by_position):
+            if name in names:
+                return self[names.index(name)]
+        raise AttributeError(f"no output {name!r}; there is {', '.join(self._names or by_position)}")
 
 
 @dataclass(repr=False)
@@ -275,16 +278,23 @@ class Run:
             f", {took.total_seconds():.2f} s>" if took else ">"
         )
 
+    @property
+    def url(self) -> str:
+        """Where its records are: the folder of what its tasks keep, on this machine."""
+        return str(self.log.parent.parent / "data" / self.name) if self.log is not None else ""
+
     def done(self) -> bool:
         """Tell whether the run has ended."""
         return self.phase.is_terminal
 
+    @pair_method
     def wait(self) -> Run:
         """Give the run once it has ended; a blocking ``flyte.run`` has waited already."""
         return self
 
+    @pair_method
     def outputs(self) -> Outputs:
-        """Give what the task returned.
+        """Give what the task returned; ``await run.outputs.aio()`` does the same.
 
         Raises
         ------
@@ -299,6 +309,7 @@ class Run:
             )
         return self.result
 
+    @pair_method
     def logs(self) -> str:
         """Give everything that the run printed."""
         if self.log is None or not self.log.exists():

@@ -6,15 +6,17 @@ the head is the first part. Values travel as parts that only the two ends decode
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import struct
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from flyte_nb import pickling
-from flyte_nb.engine.segments import Part, mapped, named, received
+from flyte_nb.engine.segments import Part, as_bytes, mapped, named, received
+from flyte_nb.errors import InlineIOMaxBytesBreached
 
-__all__ = ["Frame", "Frames", "Part", "decode", "encode", "pack"]
+__all__ = ["Frame", "Frames", "Part", "decode", "encode", "insist_inline", "pack"]
 
 Frame = tuple[dict[str, Any], list[Part]]
 _COUNT = struct.Struct(">I")
@@ -40,6 +42,48 @@ def decode(parts: Sequence[Part], last: bool = False) -> Any:
     """Decode what `encode` gave; ``last`` says that nobody else will, so that what is in shared memory can go."""
     data, *buffers = mapped(parts, last)
     return pickling.loads(data, buffers)
+
+
+_INLINE = (str, int, float, list, dict, tuple, set, frozenset)
+
+
+def insist_inline(values: Mapping[str, Any], parts: Sequence[Part], limit: int, what: str, task: str) -> None:
+    """Insist that a task's inputs, or its outputs, have no more bytes inline than it may have.
+
+    Texts, numbers, containers, dataclasses and models are inline. Arrays, tables, bytes and objects of other classes
+    are not, nor are files, which are references.
+
+    Parameters
+    ----------
+    values : mapping
+        By name.
+    parts : tuple of bytes-like
+        What `encode` made of them.
+    limit : int
+        The task's ``max_inline_io_bytes``.
+    what : str
+        ``"inputs"`` or ``"outputs"``.
+    task : str
+        The task's name.
+
+    Raises
+    ------
+    InlineIOMaxBytesBreached
+        Naming the task, the size and the limit.
+    """
+    if len(as_bytes(parts[0])) <= limit:  # the buffers of arrays are parts of their own
+        return
+    inline = {name: value for name, value in values.items() if _is_inline(value)}
+    size = len(pickling.dumps(inline, (), [])[0])
+    if size > limit:
+        raise InlineIOMaxBytesBreached(
+            f"the {what} of {task} have {size:,} bytes inline; accepted: {limit:,}, its max_inline_io_bytes. "
+            "Give them as a flyte.io.File, Dir or DataFrame, or allow more in @env.task(max_inline_io_bytes=…)"
+        )
+
+
+def _is_inline(value: Any) -> bool:
+    return isinstance(value, _INLINE) or dataclasses.is_dataclass(value) or hasattr(value, "__pydantic_fields__")
 
 
 def pack(head: dict[str, Any], parts: Sequence[Part] = ()) -> list[bytes | memoryview]:

@@ -10,12 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flyte_nb.environments.declaration import shorten, stable_repr
-from flyte_nb.errors import InputError, ParameterError, RuntimeDataValidationError
+from flyte_nb.environments.declaration import stable_repr
+from flyte_nb.environments.values import EMPTY, check_value, describe
+from flyte_nb.errors import InputError, ParameterError
 
-__all__ = ["NativeInterface"]
-
-EMPTY = inspect.Parameter.empty
+__all__ = ["EMPTY", "NativeInterface", "check_value", "describe", "parse"]
 
 
 class _HasDefault:
@@ -68,7 +67,7 @@ class NativeInterface:
                     f"{func.__qualname__}: given {name!r} before '/'; "
                     "accepted: named inputs, since they are passed by name"
                 )
-            inputs[name] = (hints.get(name, EMPTY), parameter.default)
+            inputs[name] = (_with_none(hints.get(name, EMPTY), parameter.default), parameter.default)
         return cls(inputs, _outputs(hints.get("return")), inspect.getdoc(func) or "")
 
     @classmethod
@@ -182,21 +181,37 @@ class NativeInterface:
         return str(self) if self.inputs else "no inputs"
 
     def __repr__(self) -> str:
-        inputs = ", ".join(_input(name, kind, default, str) for name, (kind, default) in self.inputs.items())
-        kinds = [f"{name}: {describe(kind)}" for name, kind in self.outputs.items()]
-        outputs = {0: "None", 1: "".join(kinds)}.get(len(kinds), f"({', '.join(kinds)})")
-        return f"({inputs}) -> {outputs}:"
+        inputs = ", ".join(_input(name, kind, default, _named, str) for name, (kind, default) in self.inputs.items())
+        kinds = [f"{name}: {_named(kind)}" for name, kind in self.outputs.items()]
+        outputs = {0: "", 1: f" -> {''.join(kinds)}"}.get(len(kinds), f" -> ({', '.join(kinds)})")
+        return f"({inputs}){outputs}:"
 
     def __str__(self) -> str:
-        inputs = ", ".join(_input(name, kind, default) for name, (kind, default) in self.inputs.items())
+        inputs = ", ".join(
+            _input(name, kind, default, describe, stable_repr) for name, (kind, default) in self.inputs.items()
+        )
         kinds = [describe(kind) for kind in self.outputs.values()]
         outputs = {0: "None", 1: "".join(kinds)}.get(len(kinds), f"({', '.join(kinds)})")
         return f"({inputs}) -> {outputs}"
 
 
-def _input(name: str, kind: Any, default: Any, show: Callable[[Any], str] = stable_repr) -> str:
-    text = name if kind is EMPTY else f"{name}: {describe(kind)}"
+def _input(name: str, kind: Any, default: Any, word: Callable[[Any], str], show: Callable[[Any], str]) -> str:
+    text = name if kind is EMPTY else f"{name}: {word(kind)}"
     return text if default is EMPTY else f"{text} = {show(default)}"
+
+
+def _named(kind: Any) -> str:
+    """Name a type as the Flyte SDK's reprs do: a class by its name, any other by its repr."""
+    return (
+        kind.__name__ if isinstance(kind, type) and not typing.get_args(kind) else "Any" if kind is Any else repr(kind)
+    )
+
+
+def _with_none(kind: Any, default: Any) -> Any:
+    """Let None pass where it is the default, as in ``x: int = None``."""
+    if default is not None or kind is EMPTY or kind is Any or type(None) in typing.get_args(kind):
+        return kind
+    return typing.Optional[kind]  # noqa: UP045 - a kind may be a text, which has no "|"
 
 
 def _enumerated(kind: Any) -> Any:
@@ -225,6 +240,8 @@ def _outputs(annotation: Any) -> dict[str, Any]:
         return {}
     if isinstance(annotation, tuple):  # a bare tuple of types
         kinds = list(annotation)
+        if len(kinds) < 2:
+            raise TypeError(f"return annotation: given {annotation!r}; accepted: the type itself")
     elif isinstance(annotation, type) and issubclass(annotation, tuple) and hasattr(annotation, "_fields"):
         return dict(typing.get_type_hints(annotation))
     elif typing.get_origin(annotation) is tuple:
@@ -236,15 +253,6 @@ def _outputs(annotation: Any) -> dict[str, Any]:
     else:
         return {"o0": annotation}
     return {f"o{i}": kind for i, kind in enumerate(kinds)}
-
-
-def describe(kind: Any) -> str:
-    """Name a type the way people write it."""
-    if kind is EMPTY or kind is Any:
-        return "Any"
-    if isinstance(kind, type) and not typing.get_args(kind):
-        return kind.__qualname__
-    return str(kind).replace("typing.", "").replace("__main__.", "")
 
 
 def parse(text: str, kind: Any) -> Any:
@@ -301,39 +309,3 @@ def _first_line(error: Exception) -> str:
     """Give pydantic's own sentence, without its heading and its link."""
     errors = getattr(error, "errors", None)
     return str(errors(include_url=False)[0]["msg"]) if callable(errors) else str(error)
-
-
-def check_value(name: str, value: Any, kind: Any, task: str) -> Any:
-    """Check one value against its annotation; an int passes for a float.
-
-    Raises
-    ------
-    RuntimeDataValidationError
-        Naming the input or output, what was given and what is accepted.
-    """
-    from pydantic import ValidationError
-
-    if kind is EMPTY or kind is Any:
-        return value
-    if (
-        isinstance(kind, enum.EnumMeta)
-        and isinstance(value, str)
-        and not isinstance(value, kind)
-        and value in kind.__members__
-    ):
-        return value if kind.__name__ == "LiteralEnum" else kind[value]
-    try:
-        if isinstance(value, dict) and _has_config(kind) and not issubclass(kind, dict):
-            return _adapter(kind).validate_python(value)  # a dict becomes the dataclass or model, as in the SDK
-        _adapter(kind).validate_python(value, strict=True)
-        return float(value) if kind is float and isinstance(value, int) else value
-    except (ValidationError, OverflowError):
-        raise _misfit(name, value, kind, task) from None
-    except _no_rules():
-        return value  # any object passes, as in the SDK
-
-
-def _misfit(name: str, value: Any, kind: Any, task: str) -> RuntimeDataValidationError:
-    return RuntimeDataValidationError(
-        name, f"given {shorten(value)} of type {type(value).__name__}; accepted: {describe(kind)}", task
-    )

@@ -24,6 +24,7 @@
         │   ├── RuntimeDataValidationError   an input or an output of the wrong type (TypeError)
         │   ├── TaskTimeoutError         MaxQueuedTimeExceeded-, MaxRuntimeExceeded-, DeadlineExceededError
         │   ├── OOM-, TaskInterrupted-, RetriesExhausted-, NonRecoverable-, CustomError …
+        │   ├── AppleSiliconError        … on an Apple machine; six of them
         │   └── MessageError             the errors that are their message
         │       ├── DeploymentError      nothing was deployed; the last version is untouched
         │       ├── ImageBuildError      an image that cannot be built, named or copied from
@@ -32,12 +33,27 @@
         │       └── ModuleLoad-, CodeBundle-, ActionAborted-, SlowDown-, Condition…Error …
         ├── RuntimeSystemError           … through flyte_nb, the platform or the machine
         │   └── UnionRpcError, LogsNotYetAvailableError
+        ├── GPUFaultError                a GPU failed under the task: GPUFaultUser-, GPUFaultSystemError
         └── RuntimeUnknownError
 
 Every one of them pickles with its attributes, so it can cross a process.
 ``suggestion`` words a hint at the nearest name.
 """
 
+from flyte_nb.errors.devices import (
+    APPLE_SILICON_ERRORS_BY_CODE,
+    GPU_FAULT_CODES,
+    AppleSiliconBridgeUnreachableError,
+    AppleSiliconDaemonOOMError,
+    AppleSiliconDaemonStartFailedError,
+    AppleSiliconError,
+    AppleSiliconHostExecFailedError,
+    AppleSiliconModelNotFoundError,
+    AppleSiliconNotAvailableError,
+    GPUFaultError,
+    GPUFaultSystemError,
+    GPUFaultUserError,
+)
 from flyte_nb.errors.notebook import (
     DeclarationError,
     DeclarationFileError,
@@ -101,11 +117,21 @@ from flyte_nb.errors.runtime import (
     TaskTimeoutError,
     TraceDoesNotAllowNestedTasksError,
     UnionRpcError,
+    by_code,
 )
 
 __all__ = [
+    "APPLE_SILICON_ERRORS_BY_CODE",
+    "GPU_FAULT_CODES",
     "ActionAbortedError",
     "ActionNotFoundError",
+    "AppleSiliconBridgeUnreachableError",
+    "AppleSiliconDaemonOOMError",
+    "AppleSiliconDaemonStartFailedError",
+    "AppleSiliconError",
+    "AppleSiliconHostExecFailedError",
+    "AppleSiliconModelNotFoundError",
+    "AppleSiliconNotAvailableError",
     "BaseRuntimeError",
     "CodeBundleError",
     "ConditionAlreadyExistsError",
@@ -121,6 +147,9 @@ __all__ = [
     "DeploymentError",
     "DuplicateEnvironmentError",
     "FlyteError",
+    "GPUFaultError",
+    "GPUFaultSystemError",
+    "GPUFaultUserError",
     "ImageBuildError",
     "ImagePullBackOffError",
     "InitializationError",
@@ -163,5 +192,6 @@ __all__ = [
     "UnknownNameError",
     "UsageError",
     "UsageTypeError",
+    "by_code",
     "suggestion",
 ]

@@ -270,3 +270,30 @@ class RemoteTaskNotFoundError(MessageError):
 
 class RemoteTaskUsageError(MessageError):
     """A deployed task was used in a way that only a declared one can be."""
+
+
+#: part of a code: the class of the errors with such a code
+_BY_CODE: dict[str, type[BaseRuntimeError]] = {
+    "oom": OOMError,
+    "interrupted": TaskInterruptedError,
+    "primarycontainernotfound": PrimaryContainerNotFoundError,
+    "retriesexhausted": RetriesExhaustedError,
+    "unknown": RuntimeUnknownError,
+    "invalidimagename": InvalidImageNameError,
+    "imagepullbackoff": ImagePullBackOffError,
+}
+
+
+def by_code(error: BaseRuntimeError) -> BaseRuntimeError:
+    """Give an error that a task raised in the class that its code stands for, such as `OOMError` for ``"OOMKilled"``.
+
+    Only a plain `RuntimeUserError` becomes another one; its cause and its frames stay.
+    """
+    if type(error) is not RuntimeUserError or not isinstance(error.code, str):
+        return error
+    kind = next((kind for part, kind in _BY_CODE.items() if part in error.code.lower()), None)
+    if kind is None:
+        return error
+    told = kind(error.code, str(error), error.worker)  # type: ignore[arg-type]  # theirs take no kind
+    told.__cause__, told.remote_traceback = error.__cause__, error.remote_traceback
+    return told

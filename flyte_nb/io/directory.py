@@ -9,19 +9,20 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
-from flyte_nb.environments.declaration import Check, Declaration
+from flyte_nb.environments.declaration import Check
 from flyte_nb.io.file import File
 from flyte_nb.io.places import filesystem_of, is_local, last_part, local, new_place, path_text
+from flyte_nb.io.reference import Reference
 
-__all__ = ["Dir"]
+__all__ = ["Dir", "EmptyDir"]
 
 T = TypeVar("T")
 
 
 @dataclass(repr=False)
-class Dir(Declaration, Generic[T]):
+class Dir(Reference, Generic[T]):
     """A directory. ``Dir[T]`` says what its files hold, for people; it is not checked.
 
     A path of this machine is used as it is. One with a protocol (``s3://…``) is read with fsspec, which has to be
@@ -55,9 +56,9 @@ class Dir(Declaration, Generic[T]):
             self.name = last_part(self.path)
 
     @classmethod
-    def empty(cls) -> Dir[T]:
+    def empty(cls) -> EmptyDir:
         """Give a directory without files that is nowhere."""
-        return cls("")
+        return EmptyDir()
 
     @property
     def is_empty(self) -> bool:
@@ -65,9 +66,21 @@ class Dir(Declaration, Generic[T]):
         return next(self.walk_sync(), None) is None
 
     @classmethod
-    def new_remote(cls, dir_name: str | None = None) -> Dir[T]:
-        """Give a new directory: where the running task keeps its data, or in a temporary folder outside one."""
-        return cls(new_place(dir_name))
+    def new_remote(
+        cls,
+        dir_name: str | None = None,
+        hash: str | None = None,  # noqa: A002 - the Flyte SDK's name
+    ) -> Dir[T]:
+        """Give a new directory: where the running task keeps its data, or in a temporary folder outside one.
+
+        Parameters
+        ----------
+        dir_name : str, optional
+            What it is called.
+        hash : str, optional
+            Stands for its content.
+        """
+        return cls(new_place(dir_name), hash=hash)
 
     @classmethod
     def from_existing_remote(cls, remote_path: str, dir_cache_key: str | None = None) -> Dir[T]:
@@ -83,7 +96,13 @@ class Dir(Declaration, Generic[T]):
         return cls(remote_path, hash=dir_cache_key)
 
     @classmethod
-    def from_local_sync(cls, local_path: str | Path, remote_destination: str | None = None) -> Dir[T]:
+    def from_local_sync(
+        cls,
+        local_path: str | Path,
+        remote_destination: str | None = None,
+        dir_cache_key: str | None = None,
+        **transfer: Any,
+    ) -> Dir[T]:
         """Take a directory of this machine: as it is, or as a copy.
 
         Parameters
@@ -92,6 +111,10 @@ class Dir(Declaration, Generic[T]):
             The directory.
         remote_destination : str, optional
             Where to copy it.
+        dir_cache_key : str, optional
+            Stands for its content, as ``hash``.
+        **transfer
+            How the Flyte SDK uploads it (``batch_size``, ``chunk_size``, ``max_concurrency``); without effect here.
 
         Raises
         ------
@@ -102,19 +125,25 @@ class Dir(Declaration, Generic[T]):
         if not source.is_dir():
             raise FileNotFoundError(f"no such directory: {source}")
         if remote_destination is None:
-            return cls(str(source), source.name)
+            return cls(str(source), source.name, hash=dir_cache_key)
         if is_local(remote_destination):
             shutil.copytree(source, local(remote_destination), dirs_exist_ok=True)
         else:
             filesystem_of(remote_destination).put(f"{source}/", remote_destination, recursive=True)
-        return cls(remote_destination, source.name)
+        return cls(remote_destination, source.name, hash=dir_cache_key)
 
     @classmethod
-    async def from_local(cls, local_path: str | Path, remote_destination: str | None = None) -> Dir[T]:
+    async def from_local(
+        cls,
+        local_path: str | Path,
+        remote_destination: str | None = None,
+        dir_cache_key: str | None = None,
+        **transfer: Any,
+    ) -> Dir[T]:
         """Do as `from_local_sync`, in a thread."""
         from asyncio import to_thread
 
-        return await to_thread(cls.from_local_sync, local_path, remote_destination)
+        return await to_thread(cls.from_local_sync, local_path, remote_destination, dir_cache_key, **transfer)
 
     def walk_sync(
         self, recursive: bool = True, file_pattern: str = "*", max_depth: int | None = None
@@ -221,3 +250,10 @@ class Dir(Declaration, Generic[T]):
         from asyncio import to_thread
 
         return await to_thread(self.download_sync, local_path)
+
+
+@dataclass(repr=False)
+class EmptyDir(Dir[Any]):
+    """A directory without files that is nowhere; what ``Dir.empty()`` gives."""
+
+    path: Annotated[str, Check(path_text, "a path as a str or a Path", before=True)] = ""

@@ -10,9 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar
 
-from flyte_nb.environments.declaration import Check, Declaration
+from flyte_nb.environments.declaration import Check
+from flyte_nb.io.hashing import HashFunction, hashed
 from flyte_nb.io.opened import Opened
-from flyte_nb.io.places import filesystem_of, is_local, last_part, local, named_place, new_place, path_text
+from flyte_nb.io.places import (
+    filesystem_of,
+    is_local,
+    last_part,
+    local,
+    named_place,
+    new_place,
+    path_text,
+    uncompressed,
+)
+from flyte_nb.io.reference import Reference
 
 __all__ = ["File"]
 
@@ -20,7 +31,7 @@ T = TypeVar("T")
 
 
 @dataclass(repr=False)
-class File(Declaration, Generic[T]):
+class File(Reference, Generic[T]):
     """A file. ``File[T]`` says what it holds, for people; it is not checked.
 
     A path of this machine is used as it is. One with a protocol (``s3://…``) is read with fsspec, which has to be
@@ -54,9 +65,17 @@ class File(Declaration, Generic[T]):
             self.name = last_part(self.path)
 
     @classmethod
-    def new_remote(cls, file_name: str | None = None) -> File[T]:
-        """Give a new file to write: where the running task keeps its data, or in a temporary folder outside one."""
-        return cls(new_place(file_name))
+    def new_remote(cls, file_name: str | None = None, hash_method: str | None = None) -> File[T]:
+        """Give a new file to write: where the running task keeps its data, or in a temporary folder outside one.
+
+        Parameters
+        ----------
+        file_name : str, optional
+            What it is called.
+        hash_method : str, optional
+            Its hash. A function has nothing to hash yet.
+        """
+        return cls(new_place(file_name), hash=hash_method)
 
     @classmethod
     def named_remote(cls, name: str) -> File[T]:
@@ -77,7 +96,13 @@ class File(Declaration, Generic[T]):
         return cls(remote_path, hash=file_cache_key)
 
     @classmethod
-    def from_local_sync(cls, local_path: str | Path, remote_destination: str | None = None) -> File[T]:
+    def from_local_sync(
+        cls,
+        local_path: str | Path,
+        remote_destination: str | None = None,
+        hash_method: str | HashFunction | None = None,
+        **transfer: Any,
+    ) -> File[T]:
         """Take a file of this machine: as it is, or as a copy.
 
         Parameters
@@ -86,6 +111,10 @@ class File(Declaration, Generic[T]):
             The file.
         remote_destination : str, optional
             Where to copy it.
+        hash_method : str or HashFunction, optional
+            Its hash, or what gives it from its bytes.
+        **transfer
+            How the Flyte SDK uploads it (``chunk_size``, ``max_concurrency``); without effect here.
 
         Raises
         ------
@@ -95,42 +124,59 @@ class File(Declaration, Generic[T]):
         source = Path(local_path).absolute()
         if not source.is_file():
             raise FileNotFoundError(f"no such file: {source}")
-        if remote_destination is None:
-            return cls(str(source), source.name)
-        _copy(str(source), remote_destination)
-        return cls(remote_destination, source.name)
+        if remote_destination is not None:
+            _copy(str(source), remote_destination)
+        return cls(remote_destination or str(source), source.name, hash=hashed(hash_method, source.read_bytes))
 
     @classmethod
-    async def from_local(cls, local_path: str | Path, remote_destination: str | None = None) -> File[T]:
+    async def from_local(
+        cls,
+        local_path: str | Path,
+        remote_destination: str | None = None,
+        hash_method: str | HashFunction | None = None,
+        **transfer: Any,
+    ) -> File[T]:
         """Do as `from_local_sync`, in a thread."""
         from asyncio import to_thread
 
-        return await to_thread(cls.from_local_sync, local_path, remote_destination)
+        return await to_thread(cls.from_local_sync, local_path, remote_destination, hash_method, **transfer)
 
     @contextmanager
-    def open_sync(self, mode: str = "rb", **options: Any) -> Iterator[Any]:
+    def open_sync(
+        self,
+        mode: str = "rb",
+        block_size: int | None = None,
+        cache_type: str | None = None,
+        cache_options: dict[str, Any] | None = None,
+        compression: str | None = None,
+        **options: Any,
+    ) -> Iterator[Any]:
         """Open it in a ``with`` block; folders on the way are made for writing.
 
         Parameters
         ----------
         mode : str
             As for Python's ``open``; bytes by default.
+        block_size, cache_type, cache_options
+            How a storage is read, as for fsspec's ``open``; without meaning for a path of this machine.
+        compression : str, optional
+            ``"gzip"``, ``"bz2"`` or ``"xz"``, or ``"infer"`` to tell by the end of the path.
         **options
             Further arguments of ``open``, such as ``encoding``, or of fsspec's.
+
+        Raises
+        ------
+        FileNotFoundError
+            When there is no such file to read.
         """
-        if not is_local(self.path):
-            with filesystem_of(self.path).open(self.path, mode, **options) as remote:
-                yield remote
-            return
-        path = local(self.path)
-        if set(mode) & set("wax"):
-            path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open(mode, **options) as file:
+        asked = {"block_size": block_size, "cache_type": cache_type, "cache_options": cache_options}
+        remote = {name: value for name, value in asked.items() if value is not None}
+        with uncompressed(self.path, mode, compression, remote, options) as file:
             yield file
 
     @asynccontextmanager
     async def open(self, mode: str = "rb", **options: Any) -> AsyncIterator[Opened]:
-        """Open it in an ``async with`` block: ``data = await f.read()``."""
+        """Open it in an ``async with`` block: ``data = await f.read()``. The arguments are those of `open_sync`."""
         with self.open_sync(mode, **options) as file:
             yield Opened(file)
 

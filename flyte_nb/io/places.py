@@ -6,14 +6,27 @@ import os
 import re
 import secrets
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from flyte_nb.context.task_context import current_context
 from flyte_nb.environments.declaration import WrongType
-from flyte_nb.errors import InitializationError
+from flyte_nb.errors import InitializationError, UsageError
 
-__all__ = ["filesystem_of", "is_local", "last_part", "local", "named_place", "new_place", "path_text"]
+__all__ = [
+    "filesystem_of",
+    "is_local",
+    "last_part",
+    "local",
+    "named_place",
+    "new_place",
+    "open_path",
+    "path_text",
+    "uncompressed",
+]
 
 _PROTOCOL = re.compile(r"([a-z][a-z0-9+.-]+)://")
 
@@ -41,8 +54,8 @@ def last_part(path: str) -> str | None:
     return path.rstrip("/").rpartition("/")[2] or None
 
 
-def filesystem_of(path: str) -> Any:
-    """Give fsspec's file system for a path with a protocol.
+def filesystem_of(path: str, **options: Any) -> Any:
+    """Give fsspec's file system for a path with a protocol, with options that fsspec knows.
 
     Raises
     ------
@@ -54,9 +67,64 @@ def filesystem_of(path: str) -> Any:
     except ImportError:
         raise _missing(path, "the package fsspec: pip install fsspec") from None
     try:
-        return fsspec.core.url_to_fs(path)[0]
+        return fsspec.core.url_to_fs(path, **options)[0]
     except ImportError as error:  # s3fs, gcsfs, adlfs: fsspec says which
         raise _missing(path, str(error)) from None
+
+
+@contextmanager
+def open_path(path: str, mode: str, remote: dict[str, Any] | None = None, **options: Any) -> Iterator[Any]:
+    """Open what a path points to, in a ``with`` block; folders on the way are made for writing.
+
+    Parameters
+    ----------
+    path, mode : str
+        As for Python's ``open``.
+    remote : dict, optional
+        Further arguments of fsspec's ``open``, without meaning for a path of this machine.
+    **options
+        Further arguments of both.
+    """
+    if not is_local(path):
+        with filesystem_of(path).open(path, mode, **(remote or {}), **options) as far:
+            yield far
+        return
+    near = local(path)
+    if set(mode) & set("wax"):
+        near.parent.mkdir(parents=True, exist_ok=True)
+    with near.open(mode, **options) as file:
+        yield file
+
+
+_OPENERS = {"gzip": ("gzip", ".gz"), "bz2": ("bz2", ".bz2"), "xz": ("lzma", ".xz")}
+
+
+@contextmanager
+def uncompressed(
+    path: str, mode: str, compression: str | None, remote: dict[str, Any], options: dict[str, Any]
+) -> Iterator[Any]:
+    """Open what a path points to, through the compression that is named, or that its end tells for ``"infer"``.
+
+    Raises
+    ------
+    UsageError
+        For a compression that is not known.
+    """
+    if compression == "infer":
+        compression = next((name for name, (_, end) in _OPENERS.items() if path.endswith(end)), None)
+    if compression is None:
+        with open_path(path, mode, remote, **options) as file:
+            yield file
+        return
+    if compression not in _OPENERS:
+        raise UsageError(f"compression: given {compression!r}; accepted: {', '.join(_OPENERS)}, 'infer' or None")
+    opener = import_module(_OPENERS[compression][0]).open
+    binary = mode.replace("t", "").replace("b", "") + "b"
+    with (
+        open_path(path, binary, remote) as raw,
+        opener(raw, mode if "b" in mode else f"{mode.replace('t', '')}t", **options) as file,
+    ):
+        yield file
 
 
 def _missing(path: str, needed: str) -> InitializationError:

@@ -250,7 +250,9 @@ def _fields_of(kind: type[ast.AST]) -> tuple[str, ...]:
 
 
 _VISITS: dict[type, Any] = {
-    kind: visit for name, kind in vars(ast).items() if isinstance(kind, type) and (visit := getattr(_Walk, f"_{name}", None))
+    kind: visit
+    for name, kind in vars(ast).items()
+    if isinstance(kind, type) and (visit := getattr(_Walk, f"_{name}", None))
 }
 
 

@@ -418,7 +418,7 @@ class Slicer:
             got = there.get("error") or there["value"]
             at = next((i for i, (a, b) in enumerate(zip(here, got, strict=False)) if a != b), 0)
             start = max(0, at - 40)
-            self.row["why"].append(f"{name}: {call:.60} gives {got[start:at + 80]!r}, not {here[start:at + 80]!r}")
+            self.row["why"].append(f"{name}: {call:.60} gives {got[start : at + 80]!r}, not {here[start : at + 80]!r}")
 
 
 def one(path, answer):

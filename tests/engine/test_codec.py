@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import dataclasses
 import pickle
 import struct
 import threading
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 from flyte_nb.engine import codec
+from flyte_nb.errors import InlineIOMaxBytesBreached
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -79,3 +81,31 @@ def test_sizes_count_bytes_not_items() -> None:
 def test_value_that_does_not_pickle_raises_its_own_error() -> None:
     with pytest.raises(TypeError, match="cannot pickle"):
         codec.encode(threading.Lock())
+
+
+@dataclasses.dataclass
+class Note:
+    text: str
+
+
+class Model:
+    def __init__(self, size: int) -> None:
+        self.weights = "w" * size
+
+
+def insist(values: dict[str, Any], limit: int) -> None:
+    codec.insist_inline(values, codec.encode(values)[0], limit, "inputs", "e.t")
+
+
+@pytest.mark.parametrize("value", ["x" * 2000, [*range(2000)], {"k": "x" * 2000}, Note("x" * 2000), (0.5,) * 200])
+def test_more_bytes_inline_than_allowed(value: Any) -> None:
+    told = r"the inputs of e\.t have \d.* bytes inline; accepted: 1,000"
+    with pytest.raises(InlineIOMaxBytesBreached, match=told) as caught:
+        insist({"small": 1, "large": value}, 1000)
+    assert caught.value.code == "InlineIOMaxBytesBreached"
+    insist({"small": 1, "large": value}, 100_000)
+
+
+@pytest.mark.parametrize("value", [b"x" * 2000, bytearray(2000), Model(2000), pickle.PickleBuffer(bytearray(2000))])
+def test_what_is_not_inline_is_not_counted(value: Any) -> None:
+    insist({"small": 1, "large": value}, 1000)

@@ -42,7 +42,16 @@ def test_nothing_changed(kernel, slicer):
 
 @pytest.mark.parametrize(
     "cell",
-    ["print('x')", "new = 3", "def unrelated(): return 0", "helper(1)", "json = None", "x = f(1)", "1 / 0", "import os"],
+    [
+        "print('x')",
+        "new = 3",
+        "def unrelated(): return 0",
+        "helper(1)",
+        "json = None",
+        "x = f(1)",
+        "1 / 0",
+        "import os",
+    ],
 )
 def test_what_has_nothing_to_do_with_it_changes_nothing(kernel, slicer, cell):
     kernel.cell(START)

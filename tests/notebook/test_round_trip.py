@@ -72,7 +72,9 @@ VALUES = {
 @pytest.fixture(scope="module")
 def kernel(tmp_path_factory):
     with new_kernel(tmp_path_factory.mktemp("trip")) as made:
-        made.run("%load_ext flyte_nb\nimport flyte_nb as flyte\nenv = flyte.TaskEnvironment('trip')\nfrom typing import Any")
+        made.run(
+            "%load_ext flyte_nb\nimport flyte_nb as flyte\nenv = flyte.TaskEnvironment('trip')\nfrom typing import Any"
+        )
         made.run(CLASSES + "def helper(x): return x\n")
         made.run("@env.task\ndef same(x: Any) -> Any:\n    return [x, repr(type(x)), isinstance(x, type(x))]")
         made.run("@env.task\ndef knows(x: Any) -> bool: return isinstance(x, (Point, Frozen, Colour, Flag, Pair, Model, "

@@ -139,16 +139,20 @@ def returned(value: Any, task: TaskTemplate, root: bool) -> tuple[codec.Part, ..
     Raises
     ------
     RuntimeUserError
-        When it does not pickle.
+        When it does not pickle, or has more bytes inline than the task may have.
     """
     if root and len(task.interface.outputs) > 1:
         value = tuple(value)
     try:
-        return codec.encode(value, vars(sys.modules[MAIN]))[0]
+        parts = codec.encode(value, vars(sys.modules[MAIN]))[0]
     except Exception as error:  # a stranger's __reduce__ may raise anything
         raise RuntimeUserError(
             "ResultNotPicklable", f"what {task.name} returned cannot be pickled: {error}. Return plain data"
         ) from error
+    values = value if isinstance(value, tuple) else (value,)
+    named = dict(zip(task.interface.outputs, values, strict=False))
+    codec.insist_inline(named, parts, task.max_inline_io_bytes, "outputs", task.name)
+    return parts
 
 
 def failure(error: BaseException) -> dict[str, Any]:

@@ -1,8 +1,4 @@
-"""Connectors: what a class that runs jobs elsewhere consists of, and where it is found.
-
-They are declared and registered here. The gRPC service that offers them to a cluster, and tasks that run through one,
-are not part of this package yet.
-"""
+"""Connectors: what a class that runs jobs elsewhere consists of, and where it is found."""
 
 from __future__ import annotations
 
@@ -14,7 +10,11 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from flyte_nb.errors import UnknownNameError, UsageError, UsageTypeError
 
-__all__ = ["AsyncConnector", "ConnectorRegistry", "Resource", "ResourceMeta"]
+__all__ = ["AsyncConnector", "ConnectorRegistry", "FlyteConnectorNotFound", "Resource", "ResourceMeta"]
+
+
+class FlyteConnectorNotFound(UnknownNameError):  # noqa: N818 - the Flyte SDK's name
+    """No connector is registered for a task type and version."""
 
 
 @dataclass
@@ -40,8 +40,8 @@ class Resource:
 
     Parameters
     ----------
-    phase : ActionPhase
-        Where it stands.
+    phase : JobPhase
+        Where it stands; ``JobPhase.of`` says what else is taken for one.
     message : str, optional
         What is to be said about it.
     log_links : list, optional
@@ -114,7 +114,7 @@ class ConnectorRegistry:
 
     @staticmethod
     def register(connector: AsyncConnector[Any], override: bool = False) -> None:
-        """Make a connector known.
+        """Make a connector known; one whose class was defined again, by a cell that ran again, replaces the older.
 
         Raises
         ------
@@ -126,7 +126,7 @@ class ConnectorRegistry:
         if not isinstance(connector, AsyncConnector):
             raise UsageTypeError(f"ConnectorRegistry.register: given {connector!r:.80}; accepted: an AsyncConnector")
         key = (connector.task_type_name, connector.task_type_version)
-        if key in ConnectorRegistry._known and not override:
+        if key in ConnectorRegistry._known and not override and not _again(ConnectorRegistry._known[key], connector):
             raise UsageError(
                 f"task type {key[0]!r}, version {key[1]}, has the connector {ConnectorRegistry._known[key].name!r}; "
                 "override=True replaces it"
@@ -139,11 +139,17 @@ class ConnectorRegistry:
 
         Raises
         ------
-        ValueError
-            When there is none.
+        FlyteConnectorNotFound
+            When there is none; a ``ValueError``.
         """
         key = (task_type_name, task_type_version)
         if key not in ConnectorRegistry._known:
             known = [f"{name} (version {version})" for name, version in ConnectorRegistry._known]
-            raise UnknownNameError("connector", f"{task_type_name} (version {task_type_version})", known)
+            raise FlyteConnectorNotFound("connector", f"{task_type_name} (version {task_type_version})", known)
         return ConnectorRegistry._known[key]
+
+
+def _again(known: object, given: object) -> bool:
+    """Tell whether the class of one is a newer definition of the class of the other."""
+    old, new = type(known), type(given)
+    return old is not new and (old.__module__, old.__qualname__) == (new.__module__, new.__qualname__)
