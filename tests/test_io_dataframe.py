@@ -210,7 +210,7 @@ if __name__ == "__main__":
 
 
 def test_tables_travel_between_processes(tmp_path: Path) -> None:
-    done = ran([str(written(tmp_path / "tables.py", SOURCE))], tmp_path)
+    done = ran([str(written(tmp_path / "tables.py", SOURCE))], tmp_path, timeout=110)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
         "parquet None 4", "6 10", "3", "[1, 2, 3, 4]", "[2]", "{'a': [1]} {'a': [2]}",
