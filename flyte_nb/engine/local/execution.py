@@ -18,6 +18,7 @@ from flyte_nb.engine.local.children import ChildRunner, current_call
 from flyte_nb.engine.outputs import checked
 from flyte_nb.engine.segments import as_bytes
 from flyte_nb.environments.calling import current_runner
+from flyte_nb.environments.function_task import AsyncFunctionTaskTemplate
 from flyte_nb.environments.interface import check_value
 from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import BaseRuntimeError, RuntimeUserError, UnknownNameError
@@ -54,7 +55,7 @@ def execute(head: Mapping[str, Any], parts: list[codec.Part], runner: ChildRunne
     try:
         task, inputs = wanted(head, parts)
         with running(head, task, runner):
-            value = task.forward(**inputs)
+            value = begun(task, inputs)
             if asyncio.iscoroutine(value):
                 value = loop.run(value)
             return succeeded(value, task, head)
@@ -67,12 +68,20 @@ async def execute_async(head: Mapping[str, Any], parts: list[codec.Part], runner
     try:
         task, inputs = wanted(head, parts)
         with running(head, task, runner):
-            value = task.forward(**inputs)
+            value = begun(task, inputs)
             if asyncio.iscoroutine(value):
                 value = await value
             return succeeded(value, task, head)
     except BaseException as error:
         return failure(error), pickled(error)
+
+
+def begun(task: TaskTemplate, inputs: dict[str, Any]) -> Any:
+    """Begin a task: call its function, or let a plugin's class execute it; give its value, or what to await for it."""
+    kind = type(task)
+    if any(getattr(kind, name) is not getattr(AsyncFunctionTaskTemplate, name) for name in ("execute", "pre", "post")):
+        return task.execute(**inputs)
+    return task.forward(**inputs)
 
 
 @contextmanager

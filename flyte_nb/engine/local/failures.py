@@ -11,7 +11,7 @@ from flyte_nb.engine import codec
 from flyte_nb.engine.base import Work
 from flyte_nb.engine.local.limits import out_of_memory
 from flyte_nb.engine.local.replica import Died
-from flyte_nb.errors import BaseRuntimeError, RuntimeUserError, TaskProcessError
+from flyte_nb.errors import BaseRuntimeError, RuntimeUserError, TaskProcessError, by_code
 from flyte_nb.notebook.module import locate
 from flyte_nb.tracebacks import Frame
 
@@ -56,9 +56,9 @@ def failure(
         original = None
     trace = clean(_told(head["frames"], work))
     if isinstance(original, BaseRuntimeError):
-        error = original
+        error = by_code(original)
     else:
-        error = RuntimeUserError(head["code"], clean(head["message"]) or head["kind"])
+        error = by_code(RuntimeUserError(head["code"], clean(head["message"]) or head["kind"]))
         error.__cause__ = original
     innermost = original if original is not None else error
     innermost.__cause__ = innermost.__cause__ or RemoteTraceback(f"in the process of {work.task}:\n{trace}")
