@@ -58,7 +58,7 @@ def failure(
     if isinstance(original, BaseRuntimeError):
         error = by_code(original)
     else:
-        error = by_code(RuntimeUserError(head["code"], clean(head["message"]) or head["kind"]))
+        error = RuntimeUserError(head["code"], clean(head["message"]) or head["kind"])
         error.__cause__ = original
     innermost = original if original is not None else error
     innermost.__cause__ = innermost.__cause__ or RemoteTraceback(f"in the process of {work.task}:\n{trace}")
