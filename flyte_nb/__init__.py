@@ -81,7 +81,7 @@ if TYPE_CHECKING:
     from flyte_nb.mapping import map
     from flyte_nb.run_context import with_runcontext
     from flyte_nb.session import current_registry
-    from flyte_nb.verbs import deploy, deployed, run
+    from flyte_nb.verbs import deploy, deployed, rerun, run
 
 __version__ = "0.1.0"
 
@@ -222,6 +222,7 @@ _LATER = {
     "init_passthrough": "flyte_nb.initialize",
     "is_control_plane_available": "flyte_nb.context.settings",
     "map": "flyte_nb.mapping",
+    "rerun": "flyte_nb.verbs",
     "run": "flyte_nb.verbs",
     "trace": "flyte_nb.context.trace",
     "with_runcontext": "flyte_nb.run_context",
@@ -236,7 +237,6 @@ _LATER = {
             "load_interactive_ctx",
             "load_plugin_config",
             "new_condition",
-            "rerun",
             "run_python_script",
             "serve",
             "with_servecontext",

@@ -82,7 +82,6 @@ ABSENT = {
     "load_interactive_ctx": (_CLUSTER, "run the task with flyte.run and look at flyte.ctx() in it"),
     "load_plugin_config": (_CLUSTER, "make the plugin's configuration in Python and give it to plugin_config="),
     "new_condition": (_CONDITIONS, _WAIT),
-    "rerun": (_CLUSTER, "call flyte.run(task, …) again with the same inputs"),
     "run_python_script": (_CLUSTER, "run the script with this Python, or make a task of it and call flyte.run"),
     "serve": (_SERVING, _SERVE),
     "with_servecontext": (_SERVING, _SERVE),

@@ -37,6 +37,10 @@ class Job(Generic[R]):
         """Cancel the work, which then ends in its own time."""
         self._loop.call_soon_threadsafe(lambda: self._task.cancel())
 
+    def wait(self) -> None:
+        """Block until it is done, however it ends."""
+        wait([self.done])
+
     def _start(self, work: Coroutine[Any, Any, R]) -> None:
         self._task = self._loop.create_task(work)
         self._task.add_done_callback(self._finish)

@@ -18,7 +18,7 @@ from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import InitializationError
 from flyte_nb.portal import Relay, Verb
 from flyte_nb.session import current_session
-from flyte_nb.verbs import carry_out, portal
+from flyte_nb.verbs import begin, carry_out, portal
 
 __all__ = ["RunContext", "with_runcontext"]
 
@@ -41,7 +41,7 @@ def _at_once(value: int | None) -> int | None:
 class RunContext(Declaration):
     """How a run is made.
 
-    A run on this machine honours the parameters up to ``interactive_mode``; the others are for a cluster: they are
+    A run on this machine honours the parameters up to ``wait``; the others are for a cluster: they are
     checked and kept.
 
     Parameters
@@ -63,6 +63,17 @@ class RunContext(Declaration):
         What ``flyte.ctx().run_start_time`` gives.
     disable_run_cache, interactive_mode : bool
         What ``flyte.ctx()`` says of them.
+    overwrite_cache : bool
+        Compute kept outputs again.
+    engine : {"local", "inline"}
+        ``"inline"`` runs the tasks in this process and thread, for breakpoints and tests.
+    fit : {"clamp", "strict", "ignore"}
+        What becomes of a request for more than this machine has: it gets what there is and a notice says so; it is
+        refused; or, for a GPU where there is none, it is left out.
+    keep : {"never", "on-failure", "always"}
+        Whether the inputs are kept, so that ``flyte.rerun(name)`` can run the task with them again.
+    wait : bool
+        Give the run at once where False; its ``wait``, ``outputs`` and ``cancel`` are there meanwhile.
     version, copy_style
         What a cluster's run takes its code from: ``"none"`` needs a version.
     max_action_concurrency : int, optional
@@ -88,13 +99,17 @@ class RunContext(Declaration):
     run_start_time: datetime | None = None
     disable_run_cache: bool = False
     interactive_mode: bool | None = None
+    overwrite_cache: bool = False
+    engine: Literal["local", "inline"] = "local"
+    fit: Literal["clamp", "strict", "ignore"] = "clamp"
+    keep: Literal["never", "on-failure", "always"] = "never"
+    wait: bool = True
 
     version: str | None = None
     copy_style: Literal["loaded_modules", "all", "none"] = "loaded_modules"
     copy_bundle_to: Path | None = None
     dry_run: bool = False
     run_base_dir: str | None = None
-    overwrite_cache: bool = False
     cache_lookup_scope: str = "global"
     interruptible: bool | None = None
     service_account: str | None = None
@@ -130,7 +145,8 @@ class RunContext(Declaration):
             """Run a task, as ``flyte.run`` does, in this context."""
             refuse_while_loading("run")
             self._refuse_remote()
-            return await carry_out(relay, "local", self.applied(current_session().work(task, args, kwargs)))
+            work = self.applied(current_session().work(task, args, kwargs))
+            return await carry_out(relay, self.engine, work) if self.wait else begin(self.engine, work)
 
         return Verb(run, portal)
 
@@ -156,6 +172,9 @@ class RunContext(Declaration):
             "run_start_time": started.isoformat() if started is not None else None,
             "disable_run_cache": self.disable_run_cache,
             "interactive_mode": self.interactive_mode,
+            "overwrite_cache": self.overwrite_cache,
+            "fit": self.fit,
+            "keep": self.keep,
         }
         settings = dataclasses.replace(Settings(), **{name: value for name, value in given.items() if value})
         return dataclasses.replace(

@@ -13,6 +13,7 @@ from flyte_nb.engine.base import Engine, Event, Work
 from flyte_nb.engine.definition import MAIN, SCRIPT, Definition, definition_of
 from flyte_nb.engine.inline import InlineEngine
 from flyte_nb.engine.local.engine import LocalEngine
+from flyte_nb.engine.fingerprint import fingerprint
 from flyte_nb.engine.policy import policy_of
 from flyte_nb.engine.store import Store, home_for
 from flyte_nb.environments.base import Environment
@@ -186,6 +187,7 @@ class Session:
         inputs = task.interface.complete(*args, **kwargs)
         kinds = task.interface.get_input_types()
         inputs = {n: check_value(f"input {n!r}", value, kinds[n], task.name) for n, value in inputs.items()}
+        policy = policy_of(task)
         parts, used = codec.encode(inputs, self._defined(task))
         codec.insist_inline(inputs, parts, task.max_inline_io_bytes, "inputs", task.name)
         return Work(
@@ -194,9 +196,21 @@ class Session:
             inputs=parts,
             shown=mask_inputs(inputs),
             env_vars=dict(task.env_vars or {}),
-            policy=policy_of(task),
+            policy=policy,
             live=(task, inputs),
+            inputs_key=fingerprint(inputs, policy.caching.ignored) if policy.caching.behavior != "disable" else "",
+            codes=self._codes(),
         )
+
+    def _codes(self) -> dict[str, str]:
+        """Give a digest of the code that each task reads, for the tasks whose outputs are kept."""
+        tasks = (task for env in self.registry.values() for task in tasks_of(env).values())
+        return {task.name: self._code(task) for task in tasks if task.cache.is_enabled()}
+
+    def _code(self, task: TaskTemplate) -> str:
+        if self._is_of_cells(task):
+            return self._slice(tasks=[task]).digest
+        return code_of(task)
 
     def bundle(self, environments: Iterable[Environment], version: str | None = None) -> Bundle:
         """Make the bundle of some environments and of all that they depend on.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Coroutine
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,12 @@ from flyte_nb.environments.base import Environment
 from flyte_nb.environments.declaration import mask_inputs
 from flyte_nb.environments.interface import EMPTY, NativeInterface
 from flyte_nb.environments.template import TaskTemplate
-from flyte_nb.errors import DeploymentError, UnknownNameError, UsageTypeError
+from flyte_nb.errors import DeploymentError, UnknownNameError, UsageError, UsageTypeError
 from flyte_nb.plan.bundle import Bundle
 from flyte_nb.portal import Portal, Relay, Verb
 from flyte_nb.session import current_session, print_output
 
-__all__ = ["Deployed", "call_deployed", "carry_out", "deploy", "deployed", "portal", "run"]
+__all__ = ["Deployed", "begin", "call_deployed", "carry_out", "deploy", "deployed", "portal", "rerun", "run"]
 
 
 def portal() -> Portal:
@@ -39,6 +40,54 @@ async def carry_out(relay: Relay, engine: str, work: Work) -> Run:
         return chosen.run(work, tell)
 
     return raised(await relay(start, show))
+
+
+def begin(engine: str, work: Work) -> Run:
+    """Start prepared work and give its run at once, while it runs.
+
+    Raises
+    ------
+    UsageError
+        For the inline engine, which runs in the caller's own thread.
+    """
+    session, began = current_session(), Future[Run]()
+    if engine == "inline":
+        raise UsageError("the inline engine runs in this thread, which waits for it; leave out wait=False")
+    job = session.portal.submit(session.engine(engine).run(work, session.show_run(), began.set_result))
+    wait([began, job.done], return_when=FIRST_COMPLETED)
+    if not began.done():
+        return job.done.result()  # raises what refused it
+    run = began.result()
+    run.handle = job
+    return run
+
+
+async def _rerun(relay: Relay, name: str, *, engine: str = "inline") -> Run:
+    """Run a task again with the inputs of an earlier run, as the task is declared now.
+
+    Parameters
+    ----------
+    name : str
+        A run that kept its inputs: one made with ``flyte.with_runcontext(keep="on-failure")`` or ``"always"``.
+    engine : str
+        ``"inline"`` runs it in this process, where a debugger can stop in it; ``"local"`` in one of its own.
+
+    Raises
+    ------
+    UnknownNameError
+        When there is no such run, or its task is not declared here.
+    UsageError
+        When the run did not keep its inputs.
+    """
+    session = current_session()
+    known = session.store.run(name)
+    parts = session.store.value(name, known.root.id, "inputs")
+    if parts is None:
+        raise UsageError(
+            f'run {name!r} did not keep its inputs; flyte.with_runcontext(keep="on-failure").run(…) keeps those of a '
+            "run that fails"
+        )
+    return await carry_out(relay, engine, session.work(session.registry.find_task(known.task), (), codec.decode(parts)))
 
 
 def raised(run: Run) -> Run:
@@ -236,3 +285,4 @@ def deployed(name: str, version: str | None = None) -> Deployed:
 run = Verb(_run, portal)
 deploy = Verb(_deploy, portal)
 call_deployed = Verb(_call_deployed, portal)
+rerun = Verb(_rerun, portal)

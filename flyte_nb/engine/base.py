@@ -80,6 +80,8 @@ class Settings:
     run_start_time: str = field(default_factory=lambda: now().isoformat())
     disable_run_cache: bool = False
     interactive_mode: bool = False
+    #: whether the inputs are kept, to run the task with them again: "never", "on-failure" or "always"
+    keep: Literal["never", "on-failure", "always"] = "never"
     #: what becomes of a request for more than the machine has: "clamp", "strict" or "ignore"
     fit: Literal["clamp", "strict", "ignore"] = "clamp"
     #: whether kept outputs are computed again
@@ -236,6 +238,16 @@ class Outputs(tuple[Any, ...]):
         raise AttributeError(f"no output {name!r}; there is {', '.join(self._names or by_position)}")
 
 
+class Handle(Protocol):
+    """Holds a run that may still be running."""
+
+    def wait(self) -> None:
+        """Wait until it has ended, however it ends."""
+
+    def cancel(self) -> None:
+        """Ask for its end."""
+
+
 @dataclass(repr=False)
 class Run:
     """A run as every engine records it.
@@ -261,6 +273,8 @@ class Run:
     error: BaseRuntimeError | None = None
     log: Path | None = field(default=None, repr=False)
     result: Outputs | None = field(default=None, repr=False)
+    #: waits for the run and cancels it, while it may still be running
+    handle: Handle | None = field(default=None, repr=False, compare=False)
 
     @property
     def root(self) -> Action:
@@ -290,17 +304,28 @@ class Run:
     @pair_method
     def wait(self) -> Run:
         """Give the run once it has ended; a blocking ``flyte.run`` has waited already."""
+        if self.handle is not None:
+            self.handle.wait()
+        return self
+
+    @pair_method
+    def cancel(self) -> Run:
+        """End the run and all that it has started; nothing happens to one that has ended."""
+        if self.handle is not None and not self.done():
+            self.handle.cancel()
+            self.handle.wait()
         return self
 
     @pair_method
     def outputs(self) -> Outputs:
-        """Give what the task returned; ``await run.outputs.aio()`` does the same.
+        """Give what the task returned, once it has; ``await run.outputs.aio()`` does the same.
 
         Raises
         ------
         BaseRuntimeError
             What failed the run.
         """
+        self.wait()
         if self.error is not None:
             raise self.error
         if self.result is None:
@@ -359,6 +384,7 @@ class Deployments(list[Deployment]):
 
 
 Emit = Callable[[Event], None]
+Begun = Callable[[Run], None]
 
 
 class Engine(Protocol):
@@ -366,8 +392,11 @@ class Engine(Protocol):
 
     name: str
 
-    async def run(self, work: Work, emit: Emit) -> Run:
-        """Run a task to its end, telling ``emit`` what happens; a failure is in the run's ``error``."""
+    async def run(self, work: Work, emit: Emit, begun: Begun | None = None) -> Run:
+        """Run a task to its end, telling ``emit`` what happens; a failure is in the run's ``error``.
+
+        ``begun`` is given the run as soon as it is recorded.
+        """
 
     async def deploy(self, bundle: Bundle) -> Deployments:
         """Make a bundle's environments callable at its version: all of them or none."""

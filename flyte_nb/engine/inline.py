@@ -18,7 +18,7 @@ from typing import Any
 from flyte_nb.context.scopes import get_custom_context
 from flyte_nb.context.task_context import TaskContext, context_from, current_context, entered
 from flyte_nb.engine import codec
-from flyte_nb.engine.base import Action, Deployments, Emit, Event, Outputs, Phase, Run, Work, now
+from flyte_nb.engine.base import Action, Begun, Deployments, Emit, Event, Outputs, Phase, Run, Work, now
 from flyte_nb.engine.outputs import checked
 from flyte_nb.engine.store import Store
 from flyte_nb.environments.calling import current_runner
@@ -44,7 +44,7 @@ class InlineEngine:
     def __init__(self, store: Store) -> None:
         self.store = store
 
-    async def run(self, work: Work, emit: Emit) -> Run:
+    async def run(self, work: Work, emit: Emit, begun: Begun | None = None) -> Run:
         """Run a task to its end in this thread; what failed it is in the run's ``error``.
 
         Raises
@@ -62,6 +62,8 @@ class InlineEngine:
         self.store.add_run(run, work.notebook)
         runner = InlineRunner(run, self.store, emit)
         action = runner.new_action(work.task, None)
+        if begun is not None:
+            begun(run)
         context = context_from(_told(run, action, work, str(self.store.home / "data" / name)), Report(work.task))
         task, inputs = work.live
         try:

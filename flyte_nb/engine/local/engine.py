@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 import re
@@ -12,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from flyte_nb.engine import codec
-from flyte_nb.engine.base import Deployments, Emit, Outputs, Phase, Run, Work, now
+from flyte_nb.engine.base import Begun, Deployments, Emit, Outputs, Phase, Run, Work, now
 from flyte_nb.engine.local.attempts import in_time, retried
 from flyte_nb.engine.local.caching import cached
 from flyte_nb.engine.local.calls import Call, Outcome, recorded
@@ -60,7 +61,7 @@ class LocalEngine:
         self._numbers = itertools.count(1)
         self._handle = recorded(cached(store, retried(self._attempt)))
 
-    async def run(self, work: Work, emit: Emit) -> Run:
+    async def run(self, work: Work, emit: Emit, begun: Begun | None = None) -> Run:
         """Run a task to its end; what failed it is in the run's ``error``."""
         name = work.settings.name or new_name(work.task)
         run = Run(name=name, task=work.task, inputs=work.shown, version=work.version)
@@ -71,12 +72,18 @@ class LocalEngine:
         call = _call(journal, work, None, environment())
         self._surroundings.check(call)
         journal.begin()
+        if begun is not None:
+            begun(run)
         try:
             outcome = await self._carry_out(call)
         finally:
             journal.close()
             self.pool.end_run(name)
         run.error = outcome.error
+        if work.settings.keep == "always" or (work.settings.keep == "on-failure" and outcome.error is not None):
+            await asyncio.to_thread(
+                self.store.put_value, name, run.root.id, "inputs", tuple(map(as_bytes, work.inputs))
+            )
         if outcome.error is None:
             _read_result(run, outcome)
         return run
