@@ -109,7 +109,6 @@ class Facts:
         )
 
 
-
 def _own(cls: type) -> tuple[Any, ...]:
     """Give a class's attributes, without those that pickling and others keep in it."""
     return tuple(value for name, value in vars(cls).items() if not name.startswith("__"))

@@ -73,13 +73,20 @@ def test_what_is_none_passes(name, value):
 
 @pytest.mark.parametrize(
     "source",
-    ["API_KEY = 'abc'", "API_KEY = ''.join('abc')", "settings = {'password': 'abc'}", "import os\nAPI_KEY = os.sep + 'abc'"],
+    [
+        "API_KEY = 'abc'",
+        "API_KEY = ''.join('abc')",
+        "settings = {'password': 'abc'}",
+        "import os\nAPI_KEY = os.sep + 'abc'",
+    ],
 )
 def test_a_constant_or_a_captured_value(kernel, source):
     kernel.cell(source)
     name = "settings" if "settings" in source else "API_KEY"
     kernel.cell(f"def f(): return {name}")
-    with pytest.raises(SliceError, match=r"variable '(API_KEY|password)' of In \[1\], line \d looks like a secret") as error:
+    with pytest.raises(
+        SliceError, match=r"variable '(API_KEY|password)' of In \[1\], line \d looks like a secret"
+    ) as error:
         kernel.slice("f")
     assert "abc" not in str(error.value)
 

@@ -218,15 +218,22 @@ def test_a_base_class_that_reads_a_global_when_it_is_extended(kernel, load):
 
 
 def test_functions_that_call_each_other_and_decorate(kernel, load):
-    kernel.cell("import functools\ndef dec(f):\n    @functools.wraps(f)\n    def g(*a): return f(*a) + extra()\n    return g")
+    kernel.cell(
+        "import functools\ndef dec(f):\n    @functools.wraps(f)\n    def g(*a): return f(*a) + extra()\n    return g"
+    )
     kernel.cell("def extra(): return 0 if True else even(1)")
-    kernel.cell("@dec\ndef even(n): return 1 if n == 0 else odd(n - 1)\n@dec\ndef odd(n): return 0 if n == 0 else even(n - 1)")
+    kernel.cell(
+        "@dec\ndef even(n): return 1 if n == 0 else odd(n - 1)\n@dec\ndef odd(n): return 0 if n == 0 else even(n - 1)"
+    )
     for name in ("even", "odd", "extra"):
         assert load(kernel.slice(name, "even")).even(4) == 1
 
 
 def test_closures_travel_with_what_they_hold(kernel, load):
-    kernel.cell("def counter():\n    n = 0\n    def step():\n        nonlocal n\n        n += by\n        return n\n    return step")
+    kernel.cell(
+        "def counter():\n    n = 0\n    def step():\n        nonlocal n\n        n += by\n"
+        "        return n\n    return step"
+    )
     kernel.cell("by = 2\nstep = counter()\nstep(); step()")
     module = kernel.slice("step")
     assert [value.name for value in module.captured] == ["step"]
@@ -276,7 +283,9 @@ def test_a_branch_that_would_be_another_one_now(kernel, load, source):
 
 
 def test_a_name_bound_in_two_branches(kernel, load):
-    kernel.cell("import sys\nif sys.maxsize > 1:\n    def f(): return 1\nelse:\n    def f(): return 2\n    def only(): pass")
+    kernel.cell(
+        "import sys\nif sys.maxsize > 1:\n    def f(): return 1\nelse:\n    def f(): return 2\n    def only(): pass"
+    )
     module = kernel.slice("f")
     assert module.captured == ()
     assert load(module).f() == 1
@@ -314,7 +323,9 @@ def test_a_function_made_by_exec(kernel, load):
 def test_what_cannot_travel_says_so(kernel, source, word):
     kernel.cell(source)
     kernel.cell("def f(): return x")
-    with pytest.raises(SliceError, match=r"variable 'x' of In \[1\], line \d .*cannot leave the kernel: .*Make it inside") as e:
+    with pytest.raises(
+        SliceError, match=r"variable 'x' of In \[1\], line \d .*cannot leave the kernel: .*Make it inside"
+    ) as e:
         kernel.slice("f")
     assert word in str(e.value)
     getattr(kernel.namespace["x"], "close", int)()
@@ -343,6 +354,8 @@ def test_a_name_that_was_never_bound_in_a_decorator(kernel):
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="except* is new in Python 3.11")
 def test_groups_of_exceptions(kernel, load):
-    kernel.cell("def f():\n    try:\n        raise ExceptionGroup('g', [ValueError(bad)])\n    except* ValueError as e:\n"
-                "        got = e\n    return got\nbad = 1")  # fmt: skip
+    kernel.cell(
+        "def f():\n    try:\n        raise ExceptionGroup('g', [ValueError(bad)])\n"
+        "    except* ValueError as e:\n        got = e\n    return got\nbad = 1"
+    )
     assert load(kernel.slice("f")).f().exceptions[0].args == (1,)
