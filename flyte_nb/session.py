@@ -25,7 +25,7 @@ from flyte_nb.notebook.cells import CellLog
 from flyte_nb.notebook.module import Module, tidy
 from flyte_nb.notebook.scripts import cells_run_by
 from flyte_nb.notebook.shell import Running, Watch
-from flyte_nb.notebook.slicing import Slicer
+from flyte_nb.notebook.slicer import Slicer
 from flyte_nb.plan.bundle import Bundle, bundle_for
 from flyte_nb.plan.graph import order
 from flyte_nb.portal import Portal

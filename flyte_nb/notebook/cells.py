@@ -77,7 +77,7 @@ class Statement:
 
 
 class Configured(NamedTuple):
-    """A statement that configured what another one had bound to a name, and how; ``declared``: the name of a declaration."""
+    """A statement that configured what another one had bound, how, and whether that was a declaration."""
 
     statement: Statement
     how: Configuration
@@ -227,7 +227,7 @@ class CellLog:
             self._configure(bound[how.name], Configured(statement, how, configurable(how.name)))
 
     def _forget(self, statement: Statement | None, only_plain: bool = False) -> None:
-        """Let go of a statement that nothing can ask for any more; ``only_plain``: unless it may have declared something."""
+        """Let go of a statement that nothing can ask for any more; ``only_plain``: unless it may have declared."""
         if statement is None or self.declared_by(statement) or statement in map(self.latest, statement.names.binds):
             return
         for name in statement.names.binds:

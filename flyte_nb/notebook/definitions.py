@@ -14,7 +14,7 @@ from flyte_nb.environments.declaration import Declaration
 from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.notebook.cells import Statement
 
-__all__ = ["added_methods", "is_definition", "is_made_by_a_call"]
+__all__ = ["added_methods", "calls_something", "is_definition", "is_made_by_a_call"]
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, *filter(None, [getattr(ast, "TypeAlias", None)]))
 _DECLARED = (Declaration, TaskTemplate, typing.TypeVar, typing.ParamSpec, typing.NewType)
@@ -41,6 +41,8 @@ def is_definition(statement: Statement, namespace: Mapping[str, Any]) -> bool:
         return True
     if isinstance(node.value, ast.Lambda):
         return all(isinstance(value, FunctionType) for value in values)
+    if _is_shell(node.value):
+        return True
     if _has_no_call(node.value):
         return _gives_the_same(statement, namespace)
     return all(_is_declared(value) for value in values)
@@ -52,6 +54,18 @@ def is_made_by_a_call(statement: Statement) -> bool:
         case ast.Assign(targets=[ast.Name()], value=ast.Call()) | ast.AnnAssign(target=ast.Name(), value=ast.Call()):
             return True
     return False
+
+
+def calls_something(node: ast.stmt) -> bool:
+    """Tell whether a statement may call a function of the notebook when it runs."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        defaults = [*node.args.defaults, *node.args.kw_defaults]
+        return bool(node.decorator_list) or any(isinstance(n, ast.Call) for d in defaults if d for n in ast.walk(d))
+    if isinstance(node, ast.ClassDef):
+        return bool(node.decorator_list or node.bases or node.keywords) or any(
+            isinstance(n, ast.Call) for part in node.body for n in ast.walk(part)
+        )
+    return any(isinstance(part, ast.Call) for part in ast.walk(node))
 
 
 def added_methods(node: ast.ClassDef, attributes: Mapping[str, Any]) -> dict[str, FunctionType]:
@@ -88,6 +102,10 @@ def _is_declared(value: Any) -> bool:
     return inspect.isclass(value) or isinstance(value, _DECLARED)
 
 
+def _is_shell(value: ast.expr) -> bool:
+    return isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id == "get_ipython"
+
+
 def _has_no_call(value: ast.expr) -> bool:
     calls = (ast.Call, ast.Await, ast.Yield, ast.YieldFrom, ast.NamedExpr, ast.ListComp, ast.SetComp, ast.DictComp,
              ast.GeneratorExp, ast.Lambda)  # fmt: skip
@@ -110,7 +128,7 @@ def _gives_the_same(statement: Statement, namespace: Mapping[str, Any]) -> bool:
 @functools.lru_cache(maxsize=2_000)
 def compiled(statement: Statement) -> CodeType:
     """Give the code of a statement alone."""
-    return compile(ast.Module([statement.node], []), "<definition>", "exec", dont_inherit=True)  # type: ignore[arg-type]
+    return compile(ast.Module([statement.node], []), "<definition>", "exec", dont_inherit=True)
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -43,6 +43,11 @@ class Captured:
     data: bytes = field(repr=False)
     label: str
 
+    @property
+    def what(self) -> str:
+        """How messages call it."""
+        return f"variable {self.name!r} of {self.label}"
+
 
 @dataclass(frozen=True)
 class Module:

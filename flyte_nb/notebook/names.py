@@ -104,7 +104,7 @@ class _Walk:
         return _Found(module)
 
     def children(self, node: Any, scope: _Scope) -> None:
-        for name in _fields_of(type(node)):
+        for name in _fields_of(node.__class__):
             value = getattr(node, name, None)
             if isinstance(value, list):
                 self.all(value, scope)
@@ -135,7 +135,7 @@ class _Walk:
         self.waiting.append((node.body, self.function(node.args, scope, scope, scope)))
 
     def _comprehension(self, node: Any, scope: _Scope) -> None:
-        """Take a comprehension as a scope of its own, which Python 3.12 and later inline; its first iterable is outside."""
+        """Take a comprehension as a scope of its own, also where Python inlines it; its first iterable is outside."""
         inner = _Scope("inner", scope)
         for number, part in enumerate(node.generators):
             self.waiting += [(part.target, inner), (part.iter, inner if number else scope)]
@@ -152,7 +152,7 @@ class _Walk:
         self.children(node, scope)
 
     def _AnnAssign(self, node: ast.AnnAssign, scope: _Scope) -> None:  # noqa: N802
-        """Note that ``x: int`` binds nothing outside functions, and that the annotation is not evaluated inside them."""
+        """Note that ``x: int`` binds nothing outside functions, and is not evaluated inside them."""
         is_bound = node.value is not None or scope.owner.kind == "function"
         if is_bound or not isinstance(node.target, ast.Name):
             self.waiting.append((node.target, scope))
@@ -239,12 +239,13 @@ class _Walk:
 
 #: fields of nodes that hold no names: operators, contexts, plain texts
 _PLAIN = frozenset(
-    "arg attr conversion ctx id kind kwd_attrs level name names op ops rest simple str type_comment".split()
-)
+    ["arg", "attr", "conversion", "ctx", "id", "kind", "kwd_attrs", "level", "name", "names", "op", "ops", "rest",
+     "simple", "str", "type_comment"]
+)  # fmt: skip
 
 
 @functools.cache
-def _fields_of(kind: type[ast.AST]) -> tuple[str, ...]:
+def _fields_of(kind: Any) -> tuple[str, ...]:
     """Give the fields of a kind of node that may hold names."""
     return tuple(name for name in kind._fields if name not in _PLAIN)
 

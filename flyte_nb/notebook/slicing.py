@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import ast
 import builtins
-import io
 from collections import deque
-from collections.abc import Collection, Container, Generator, Iterable, Mapping
+from collections.abc import Collection, Generator, Iterable, Mapping
 from types import MappingProxyType, ModuleType
 from typing import Any
 
-from flyte_nb import pickling
 from flyte_nb.environments.base import Environment
 from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import SliceError, suggestion
 from flyte_nb.notebook.cells import CellLog, Configured, Statement
-from flyte_nb.notebook.definitions import added_methods, is_made_by_a_call
+from flyte_nb.notebook.definitions import added_methods, calls_something, is_made_by_a_call
 from flyte_nb.notebook.facts import MISSING, Facts
 from flyte_nb.notebook.module import Captured, Module
 from flyte_nb.notebook.rendering import decorator_roots, imports_of, marked, module_text, variable_of
 from flyte_nb.notebook.secrecy import check_value, known_secrets, refuse_known
+from flyte_nb.notebook.values import capture
 
-__all__ = ["Slicer", "module_for"]
+__all__ = ["Slice", "module_for"]
 
-LIMIT = 10 * 1024 * 1024
 #: yields the steps that have to be carried out before it goes on; returns what they are for
 Steps = Generator["Steps", Any, Any]
 _KERNEL_NAMES = {
@@ -31,45 +29,6 @@ _KERNEL_NAMES = {
     "get_ipython": "from IPython import get_ipython",
 }
 _MODULE_NAMES = ("__builtins__", "__doc__", "__file__", "__loader__", "__name__", "__package__", "__spec__")
-_KEPT, _KEPT_BYTES = 32, 16 * 1024 * 1024  # modules that a slicer keeps, and the most that one may have captured
-
-
-class Slicer:
-    """Makes modules, and gives the same one again while nothing that it was made from has changed.
-
-    Parameters
-    ----------
-    log : CellLog
-        What runs.
-    """
-
-    def __init__(self, log: CellLog) -> None:
-        self._log = log
-        self._kept: dict[Any, tuple[Facts, Module]] = {}
-
-    def module_for(
-        self,
-        namespace: Mapping[str, Any],
-        names: Iterable[str] = (),
-        tasks: Iterable[TaskTemplate] = (),
-        environments: Iterable[Environment] = (),
-        secrets: Iterable[str] = (),
-    ) -> Module:
-        """Make a module as the function `module_for` does, or give the one made before."""
-        names, tasks, environments = list(names), list(tasks), list(environments)
-        key = (frozenset(names), *(t.name for t in tasks), None, *(e.name for e in environments))
-        if key in self._kept:
-            facts, module = self._kept[key]
-            if facts.hold(lambda name, value: _pickle(self._log, name, value)[0]):
-                return module
-        cut = _Slice(self._log, namespace, secrets)
-        module = cut.module_of(names, tasks, environments)
-        self._kept.pop(key, None)
-        if sum(len(value.data) for value in module.captured) <= _KEPT_BYTES:
-            self._kept[key] = cut.facts, module
-            if len(self._kept) > _KEPT:
-                del self._kept[next(iter(self._kept))]
-        return module
 
 
 def module_for(
@@ -103,13 +62,18 @@ def module_for(
     SliceError
         For a name that nothing binds, for a value that can neither be defined again nor travel, and for a secret.
     """
-    return _Slice(log, namespace, secrets).module_of(names, tasks, environments)
+    return Slice(log, namespace, secrets).module_of(names, tasks, environments)
 
 
-class _Slice:
+class Slice:
     """Collects statements, imports and captured values, each before what reads it.
 
     Its methods give `Steps`: each yields what has to be taken in first.
+
+    Parameters
+    ----------
+    log, namespace, secrets
+        As of `module_for`.
     """
 
     def __init__(self, log: CellLog, namespace: Mapping[str, Any], secrets: Iterable[str]) -> None:
@@ -212,7 +176,7 @@ class _Slice:
         if decorator_roots(statement.node):  # a task reads its annotations when it is bound
             for hint in sorted(hints - reads - set(self.open)):
                 yield self.want(hint, statement.label)
-        if _calls_something(statement.node):
+        if calls_something(statement.node):
             yield self._before_a_call(reads)
         for name in current:
             self.open.pop(name, None)
@@ -345,27 +309,13 @@ class _Slice:
 
     def _keep(self, name: str, value: Any, label: str) -> Steps:
         """Take in a value by its pickle; ``name`` may be that of an attribute."""
-        what = f"variable {name!r} of {label}"
-        try:
-            if isinstance(value, io.IOBase) and not isinstance(value, io.StringIO | io.BytesIO):
-                raise TypeError("it is an open file")
-            data, used = _pickle(self.log, name, value)
-        except Exception as error:  # a stranger's __reduce__ may raise anything
-            raise SliceError(
-                f"{what} ({type(value).__name__}) cannot leave the kernel: {error}. "
-                "Make it inside the task, pass it as an input, or bind it in a statement that can run again"
-            ) from None
-        if len(data) > LIMIT:
-            raise SliceError(
-                f"{what} is {len(data) / 2**20:.1f} MiB, over the limit of {LIMIT >> 20} MiB for "
-                "captured values. Pass it as an input, or load it inside the task"
-            )
-        refuse_known(self.secrets, data.decode("latin-1") if self.secrets else "", what)
-        self.facts.pickled(name, value, data)
+        captured, used = capture(self.log, name, value, label)
+        refuse_known(self.secrets, captured.data.decode("latin-1") if self.secrets else "", captured.what)
+        self.facts.pickled(name, value, captured.data)
         for other in sorted(used):
             yield self.want(other, f"variable {name!r}")
         yield self._before_a_call(used)
-        self.captured[name] = Captured(name, data, label)
+        self.captured[name] = captured
         self.parts.append(f"{name} = _captured({name!r})  # {type(value).__name__}")
 
     def _refuse_secrets(self, statement: Statement) -> None:
@@ -378,20 +328,6 @@ class _Slice:
         notice = check_value(name, value, label, written)
         if notice is not None:
             self.notices.append(notice)
-
-
-def _pickle(log: CellLog, name: str, value: Any) -> tuple[bytes, set[str]]:
-    return pickling.dumps(value, _Without(log, name.partition(".")[0] if name in log else ""))
-
-
-class _Without:
-    """The names that a captured value may refer to: all but its own, which does not exist before it is loaded."""
-
-    def __init__(self, names: Container[str], own: str) -> None:
-        self._names, self._own = names, own
-
-    def __contains__(self, name: object) -> bool:
-        return name != self._own and name in self._names
 
 
 def take(steps: Steps) -> Any:
@@ -407,18 +343,6 @@ def take(steps: Steps) -> Any:
             running.append(needed)
             answer = None
     return answer
-
-
-def _calls_something(node: ast.stmt) -> bool:
-    """Tell whether a statement may call a function of the notebook when it runs."""
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-        defaults = [*node.args.defaults, *node.args.kw_defaults]
-        return bool(node.decorator_list) or any(isinstance(n, ast.Call) for d in defaults if d for n in ast.walk(d))
-    if isinstance(node, ast.ClassDef):
-        return bool(node.decorator_list or node.bases or node.keywords) or any(
-            isinstance(n, ast.Call) for part in node.body for n in ast.walk(part)
-        )
-    return any(isinstance(part, ast.Call) for part in ast.walk(node))
 
 
 def _texts_in(node: ast.Assign | ast.AnnAssign) -> set[str]:

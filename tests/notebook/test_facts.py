@@ -1,7 +1,8 @@
 """A module is made again exactly when something that it was made from has changed."""
 
 import pytest
-from flyte_nb.notebook.slicing import Slicer, module_for
+from flyte_nb.notebook.slicer import Slicer
+from flyte_nb.notebook.slicing import module_for
 
 IMPORT = "import flyte_nb as flyte"
 
@@ -143,7 +144,7 @@ def test_only_so_many_are_kept(kernel):
 
 
 def test_what_is_large_is_not_kept(kernel, monkeypatch):
-    monkeypatch.setattr("flyte_nb.notebook.slicing._KEPT_BYTES", 100)
+    monkeypatch.setattr("flyte_nb.notebook.slicer._KEPT_BYTES", 100)
     kernel.cell("big = bytes(range(200)) + bytes([1])\nlarge = big.upper()")
     made = Slicer(kernel.log)
     assert made.module_for(kernel.namespace, ["large"]) is not made.module_for(kernel.namespace, ["large"])

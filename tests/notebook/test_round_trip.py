@@ -77,8 +77,10 @@ def kernel(tmp_path_factory):
         )
         made.run(CLASSES + "def helper(x): return x\n")
         made.run("@env.task\ndef same(x: Any) -> Any:\n    return [x, repr(type(x)), isinstance(x, type(x))]")
-        made.run("@env.task\ndef knows(x: Any) -> bool: return isinstance(x, (Point, Frozen, Colour, Flag, Pair, Model, "
-                 "Outer.Inner, Slotted))")  # fmt: skip
+        made.run(
+            "@env.task\ndef knows(x: Any) -> bool:\n"
+            "    return isinstance(x, (Point, Frozen, Colour, Flag, Pair, Model, Outer.Inner, Slotted))"
+        )
         yield made
 
 
@@ -117,8 +119,8 @@ def test_source_tracebacks_and_pickle_inside_the_task(kernel):
         "def deep():\n    # a comment\n    return 1 / 0\n"
         "@env.task\ndef look() -> list[str]:\n    try:\n        deep()\n    except ZeroDivisionError:\n"
         "        text = traceback.format_exc()\n"
-        "    return [inspect.getsource(deep), inspect.getsource(Frozen), text, str(pickle.loads(pickle.dumps(Point(1)))),"
-        " inspect.getfile(deep), __name__]"
+        "    point = str(pickle.loads(pickle.dumps(Point(1))))\n"
+        "    return [inspect.getsource(deep), inspect.getsource(Frozen), text, point, inspect.getfile(deep), __name__]"
     )
     kernel.run("function, cls, text, point, file, name = flyte.run(look).outputs()[0]")
     assert "# a comment" in kernel.value("print(function)") or "# a comment" in kernel.run("print(function)").printed
@@ -129,8 +131,11 @@ def test_source_tracebacks_and_pickle_inside_the_task(kernel):
 
 
 def test_the_folder_is_private_and_named_after_its_content(kernel):
-    kernel.run("import pathlib, stat, os\nflyte.run(look)\nmodules = pathlib.Path(os.environ['FLYTE_NB_HOME']) / 'modules'\n"
-               "found = {p.name: oct(p.stat().st_mode) for p in modules.iterdir()}\nflyte.run(look)")  # fmt: skip
+    kernel.run(
+        "import pathlib, stat, os\nflyte.run(look)\n"
+        "modules = pathlib.Path(os.environ['FLYTE_NB_HOME']) / 'modules'\n"
+        "found = {p.name: oct(p.stat().st_mode) for p in modules.iterdir()}\nflyte.run(look)"
+    )
     assert kernel.value("len(found) == len(list(modules.iterdir())), set(found.values())") == "(True, {'0o40700'})"
 
 

@@ -340,6 +340,15 @@ def test_names_of_ipython_are_imported(kernel):
     assert "from IPython import get_ipython" in source
 
 
+def test_the_shell_itself_is_asked_for_again(kernel):
+    kernel.namespace["get_ipython"] = lambda: kernel
+    kernel.cell("ip = get_ipython()\ndef f(): return ip")
+    module = kernel.slice("f")
+    assert module.captured == ()
+    assert "from IPython import get_ipython" in module.source
+    assert "ip = get_ipython()" in module.source
+
+
 def test_a_value_bound_some_other_way_is_captured(kernel, load):
     kernel.namespace["magic"] = {"a": 1}
     kernel.cell("def f(): return magic")
@@ -368,7 +377,7 @@ def test_a_value_that_cannot_travel(kernel):
 
 
 def test_a_value_over_the_limit(kernel, monkeypatch):
-    monkeypatch.setattr("flyte_nb.notebook.slicing.LIMIT", 2 * 1024 * 1024)
+    monkeypatch.setattr("flyte_nb.notebook.values.LIMIT", 2 * 1024 * 1024)
     kernel.cell("big = bytes(3 * 1024 * 1024)\ndef f(): return big")
     with pytest.raises(SliceError, match=r"'big' of In \[1\], line 1 is 3.0 MiB, over the limit of 2 MiB"):
         kernel.slice("f")

@@ -231,7 +231,8 @@ def test_functions_that_call_each_other_and_decorate(kernel, load):
 
 def test_closures_travel_with_what_they_hold(kernel, load):
     kernel.cell(
-        "def counter():\n    n = 0\n    def step():\n        nonlocal n\n        n += by\n        return n\n    return step"
+        "def counter():\n    n = 0\n    def step():\n        nonlocal n\n        n += by\n"
+        "        return n\n    return step"
     )
     kernel.cell("by = 2\nstep = counter()\nstep(); step()")
     module = kernel.slice("step")
@@ -353,6 +354,8 @@ def test_a_name_that_was_never_bound_in_a_decorator(kernel):
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="except* is new in Python 3.11")
 def test_groups_of_exceptions(kernel, load):
-    kernel.cell("def f():\n    try:\n        raise ExceptionGroup('g', [ValueError(bad)])\n    except* ValueError as e:\n"
-                "        got = e\n    return got\nbad = 1")  # fmt: skip
+    kernel.cell(
+        "def f():\n    try:\n        raise ExceptionGroup('g', [ValueError(bad)])\n"
+        "    except* ValueError as e:\n        got = e\n    return got\nbad = 1"
+    )
     assert load(kernel.slice("f")).f().exceptions[0].args == (1,)
