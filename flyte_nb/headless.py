@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from flyte_nb.errors import NotebookError, ParameterError, UnknownNameError, suggestion
 from flyte_nb.notebook.cells import Cell, statements
+from flyte_nb.notebook.location import VARIABLE
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -231,7 +232,8 @@ def _run(notebook: NotebookNode, path: Path, timeout: float | None, progress: Pr
     client = _client(notebook, path, timeout, started, finished)
     try:
         with _signals_kept():
-            client.execute(env={**os.environ, "FLYTE_NB_SESSION": done.session})
+            told = {"FLYTE_NB_SESSION": done.session, VARIABLE: str(path.absolute())}
+            client.execute(env={**os.environ, **told})
     except CellFailed:
         pass
     except asyncio.CancelledError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from IPython.core.magic import Magics, line_cell_magic, magics_class
@@ -43,6 +44,7 @@ HELP = (
         "deploy to this machine's store; all of them without a name",
     ),
     ("%flyte runs", "the latest runs"),
+    ("%flyte notebook [PATH]", "where this notebook is, which relative paths in include mean; or state it"),
     ("%flyte help [VERB]", "this page, or the options of one verb"),
 )
 
@@ -147,6 +149,7 @@ class FlyteMagics(Magics):
             "run": self._run,
             "deploy": self._deploy,
             "runs": self._runs,
+            "notebook": self._notebook,
             "help": self._help,
         }
 
@@ -194,6 +197,13 @@ class FlyteMagics(Magics):
         parser = _parser("runs")
         parser.add_argument("--last", type=int, default=20)
         return run_views.runs(self._session.store.runs(parser.parse_args(words).last))
+
+    def _notebook(self, words: list[str]) -> View:
+        parser = _parser("notebook")
+        parser.add_argument("path", nargs="?", type=Path)
+        path = parser.parse_args(words).path
+        location = self._session.location if path is None else self._session.state_location(path)
+        return Text(f"the notebook is {location}" if location.file else f"the notebook lies in {location}")
 
     def _help(self, words: list[str]) -> View:
         if words == ["cell"]:

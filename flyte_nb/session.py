@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Container, Iterable
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from flyte_nb.changes import Changes, tasks_of
@@ -13,17 +15,22 @@ from flyte_nb.engine.base import Engine, Work
 from flyte_nb.engine.definition import MAIN, SCRIPT, Definition, definition_of
 from flyte_nb.engine.local.engine import LocalEngine
 from flyte_nb.engine.store import Store, home_for
+from flyte_nb.environments import place
 from flyte_nb.environments.base import Environment
 from flyte_nb.environments.declaration import Declaration, mask_inputs
 from flyte_nb.environments.interface import check_value
 from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import DeploymentError, UnknownNameError, UsageTypeError
 from flyte_nb.notebook.cells import CellLog
-from flyte_nb.notebook.module import Module
+from flyte_nb.notebook.location import Location, find_location, stated_location
+from flyte_nb.notebook.module import Module, locate
 from flyte_nb.notebook.shell import Running, Watch
 from flyte_nb.notebook.slicing import module_for
 from flyte_nb.plan.bundle import Bundle, bundle_for
+from flyte_nb.plan.files import Shipped, one_of_each
 from flyte_nb.plan.graph import order
+from flyte_nb.plan.includes import included
+from flyte_nb.plan.local_modules import local_modules
 from flyte_nb.portal import Portal
 from flyte_nb.registry import Registry, Source, process_registry
 
@@ -50,15 +57,36 @@ class Session:
         #: shows what a cell changed; the magics set it
         self.show_changes: Callable[[Changes, Running], None] = lambda changes, running: None
         self._shell = shell
+        self._folder = Path.cwd()
+        self._stated: Location | None = None
+        self._running: Running | None = None
         self._watch = Watch(shell, self) if shell is not None else None
         if self._watch is not None:
             self._catch_up(self._watch)
             self._watch.start()
+            place.notebook_folder = lambda: str(self.location.folder)
+            place.module_file = self._module_file
 
     @property
     def namespace(self) -> dict[str, Any]:
         """The live values of the kernel, or of the main module."""
         return self._shell.user_ns if self._shell is not None else vars(sys.modules[MAIN])
+
+    @property
+    def location(self) -> Location:
+        """Where the notebook is: what relative paths in its cells mean."""
+        return self._stated or find_location(self.namespace, os.environ, self._folder)
+
+    def state_location(self, path: Path) -> Location:
+        """Take a person's word for where the notebook is: the path of its file, or of its folder.
+
+        Raises
+        ------
+        UnknownNameError
+            When there is no such file or folder.
+        """
+        self._stated = stated_location(path)
+        return self._stated
 
     def engine(self, name: str) -> Engine:
         """Give an engine by name.
@@ -83,10 +111,12 @@ class Session:
 
     def begin(self, running: Running) -> None:
         """Start the transaction of a cell."""
+        self._running = running
         self.registry.begin(Source(running.key, running.cell.label, is_cell=True))
 
     def end(self, running: Running, failed_at: int | None) -> None:
         """End the transaction of a cell: keep what it did when it succeeded, else leave the registry as it was."""
+        self._running = None
         if failed_at is not None:
             self.registry.rollback()
             self._record(running, failed_at)
@@ -94,6 +124,13 @@ class Session:
         changes = self.registry.commit()
         self._record(running, None)
         self.show_changes(changes, running)
+
+    def _module(self, **wanted: Any) -> Module:
+        """Make the module of what is wanted; the statements of the running cell that are through count."""
+        line = None if self._running is None else _line_in(self._running.cell.file)
+        if self._running is not None and line is not None:
+            self._record(self._running, line)
+        return module_for(self.log, self.namespace, **wanted)
 
     def _record(self, running: Running, until: int | None) -> None:
         self.log.record(
@@ -135,7 +172,7 @@ class Session:
         """
         if not self._is_of_cells(task):
             return definition_of(task)
-        module = module_for(self.log, self.namespace, names=used, tasks=[task])
+        module = self._module(names=used, tasks=[task])
         return Definition(module.write(self.store.modules / module.digest[:16]))
 
     def _is_of_cells(self, task: TaskTemplate) -> bool:
@@ -181,17 +218,57 @@ class Session:
             For a cycle, or for tasks that are not in the notebook's cells.
         """
         ordered = order(environments, self.registry.newest)
-        return bundle_for(ordered, self._module_of(ordered), version)
+        module = self._module_of(ordered)
+        return bundle_for(ordered, module, version, self._files_of(ordered, module))
 
     def _module_of(self, environments: list[Environment]) -> Module:
         tasks = [task for env in environments for task in tasks_of(env).values()]
         if self._shell is not None:
-            return module_for(self.log, self.namespace, tasks=tasks, environments=environments)
-        files = {task.place.file for task in tasks} or {env.place.file for env in environments}
-        if len(files) != 1:
-            raise DeploymentError(f"the environments are declared in {len(files)} files: {', '.join(sorted(files))}; "
-                                  "deploy those of one file at a time")  # fmt: skip
-        return Module(Path(files.pop()).read_text())
+            return self._module(tasks=tasks, environments=environments)
+        return Module(_only_file(environments).read_text())
+
+    def _files_of(self, environments: list[Environment], module: Module) -> tuple[Shipped, ...]:
+        """Give the files that travel with a module: what its environments include, and the local modules it imports."""
+        file = None if self._shell is not None else _only_file(environments)
+        root = self.location.folder if file is None else file.parent
+
+        def name(line: int) -> str:
+            if file is not None:
+                return f"{file.name}, line {line}"
+            cell = locate(module.source, line)
+            return f"{cell[0]}, line {cell[1]}" if cell else "the notebook"
+
+        files = [file for env in environments for file in included(env, root)]
+        return one_of_each([*files, *local_modules(module.source, name, files)])
+
+    def _module_file(self, env: Environment) -> str:
+        """Give the file of the module that holds a cell's environment; it is written where it is not there yet."""
+        module = self._module(environments=[env])
+        return str(module.write(self.store.modules / module.digest[:16]))
+
+
+def _line_in(file: str) -> int | None:
+    """Give the line that the code of a running cell has reached; None where another thread or task asks."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and (frame.f_code.co_filename != file or frame.f_code.co_name != "<module>"):
+        frame = frame.f_back
+    return None if frame is None else frame.f_lineno
+
+
+def _only_file(environments: list[Environment]) -> Path:
+    """Give the one file that declares environments, outside a notebook.
+
+    Raises
+    ------
+    DeploymentError
+        When there are several.
+    """
+    tasks = [task for env in environments for task in tasks_of(env).values()]
+    files = {task.place.file for task in tasks} or {env.place.file for env in environments}
+    if len(files) != 1:
+        raise DeploymentError(f"the environments are declared in {len(files)} files: {', '.join(sorted(files))}; "
+                              "deploy those of one file at a time")  # fmt: skip
+    return Path(files.pop())
 
 
 def _declared_in(registry: Registry, file: str) -> list[tuple[str, int]]:

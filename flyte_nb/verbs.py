@@ -17,7 +17,9 @@ from flyte_nb.environments.declaration import mask_inputs
 from flyte_nb.environments.interface import EMPTY, NativeInterface
 from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import DeploymentError, UnknownNameError, UsageTypeError
+from flyte_nb.notebook.module import FILE
 from flyte_nb.plan.bundle import Bundle
+from flyte_nb.plan.files import includes_files
 from flyte_nb.portal import Portal, Relay, Verb
 from flyte_nb.session import current_session
 
@@ -119,12 +121,14 @@ async def _deploy(
     if dry_run:
         return planned(bundle, session.store.current())
     chosen = session.engine(engine)
-    return await relay(lambda tell: chosen.deploy(bundle), print_output)
+    made = await relay(lambda tell: chosen.deploy(bundle), print_output)
+    made.files = bundle.files
+    return made
 
 
 def planned(bundle: Bundle, current: dict[str, str]) -> Deployments:
     """Say what deploying a bundle would give."""
-    return Deployments(
+    made = Deployments(
         Deployment(
             row["environment"],
             bundle.version,
@@ -134,6 +138,8 @@ def planned(bundle: Bundle, current: dict[str, str]) -> Deployments:
         )
         for row in bundle.environments
     )
+    made.files = bundle.files
+    return made
 
 
 class _Shown(str):
@@ -160,7 +166,8 @@ class Deployed:
         self.inputs: list[dict[str, str]] = row["tasks"][name]["inputs"]
         self._outputs: dict[str, str] = row["tasks"][name]["outputs"]
         self._env_vars = dict(row["declaration"].get("env_vars") or {})
-        self._path = store.bundles / row["bundle"] / "cells.py"
+        home = store.bundles / row["bundle"]
+        self._definition = Definition(home / FILE, SCRIPT, folder=home, inside=includes_files(home))
 
     def __repr__(self) -> str:
         return f"<deployed {self.name}{self.interface} at {self.version}>"
@@ -189,14 +196,13 @@ class Deployed:
     def work(self, args: tuple[Any, ...], kwargs: dict[str, Any], texts: bool = False) -> Work:
         """Prepare a run; ``texts`` says that the inputs are to be read from text by the task's own types."""
         inputs = self.bind(args, kwargs)
-        parts, _ = codec.encode(inputs, _definitions(self._path))
-        return Work(
-            self.name, Definition(self._path, SCRIPT), parts, mask_inputs(inputs), self._env_vars, self.version, texts
-        )
+        parts, _ = codec.encode(inputs, _definitions(self._definition.path))
+        return Work(self.name, self._definition, parts, mask_inputs(inputs), self._env_vars, self.version, texts)
 
 
-def _definitions(path: Path) -> set[str]:
+def _definitions(path: Path | None) -> set[str]:
     """Name the classes and functions at the top of a bundle's module: inputs refer to those, not to their own."""
+    assert path is not None
     try:
         body = ast.parse(path.read_bytes()).body
     except OSError:  # the worker says that the bundle is gone

@@ -14,6 +14,7 @@ from flyte_nb.context.settings import remembered
 from flyte_nb.engine.definition import Definition
 from flyte_nb.errors import BaseRuntimeError
 from flyte_nb.plan.bundle import Bundle
+from flyte_nb.plan.files import Shipped
 
 __all__ = ["Action", "Deployment", "Deployments", "Engine", "Event", "Outputs", "Phase", "Run", "Settings", "Work"]
 
@@ -261,7 +262,9 @@ class Deployment:
 
 
 class Deployments(list[Deployment]):
-    """What one deployment did: dependencies first."""
+    """What one deployment did: dependencies first; with the ``files`` that travelled beside the module."""
+
+    files: tuple[Shipped, ...] = ()
 
     def __repr__(self) -> str:
         told = (f"{d.environment}@{d.version}{' (unchanged)' if d.unchanged else ''}" for d in self)

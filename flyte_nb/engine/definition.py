@@ -51,12 +51,18 @@ class Definition:
         The module that holds the task.
     pickled : bytes
         The task itself, when no module holds it (one made inside a function).
+    folder : Path, optional
+        The folder of a bundle, whose local modules the worker imports before all others.
+    inside : bool
+        Whether that folder is the worker's working directory as well, for it holds included files.
     """
 
     path: Path | None = None
     main: str = MAIN
     module: str = MAIN
     pickled: bytes = field(default=b"", repr=False)
+    folder: Path | None = None
+    inside: bool = False
 
 
 def definition_of(task: TaskTemplate) -> Definition:

@@ -25,7 +25,7 @@ LAST_WORDS = 1.0  # seconds for what a process that ended has written to arrive
 TICK = 0.005
 #: the folder that ``python -m`` puts first would shadow the standard library in a worker, though not in its engine
 START = "import sys; sys.path[:] = sys.argv[2:]; from flyte_nb.engine.local.worker import main; main()"
-_KERNEL_ONLY = ("JPY_", "PYDEVD", "IPYKERNEL")
+_KERNEL_ONLY = ("JPY_", "PYDEVD", "IPYKERNEL", "FLYTE_NB_NOTEBOOK")
 
 Output = Callable[[str, str], None]
 Child = Callable[[dict[str, Any], list[bytes]], Awaitable[tuple[dict[str, Any], tuple[bytes | memoryview, ...]]]]
@@ -68,7 +68,9 @@ class Worker:
         self._reader, self._writer = await asyncio.open_connection(sock=self._link, limit=1 << 24)
         definition = work.definition
         path = None if definition.path is None else str(definition.path)
-        await self._send({"op": "load", "path": path, "main": definition.main})
+        folder = None if definition.folder is None else str(definition.folder)
+        head = {"op": "load", "path": path, "main": definition.main, "folder": folder, "inside": definition.inside}
+        await self._send(head)
         return await self._next()
 
     async def call(self, work: Work, child: Child) -> codec.Frame:

@@ -143,6 +143,15 @@ def load(path: Path | None, name: str) -> None:
         exec(compile(path.read_bytes(), str(path), "exec"), vars(module))
 
 
+def settle(folder: str | None, inside: bool) -> None:
+    """Let the modules of a bundle's folder come before all others, and work in it where it holds included files."""
+    if folder is not None:
+        sys.path.insert(0, folder)
+        sys.dont_write_bytecode = True  # a bundle stays as it was deployed
+        if inside:
+            os.chdir(folder)
+
+
 def module_of(name: str) -> ModuleType:
     """Give the main module, or import another."""
     return sys.modules.get(name) or importlib.import_module(name)
@@ -300,6 +309,7 @@ def main() -> None:
         stream.reconfigure(line_buffering=True, write_through=False)  # type: ignore[union-attr]
     loading.set()
     try:
+        settle(head.get("folder"), head.get("inside", False))
         load(path, head["main"])
     except BaseException as error:  # the user's definitions may raise anything
         flush()
