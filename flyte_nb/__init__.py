@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     from flyte_nb.mapping import map
     from flyte_nb.run_context import with_runcontext
     from flyte_nb.session import current_registry
-    from flyte_nb.verbs import deploy, deployed, run
+    from flyte_nb.verbs import deploy, deployed, export, run
 
 __version__ = "0.1.0"
 
@@ -129,6 +129,7 @@ __all__ = [  # noqa: RUF022 - in the order of sorted()
     "deploy",
     "deployed",
     "errors",
+    "export",
     "extend",
     "extras",
     "get_custom_context",
@@ -189,6 +190,7 @@ _LATER = {
     "custom_context": "flyte_nb.context.scopes",
     "deploy": "flyte_nb.verbs",
     "deployed": "flyte_nb.verbs",
+    "export": "flyte_nb.verbs",
     "get_custom_context": "flyte_nb.context.scopes",
     "group": "flyte_nb.context.scopes",
     "init": "flyte_nb.initialize",

@@ -16,14 +16,14 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class
 from IPython.display import display
 
 from flyte_nb.changes import Changes
-from flyte_nb.commands import Parser, choose, key_values
+from flyte_nb.commands import Parser, choose, export_options, key_values
 from flyte_nb.engine.base import Deployments, Run
 from flyte_nb.environments.base import Environment
 from flyte_nb.errors import FlyteError, UsageError
 from flyte_nb.notebook.shell import MAGIC, Running
 from flyte_nb.registry import Registry
 from flyte_nb.session import Session, current_session
-from flyte_nb.verbs import deploy, run
+from flyte_nb.verbs import deploy, export, run
 from flyte_nb.views import Stack, Table, Text, View
 from flyte_nb.widgets import environments as cards
 from flyte_nb.widgets import runs as run_views
@@ -42,6 +42,10 @@ HELP = (
     (
         "%flyte deploy [NAME ..] [--dry-run] [--version V]",
         "deploy to this machine's store; all of them without a name",
+    ),
+    (
+        "%flyte export PATH [NAME ..] [--for flyte] [--with-data] [--marks]",
+        "write the definitions as a module to commit; --for flyte imports the SDK",
     ),
     ("%flyte runs", "the latest runs"),
     ("%flyte notebook [PATH]", "where this notebook is, which relative paths in include mean; or state it"),
@@ -148,6 +152,7 @@ class FlyteMagics(Magics):
             "show": self._show,
             "run": self._run,
             "deploy": self._deploy,
+            "export": self._export,
             "runs": self._runs,
             "notebook": self._notebook,
             "help": self._help,
@@ -192,6 +197,16 @@ class FlyteMagics(Magics):
         wanted = [registry.find(name) for name in options.names] or list(registry.values())
         made = deploy(*wanted, dry_run=options.dry_run, version=options.version, engine=options.engine)
         return run_views.deployments(made, options.dry_run)
+
+    def _export(self, words: list[str]) -> View:
+        parser = _parser("export")
+        parser.add_argument("path", type=Path)
+        parser.add_argument("names", nargs="*", metavar="NAME")
+        export_options(parser)
+        options = parser.parse_args(words)
+        wanted = [self._session.registry.find(name) for name in options.names]
+        path = export(options.path, *wanted, for_=options.target, with_data=options.with_data, marks=options.marks)
+        return Text(f"wrote {path}")
 
     def _runs(self, words: list[str]) -> View:
         parser = _parser("runs")

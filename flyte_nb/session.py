@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Container, Iterable
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from flyte_nb.changes import Changes, tasks_of
 from flyte_nb.engine import codec
 from flyte_nb.engine.base import Engine, Work
-from flyte_nb.engine.definition import MAIN, SCRIPT, Definition, definition_of
+from flyte_nb.engine.definition import MAIN, SCRIPT, Definition, definition_of, import_of
 from flyte_nb.engine.local.engine import LocalEngine
 from flyte_nb.engine.store import Store, home_for
 from flyte_nb.environments import place
@@ -20,8 +21,9 @@ from flyte_nb.environments.base import Environment
 from flyte_nb.environments.declaration import Declaration, mask_inputs
 from flyte_nb.environments.interface import check_value
 from flyte_nb.environments.template import TaskTemplate
-from flyte_nb.errors import DeploymentError, UnknownNameError, UsageTypeError
+from flyte_nb.errors import DeploymentError, UnknownNameError, UsageError, UsageTypeError
 from flyte_nb.notebook.cells import CellLog
+from flyte_nb.notebook.export import Export, export_module
 from flyte_nb.notebook.location import Location, find_location, stated_location
 from flyte_nb.notebook.module import Module, locate
 from flyte_nb.notebook.shell import Running, Watch
@@ -222,10 +224,15 @@ class Session:
         return bundle_for(ordered, module, version, self._files_of(ordered, module))
 
     def _module_of(self, environments: list[Environment]) -> Module:
+        if self._shell is None:
+            return Module(_only_file(environments).read_text())
+        imports = {env.name: line for env in environments if (line := import_of(env)) is not None}
+        own = [env for env in environments if env.name not in imports]
         tasks = [task for env in environments for task in tasks_of(env).values()]
-        if self._shell is not None:
-            return self._module(tasks=tasks, environments=environments)
-        return Module(_only_file(environments).read_text())
+        of_cells = [t for t in tasks if t.place.in_cell or t.name.rpartition(".")[0] not in imports]
+        module = self._module(tasks=of_cells, environments=own)
+        lines = "".join(f"\n\n{line}\n" for line in imports.values())
+        return replace(module, source=module.source + lines)
 
     def _files_of(self, environments: list[Environment], module: Module) -> tuple[Shipped, ...]:
         """Give the files that travel with a module: what its environments include, and the local modules it imports."""
@@ -240,6 +247,31 @@ class Session:
 
         files = [file for env in environments for file in included(env, root)]
         return one_of_each([*files, *local_modules(module.source, name, files)])
+
+    def exported(self, environments: Iterable[Environment], how: Export) -> tuple[str, Module]:
+        """Write the definitions of environments, and of what they depend on, as a module that a person would commit.
+
+        Raises
+        ------
+        UsageError
+            Outside a notebook, and where nothing of it is declared in cells.
+        SliceError
+            For what cannot be exported.
+        """
+        if self._shell is None:
+            raise UsageError("flyte.export writes the definitions of a notebook; a script is a module already")
+        chosen = list(environments) or [env for env in self.registry.values() if env.place.in_cell]
+        if not chosen:
+            raise UsageError("nothing to export: no cell declares an environment")
+        ordered = [env for env in order(chosen, self.registry.newest) if env.place.in_cell]
+        tasks = [task for env in ordered for task in tasks_of(env).values()]
+        module = self._module(tasks=tasks, environments=ordered)
+        local = {file.path.partition("/")[0].partition(".")[0] for file in local_modules(module.source, str)}
+        file = self.location.file
+        how = replace(
+            how, notebook=file.name if file else "", environments=tuple(env.name for env in ordered), local=local
+        )
+        return export_module(module, self.log, how), module
 
     def _module_file(self, env: Environment) -> str:
         """Give the file of the module that holds a cell's environment; it is written where it is not there yet."""

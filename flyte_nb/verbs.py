@@ -6,7 +6,7 @@ import ast
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from flyte_nb.engine import codec
 from flyte_nb.engine.base import Deployment, Deployments, Event, Run, Work, now
@@ -16,14 +16,15 @@ from flyte_nb.environments.base import Environment
 from flyte_nb.environments.declaration import mask_inputs
 from flyte_nb.environments.interface import EMPTY, NativeInterface
 from flyte_nb.environments.template import TaskTemplate
-from flyte_nb.errors import DeploymentError, UnknownNameError, UsageTypeError
+from flyte_nb.errors import DeploymentError, UnknownNameError, UsageError, UsageTypeError
+from flyte_nb.notebook.export import Export, check_target, write_export
 from flyte_nb.notebook.module import FILE
 from flyte_nb.plan.bundle import Bundle
 from flyte_nb.plan.files import includes_files
 from flyte_nb.portal import Portal, Relay, Verb
 from flyte_nb.session import current_session
 
-__all__ = ["Deployed", "call_deployed", "carry_out", "deploy", "deployed", "portal", "run"]
+__all__ = ["Deployed", "call_deployed", "carry_out", "deploy", "deployed", "export", "portal", "run"]
 
 
 def portal() -> Portal:
@@ -239,6 +240,53 @@ def deployed(name: str, version: str | None = None) -> Deployed:
     if name not in row["tasks"]:
         raise UnknownNameError("deployed task", name, row["tasks"])
     return Deployed(name, row, store)
+
+
+def export(
+    path: str | Path,
+    *envs: Environment,
+    for_: Literal["flyte_nb", "flyte"] = "flyte_nb",
+    with_data: bool = False,
+    marks: bool = False,
+) -> Path:
+    """Write the notebook's definitions as a Python module: imports at the top, then what the environments need.
+
+    Parameters
+    ----------
+    path : str or Path
+        The module, such as ``"pipeline.py"``. A file that is there is replaced only where an export wrote it.
+    *envs : Environment
+        What is exported, with all that they depend on; by default every environment that a cell declares.
+    for_ : "flyte_nb" or "flyte"
+        The package that the module imports; ``"flyte"`` is the Flyte SDK.
+    with_data : bool
+        Whether values that the notebook computed are written into a folder beside the module, for it to load.
+    marks : bool
+        Whether a comment above each statement tells its cell and line.
+
+    Returns
+    -------
+    Path
+        The file; the same notebook gives the same bytes.
+
+    Raises
+    ------
+    SliceError
+        For a value that the notebook computed, unless ``with_data`` is given, and for what cannot leave the kernel.
+    UsageError
+        For a path that is not a module's or holds something else, and where no cell declares an environment.
+    """
+    for env in envs:
+        if not isinstance(env, Environment):
+            raise UsageTypeError(f"flyte.export: given {env!r:.80}; accepted: environments, after the path")
+    if for_ not in ("flyte_nb", "flyte"):
+        raise UsageError(f"flyte.export(for_=): given {for_!r:.80}; accepted: 'flyte_nb', 'flyte'")
+    path = Path(path)
+    check_target(path)
+    data = f"{path.stem}_data" if with_data else ""
+    source, module = current_session().exported(envs, Export(target=for_, marks=marks, data=data))
+    write_export(path, source, module)
+    return path
 
 
 run = Verb(_run, portal)

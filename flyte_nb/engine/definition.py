@@ -10,11 +10,22 @@ from pathlib import Path
 from types import ModuleType
 
 from flyte_nb import pickling
+from flyte_nb.environments.base import Environment
 from flyte_nb.environments.task import TaskEnvironment
 from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import SliceError, UsageError
 
-__all__ = ["MAIN", "SCRIPT", "Definition", "definition_of", "holds", "loading", "refuse_while_loading", "tasks_in"]
+__all__ = [
+    "MAIN",
+    "SCRIPT",
+    "Definition",
+    "definition_of",
+    "holds",
+    "import_of",
+    "loading",
+    "refuse_while_loading",
+    "tasks_in",
+]
 
 MAIN = "__main__"
 SCRIPT = "__mp_main__"  # a script runs again under this name, so that its ``if __name__ == "__main__"`` does not
@@ -97,6 +108,18 @@ def tasks_in(module: ModuleType) -> dict[str, TaskTemplate]:
     bound = [task for env in values if isinstance(env, TaskEnvironment) for task in env.tasks.values()]
     named = [value for value in values if isinstance(value, TaskTemplate)]
     return {task.name: task for task in [*bound, *named]}
+
+
+def import_of(env: Environment) -> str | None:
+    """Give the statement that imports an environment of a plain module; None for one of a cell, or of a function."""
+    if env.place.in_cell:
+        return None
+    for name, module in list(sys.modules.items()):
+        if getattr(module, "__file__", None) == env.place.file and name not in (MAIN, SCRIPT):
+            held = [variable for variable, value in vars(module).items() if value is env]
+            if held:
+                return f"from {name} import {held[0]} as _{name.replace('.', '_')}_{held[0]}"
+    return None
 
 
 def holds(module: ModuleType, task: TaskTemplate) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import builtins
 from collections import deque
-from collections.abc import Container, Generator, Iterable, Mapping
+from collections.abc import Container, Generator, Iterable, Iterator, Mapping
 from types import MappingProxyType, ModuleType
 from typing import Any
 
@@ -16,6 +16,7 @@ from flyte_nb.errors import SliceError, suggestion
 from flyte_nb.notebook.cells import CellLog, Statement
 from flyte_nb.notebook.definitions import is_definition
 from flyte_nb.notebook.module import Captured, Module
+from flyte_nb.notebook.tidy import rewritten
 
 __all__ = ["module_for"]
 
@@ -156,7 +157,8 @@ class _Slice:
         at_once = hints if _decorator_roots(statement.node) else set()  # a task reads its annotations when it is bound
         for read in sorted((names.reads | at_once) - names.binds - set(spelled)):
             yield self.want(read, statement.label)
-        self.parts.append(_marked(statement, spelled))
+        looked_up = yield self._looked_up(statement)
+        self.parts.append(_marked(statement, spelled, looked_up))
         self.later += [(name, statement.label) for name in sorted(names.defers | hints)]
         self.sets |= names.sets
         # what the statement bound once but no longer stands for is still to be found
@@ -178,6 +180,23 @@ class _Slice:
                 if variable is not None:
                     spelled[root] = variable if gone or env is live else f"{variable}.task"
         return spelled
+
+    def _looked_up(self, statement: Statement) -> Steps:
+        """Take in the environments that a statement looks up in the registry, as ``--depends-on`` does; give variables.
+
+        Where the module is loaded nothing is registered.
+        """
+        found: dict[str, str] = {}
+        for _, name in registry_calls(statement.node):
+            variable = yield self.want_environment(name)
+            if variable is None:
+                live = self.namespace.items()
+                variable = next((n for n, v in live if isinstance(v, Environment) and v.name == name), None)
+                if variable is not None:
+                    yield self.want(variable, statement.label)
+            if variable is not None:
+                found[name] = variable
+        return found
 
     def _unlogged(self, name: str, reader: str) -> Steps:
         """Take in a name that no cell's statement bound: a builtin, one of IPython's, or one bound some other way."""
@@ -282,8 +301,25 @@ def _decorator_roots(node: ast.stmt) -> set[str]:
     return roots
 
 
-def _marked(statement: Statement, spelled: Mapping[str, str]) -> str:
+def registry_calls(node: ast.AST) -> Iterator[tuple[ast.Call, str]]:
+    """Give the calls ``….current_registry().find("name")`` of a statement, with the names."""
+    for part in ast.walk(node):
+        match part:
+            case ast.Call(
+                func=ast.Attribute(
+                    value=ast.Call(func=ast.Attribute(attr="current_registry") | ast.Name(id="current_registry")),
+                    attr="find",
+                ),
+                args=[ast.Constant(value=str(name))],
+            ):
+                yield part, name
+
+
+def _marked(statement: Statement, spelled: Mapping[str, str], looked_up: Mapping[str, str]) -> str:
     source = _respelled(statement.source, spelled) if spelled else statement.source
+    if looked_up:
+        calls = registry_calls(ast.parse(source))
+        source = rewritten(source, [(call, looked_up[name]) for call, name in calls if name in looked_up])
     return f"# {statement.cell.label}, line {statement.line}\n{source}"
 
 
