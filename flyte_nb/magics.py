@@ -169,13 +169,14 @@ class FlyteMagics(Magics):
 
     def _list(self, words: list[str]) -> View:
         _parser("list").parse_args(words)
-        return cards.environments(self._session.registry, states(self._session))
+        registry = self._session.registry
+        return cards.environments(registry, {env.name: state(self._session, env) for env in registry.values()})
 
     def _show(self, words: list[str]) -> View:
         parser = _parser("show")
         parser.add_argument("name")
         name = parser.parse_args(words).name
-        return cards.environment(self._session.registry.find(name), states(self._session).get(name))
+        return card(self._session, self._session.registry.find(name))
 
     def _run(self, words: list[str]) -> View:
         parser = _parser("run")
@@ -244,18 +245,36 @@ def show_changes(changes: Changes, running: Running) -> None:
         display(cards.changes(Changes(notices=changes.notices), cards=False))
 
 
-def states(session: Session) -> dict[str, list[str]]:
-    """Give what is known of environments beyond their declaration: the version they are deployed at."""
-    return {name: [f"deployed at {version}"] for name, version in session.store.current().items()}
+def state(session: Session, env: Environment) -> list[str]:
+    """Say what is known of an environment beyond its declaration: the version deployed, and what is out of date."""
+    version = session.store.current().get(env.name)
+    stale = outdated(session, env)
+    more = f" and {len(stale) - 2} more" if len(stale) > 2 else ""
+    told = [f"out of date: {'; '.join(stale[:2])}{more}"] if stale else []
+    return [*([f"deployed at {version}"] if version else []), *told]
+
+
+def outdated(session: Session, env: Environment) -> list[str]:
+    """Say what makes an environment's runs or its deployment out of date; a view never fails for it."""
+    try:
+        return [str(stale) for stale in session.outdated(env)]
+    except FlyteError as error:
+        return [str(error)]
+
+
+def card(session: Session, env: Environment) -> View:
+    """Show an environment as a card, with its state."""
+    version = session.store.current().get(env.name)
+    return cards.environment(env, [f"deployed at {version}"] if version else [], outdated(session, env))
 
 
 def show_as_cards(shell: Any, session: Session) -> None:
     """Let environments, runs and deployments appear as cards where a cell ends with one."""
     views: dict[type, Callable[[Any], View]] = {
-        Environment: lambda env: cards.environment(env, states(session).get(env.name)),
+        Environment: lambda env: card(session, env),
         Run: run_views.run,
         Deployments: run_views.deployments,
-        Registry: lambda registry: cards.environments(registry, states(session)),
+        Registry: lambda registry: cards.environments(registry, {e.name: state(session, e) for e in registry.values()}),
     }
     formatters = shell.display_formatter.formatters
     for kind, view in views.items():

@@ -28,7 +28,8 @@ from flyte_nb.notebook.location import Location, find_location, stated_location
 from flyte_nb.notebook.module import Module, locate
 from flyte_nb.notebook.shell import Running, Watch
 from flyte_nb.notebook.slicing import module_for
-from flyte_nb.plan.bundle import Bundle, bundle_for
+from flyte_nb.notebook.staleness import Stale, changed_files, changed_names
+from flyte_nb.plan.bundle import Bundle, bundle_for, read_bundle
 from flyte_nb.plan.files import Shipped, one_of_each
 from flyte_nb.plan.graph import order
 from flyte_nb.plan.includes import included
@@ -62,6 +63,7 @@ class Session:
         self._folder = Path.cwd()
         self._stated: Location | None = None
         self._running: Running | None = None
+        self._sent: dict[str, Module] = {}  # of each task, what its last run had
         self._watch = Watch(shell, self) if shell is not None else None
         if self._watch is not None:
             self._catch_up(self._watch)
@@ -175,6 +177,7 @@ class Session:
         if not self._is_of_cells(task):
             return definition_of(task)
         module = self._module(names=used, tasks=[task])
+        self._sent[task.name] = module
         return Definition(module.write(self.store.modules / module.digest[:16]))
 
     def _is_of_cells(self, task: TaskTemplate) -> bool:
@@ -273,9 +276,30 @@ class Session:
         )
         return export_module(module, self.log, how), module
 
+    def outdated(self, env: Environment) -> list[Stale]:
+        """Say what changed since the tasks of an environment last ran here, and since it was deployed.
+
+        Raises
+        ------
+        SliceError, DeploymentError
+            When it can be neither run nor deployed as it is now.
+        """
+        tasks, found = tasks_of(env), list[Stale]()
+        for name in tasks.keys() & self._sent.keys():
+            run = f"the last run of {name.rpartition('.')[2]}"
+            found += changed_names(self._sent[name], self._module(tasks=[tasks[name]]), run)
+        version = self.store.current().get(env.name)
+        if version is None or self._shell is None:
+            return found
+        before, files = read_bundle(self.store.bundles / self.store.deployed(env.name)["bundle"])
+        now = self._module_of([env])
+        found += changed_names(before, now, "the deployment")
+        mine = {file.path: file.digest for file in self._files_of([env], now)}
+        return found + changed_files(files, mine, "the deployment")
+
     def _module_file(self, env: Environment) -> str:
-        """Give the file of the module that holds a cell's environment; it is written where it is not there yet."""
-        module = self._module(environments=[env])
+        """Give the file of the module that holds a cell's environment and its tasks, written where it is not there."""
+        module = self._module(tasks=tasks_of(env).values(), environments=[env])
         return str(module.write(self.store.modules / module.digest[:16]))
 
 

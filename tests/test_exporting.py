@@ -48,7 +48,7 @@ def test_export_from_a_kernel(kernel: Kernel, tmp_path: Path) -> None:
     assert kernel.value("print(flyte.export('one.py'))") == ""
     assert kernel.run("%flyte export two.py calc --marks").shown == "wrote two.py"
     assert (tmp_path / "one.py").read_text() == (
-        '"""The environment calc, exported from a notebook."""\n\nimport flyte_nb as flyte\n\nfactor = 2\n\n'
+        '"""The environment calc.\n\nExported from a notebook.\n"""\n\nimport flyte_nb as flyte\n\nfactor = 2\n\n'
         'env = flyte.TaskEnvironment("calc", resources=flyte.Resources(cpu=1))\n\n\n'
         "@env.task\ndef scale(x: int) -> int:\n    return x * factor\n"
     )
@@ -86,7 +86,7 @@ def test_export_from_a_shell(tmp_path: Path) -> None:
     done = export(tmp_path, "lesson.ipynb", "out.py")
     assert (done.returncode, done.stdout) == (0, "wrote out.py\n"), done.stderr
     source = (tmp_path / "out.py").read_bytes()
-    assert source.startswith(b'"""The environment calc, exported from the notebook lesson.ipynb."""\n')
+    assert source.startswith(b'"""The environment calc.\n\nExported from the notebook lesson.ipynb.\n"""\n')
     assert export(tmp_path, "lesson.ipynb", "out.py", "-p", "factor=2").returncode == 0
     assert (tmp_path / "out.py").read_bytes() == source
     assert export(tmp_path, "lesson.ipynb", "out.py", "-p", "factor=3", "--for", "flyte").returncode == 0
@@ -130,10 +130,13 @@ def without_docstring(source: str) -> list[str]:
 
 
 def test_the_export_of_a_lesson_is_what_a_person_would_write(lessons: Path) -> None:
-    done = export(lessons, "03_cells_to_modules.ipynb", "exported.py", "--with-data")
+    done = export(lessons, "03_cells_to_modules.ipynb", "exported.py")
     assert done.returncode == 0, done.stderr
-    by_hand = (ROOT / "notebooks" / "by_hand.py").read_text()
+    by_hand = (ROOT / "notebooks" / "penguins_by_hand.py").read_text()
     assert without_docstring((lessons / "exported.py").read_text()) == without_docstring(by_hand)
+    for command in (["format", "--check", "--line-length=120"], ["check", "--select=E,F,I", "--line-length=120"]):
+        done = ran(["-m", "ruff", *command, "--isolated", "exported.py"], lessons)
+        assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.skipif(not has_sdk(), reason="the Flyte SDK is not installed; FLYTE_PYTHON names a Python that has it")

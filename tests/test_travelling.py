@@ -169,3 +169,28 @@ def test_what_a_cell_has_declared_so_far_can_be_used_in_it(kernel: Kernel, folde
         "assert (await flyte.run.aio(f)).outputs() == (3,)",
     ]
     kernel.run("\n".join(cell))
+
+
+# --- what is out of date ---
+
+
+def test_a_helper_that_changed_is_marked_after_a_run_and_a_deployment(kernel: Kernel, folder: Path) -> None:
+    kernel.run("FACTOR = 2\ndef helper(x): return x * FACTOR\nenv = flyte.TaskEnvironment('calc')")
+    kernel.run("import helpers\n@env.task\ndef double(x: int) -> int:\n    return helper(x)\n"
+               "@env.task\ndef shout(x: str) -> str:\n    return helpers.shout(x)")  # fmt: skip
+    assert "out of date" not in kernel.run("%flyte list").shown
+    kernel.run("flyte.run(double, 1)")
+    assert "out of date" not in kernel.run("%flyte list").shown
+    kernel.run("FACTOR = 3")
+    told = "FACTOR (In [7], line 1) changed since the last run of double"
+    assert f"out of date: {told}" in kernel.run("%flyte list").shown
+    kernel.run("flyte.run(double, 1)\nflyte.deploy(env)")
+    assert "out of date" not in kernel.run("%flyte show calc").shown
+    kernel.run("def helper(x): return x + FACTOR")
+    (folder / "package" / "style.py").write_text('MARK = "?"\n')
+    for shown in (kernel.run("%flyte show calc").shown, kernel.run("env").html):
+        assert "helper (In [11], line 1) changed since the last run of double" in shown
+        assert "helper (In [11], line 1) changed since the deployment" in shown
+        assert "package/style.py changed since the deployment" in shown
+    kernel.run("del helper")
+    assert "'helper'" in kernel.run("%flyte list").shown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from flyte_nb.notebook.tidy import laid_out, renamed, rewritten, tidied
 
 __all__ = ["Export", "Target", "check_target", "export_module", "write_export"]
 
-_WORD = ", exported from "
+_WORD = "Exported from "
 
 _MAGIC = "_flyte"  # what a ``%%flyte`` line calls the package
 _LOADER = '''class _Values(pickle.Unpickler):
@@ -206,13 +207,10 @@ def _docstring(how: Export) -> str:
     if len(names) == 1:
         what = f"The environment {names[0]}"
     else:
-        what = (
-            f"The environments {', '.join(names[:-1])} and {names[-1]}"
-            if len(names) < 5
-            else f"{len(names)} environments"
-        )
+        listed = f"{', '.join(names[:-1])} and {names[-1]}"
+        what = f"The environments {listed}" if len(names) < 5 else f"{len(names)} environments"
     notebook = how.notebook.replace("\\", "_").replace('"', "_")
-    return f'"""{what}{_WORD}{f"the notebook {notebook}" if notebook else "a notebook"}."""'
+    return f'"""{what}.\n\n{_WORD}{f"the notebook {notebook}" if notebook else "a notebook"}.\n"""'
 
 
 def _body(parts: list[Part], marks: bool) -> str:
@@ -253,7 +251,7 @@ def check_target(path: Path) -> None:
         raise UsageError(f"export: given {str(path)!r}; accepted: the name of a Python file, such as 'pipeline.py'")
     if not path.parent.is_dir():
         raise UsageError(f"export: there is no folder {path.parent}")
-    if path.exists() and _WORD not in path.read_text(errors="replace").partition("\n")[0]:
+    if path.exists() and not re.match(rf'"""[^"]*\n{_WORD}', path.read_text(errors="replace")):
         raise UsageError(f"export: {path} is there and no export wrote it; give another name, or move it away")
 
 

@@ -19,10 +19,10 @@ from flyte_nb.environments.interface import EMPTY, NativeInterface, describe
 from flyte_nb.environments.task import TaskEnvironment
 from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import DeploymentError
-from flyte_nb.notebook.module import Module
+from flyte_nb.notebook.module import FILE, Captured, Module
 from flyte_nb.plan.files import MANIFEST, Shipped, copy_files
 
-__all__ = ["Bundle", "bundle_for"]
+__all__ = ["Bundle", "bundle_for", "read_bundle"]
 
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
 
@@ -131,6 +131,24 @@ def bundle_for(
     if version is None:
         version = _content(module, rows, files)[:12]
     return Bundle(version, module, rows, files)
+
+
+def read_bundle(home: Path) -> tuple[Module, dict[str, str]]:
+    """Read the module of a bundle that was written, and the digests of the files beside it.
+
+    Raises
+    ------
+    DeploymentError
+        When it is not there any more.
+    """
+    try:
+        captured = sorted((home / "captured").glob("*.pkl"))
+        values = tuple(Captured(path.stem, path.read_bytes(), "") for path in captured)
+        module = Module((home / FILE).read_text(), values)
+        rows = json.loads((home / MANIFEST).read_text()).get("files", [])
+    except (OSError, ValueError) as error:
+        raise DeploymentError(f"the bundle {home} cannot be read: {error}; deploy again") from None
+    return module, {row["path"]: row["digest"] for row in rows}
 
 
 def _content(module: Module, rows: Iterable[dict[str, Any]], files: Iterable[Shipped]) -> str:

@@ -56,12 +56,18 @@ def _matches(env: Environment, anchor: Path, pattern: str) -> list[Path]:
     else:
         found = [anchor / pattern] if os.path.lexists(anchor / pattern) else []
     if not found:
-        near = [p.name for p in anchor.iterdir() if not p.name.startswith(".")] if anchor.is_dir() else []
         raise DeploymentError(
-            f"environment {env.name!r} includes {pattern!r}, which is not in {anchor}; "
-            f"{suggestion(pattern, sorted(near))}"
+            f"environment {env.name!r} includes {pattern!r}, which is not in {anchor}; {_hint(anchor, pattern)}"
         )
     return found
+
+
+def _hint(anchor: Path, pattern: str) -> str:
+    """Suggest what lies where a path was meant to lie."""
+    folder = (anchor / pattern).parent
+    folder = folder if folder.is_dir() and folder.is_relative_to(anchor) else anchor
+    near = [p.relative_to(anchor).as_posix() for p in folder.iterdir() if not _is_unmeant(p.name)]
+    return suggestion(pattern, sorted(near))
 
 
 def _is_unmeant(name: str) -> bool:

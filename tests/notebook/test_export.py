@@ -64,7 +64,10 @@ def test_an_export_reads_as_if_written_by_hand(kernel, written):
         "# one task\n# and why\n@env.task\ndef run(p: 'Point') -> float:\n    return scale([p.x])\nprint('side')"
     )
     assert written(notebook="lesson.ipynb")[0] == textwrap.dedent('''\
-        """The environment e, exported from the notebook lesson.ipynb."""
+        """The environment e.
+
+        Exported from the notebook lesson.ipynb.
+        """
 
         from dataclasses import dataclass
         from statistics import mean
@@ -229,8 +232,5 @@ def test_a_file_that_no_export_wrote_is_left_alone(kernel, written, tmp_path):
 )
 def test_the_docstring_says_what_and_from_where(kernel, written, names, told):
     kernel.cell("import flyte_nb as flyte\n" + "\n".join(f"{name} = flyte.TaskEnvironment('{name}')" for name in names))
-    assert ast.get_docstring(ast.parse(written()[0])) == f"{told}, exported from a notebook."
-    assert (
-        ast.get_docstring(ast.parse(written(notebook='a"b.ipynb')[0]))
-        == f"{told}, exported from the notebook a_b.ipynb."
-    )
+    assert ast.get_docstring(ast.parse(written()[0])) == f"{told}.\n\nExported from a notebook."
+    assert '\n\nExported from the notebook a_b.ipynb.\n"""\n' in written(notebook='a"b.ipynb')[0]

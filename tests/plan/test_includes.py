@@ -76,7 +76,8 @@ def test_each_file_says_why_it_is_there(folder):
     [
         ("b.html", ["environment 'e' includes 'b.html'", "did you mean 'a.html'"]),
         ("*.txt", ["includes '*.txt', which is not in"]),
-        ("pages/three.html", ["includes 'pages/three.html'"]),
+        ("pages/own.html", ["includes 'pages/own.html'", "did you mean 'pages/one.html'"]),
+        ("nowhere/a.htm", ["includes 'nowhere/a.htm'", "did you mean 'a.html'"]),
     ],
 )
 def test_what_is_missing_is_refused_with_its_path(folder, include, told):
