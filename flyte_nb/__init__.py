@@ -23,6 +23,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from flyte_nb import errors
+from flyte_nb.environments import place
 from flyte_nb.environments.base import Environment, listen
 from flyte_nb.environments.cache import Cache, CachePolicy, CacheRequest
 from flyte_nb.environments.devices import (
@@ -224,6 +225,7 @@ _LATER = {
 }
 
 listen(process_registry)
+place.module_file = lambda env: str(import_module("flyte_nb.session").current_session().module_file(env))
 
 
 def __getattr__(name: str) -> Any:

@@ -69,7 +69,6 @@ class Session:
             self._catch_up(self._watch)
             self._watch.start()
             place.notebook_folder = lambda: str(self.location.folder)
-            place.module_file = self._module_file
 
     @property
     def namespace(self) -> dict[str, Any]:
@@ -297,8 +296,10 @@ class Session:
         mine = {file.path: file.digest for file in self._files_of([env], now)}
         return found + changed_files(files, mine, "the deployment")
 
-    def _module_file(self, env: Environment) -> str:
+    def module_file(self, env: Environment) -> str:
         """Give the file of the module that holds a cell's environment and its tasks, written where it is not there."""
+        if self._shell is None:
+            return env.place.file
         module = self._module(tasks=tasks_of(env).values(), environments=[env])
         return str(module.write(self.store.modules / module.digest[:16]))
 

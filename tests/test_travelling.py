@@ -57,6 +57,11 @@ def test_the_declaring_file_of_a_cell_is_a_module_that_holds_it(kernel: Kernel, 
     assert ran(["-c", code, str(file)], tmp_path).stdout == "pages\n"
 
 
+def test_the_declaring_file_needs_no_extension(bare_kernel: Kernel, tmp_path: Path) -> None:
+    bare_kernel.run(f"import flyte_nb as flyte\n{ENV}")
+    assert ENV in bare_kernel.run("print(open(env._declaring_file).read())").printed
+
+
 def test_the_declaring_file_of_a_clone_is_where_the_clone_was_made(kernel: Kernel, tmp_path: Path) -> None:
     written(tmp_path / "bases.py", 'import flyte_nb as flyte\nbase = flyte.TaskEnvironment("base")\n'
                                    'def made():\n    return base.clone_with("made")\n')  # fmt: skip
@@ -118,6 +123,16 @@ def test_what_cannot_be_included_deploys_nothing(kernel: Kernel, folder: Path, p
     assert "DeploymentError" in error
     assert path in error
     assert kernel.value("get_ipython().run_line_magic('flyte', 'list').text()").count("deployed") == 0
+
+
+def test_an_environment_of_an_imported_module_deploys_from_a_notebook(kernel: Kernel, folder: Path) -> None:
+    written(folder / "pipeline.py", f"import flyte_nb as flyte\n{ENV}{TASKS}")
+    kernel.run("from pipeline import env\nimport pipeline\nmine = flyte.TaskEnvironment('mine', depends_on=[env])\n"
+               "@mine.task\ndef g(x: str) -> str: return pipeline.calls(x)")  # fmt: skip
+    kernel.run("flyte.deploy(mine)")
+    assert kernel.value("flyte.deployed('mine.g')('you')") == "'<p>! hello you'"
+    assert kernel.value("flyte.deployed('pages.page')('you')") == "'<p>! hello you'"
+    assert kernel.value("env._declaring_file") == repr(str(folder / "pipeline.py"))
 
 
 def test_the_notebook_can_be_stated(kernel: Kernel, folder: Path) -> None:

@@ -16,7 +16,7 @@ _THROUGH = {dataclasses.__file__, copy.__file__}  # ``replace`` and ``copy`` con
 
 #: gives the folder that relative paths in a cell mean; the session sets it, which knows the notebook
 notebook_folder: Callable[[], str] = os.getcwd
-#: gives the file of the module that holds what a cell declared; the session sets it, which can write one
+#: gives the file of the module that holds what a cell declared; set by the package, whose session can write one
 module_file: Callable[[Any], str] | None = None
 
 

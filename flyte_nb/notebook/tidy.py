@@ -73,7 +73,7 @@ def tidied(source: str) -> str:
         row = token.start[0] - 1
         if lines[row].strip() == token.string:
             lines[row] = _indent_after(lines, row, token.start[1]) * " " + token.string
-    return "\n".join(line.rstrip() if not line.strip() else line for line in lines)
+    return "\n".join(lines)
 
 
 def _has_flush_arguments(call: ast.Call, node: ast.stmt) -> bool:

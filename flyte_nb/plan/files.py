@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -71,15 +72,22 @@ def shipped(path: str, source: Path, why: str, is_included: bool = False) -> Shi
         )
     if not source.is_file():
         raise DeploymentError(f"{source} ({why}) is not a regular file")
-    total, size = hashlib.sha256(), 0
     try:
-        with source.open("rb") as file:
-            while data := file.read(1 << 20):
-                total.update(data)
-                size += len(data)
+        found = source.stat()
+        digest = _digest(source, found.st_size, found.st_mtime_ns, found.st_ino)
     except OSError as error:
         raise DeploymentError(f"{source} ({why}) cannot be read: {error.strerror}") from None
-    return Shipped(path, source, why, size, total.hexdigest(), is_included)
+    return Shipped(path, source, why, found.st_size, digest, is_included)
+
+
+@functools.lru_cache(maxsize=10_000)
+def _digest(source: Path, *as_it_was: int) -> str:
+    """Read a file once for as long as its size and time stay the same: a view asks for it each time it is shown."""
+    total = hashlib.sha256()
+    with source.open("rb") as file:
+        while data := file.read(1 << 20):
+            total.update(data)
+    return total.hexdigest()
 
 
 def one_of_each(files: Iterable[Shipped]) -> tuple[Shipped, ...]:

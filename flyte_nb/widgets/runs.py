@@ -76,7 +76,7 @@ def deployments(made: Deployments, dry_run: bool = False) -> View:
 def told_size(size: int) -> str:
     """Word a number of bytes."""
     if size < 1024:
-        return f"{size} bytes"
+        return f"{size} byte{'s' if size != 1 else ''}"
     return f"{size / 1024:.1f} KiB" if size < 1 << 20 else f"{size / (1 << 20):.1f} MiB"
 
 

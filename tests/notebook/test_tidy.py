@@ -53,8 +53,8 @@ def test_what_a_notebook_tolerates_is_indented():
     assert tidied('env = E(\nname="a",\nb=1,\n)') == 'env = E(\n    name="a",\n    b=1,\n)'
     assert tidied("env = E(\n  name='a',\n  b=1)") == "env = E(\n  name='a',\n  b=1)"
     assert tidied("env = E(\n'a',  # why\n)") == "env = E(\n'a',  # why\n)"
-    source = 'def f():\n# why\n    x = """\n# text\n"""\n# last\n\n    return x  # end'
-    assert tidied(source) == 'def f():\n    # why\n    x = """\n# text\n"""\n    # last\n\n    return x  # end'
+    source = 'def f():\n# why\n    x = """\n# text\n   \n"""\n# last\n\n    return x  # end'
+    assert tidied(source) == 'def f():\n    # why\n    x = """\n# text\n   \n"""\n    # last\n\n    return x  # end'
 
 
 def test_names_and_nodes_are_replaced_in_place():
