@@ -11,11 +11,12 @@ from pathlib import Path
 from flyte_nb.errors import SliceError, UsageError
 from flyte_nb.notebook.cells import Cell, CellLog, Statement, statements
 from flyte_nb.notebook.grouped import grouped
-from flyte_nb.notebook.module import Module, locate, write_file
+from flyte_nb.notebook.module import Module, write_file
 from flyte_nb.notebook.names import names_of
 from flyte_nb.notebook.ordering import Part, ordered
 from flyte_nb.notebook.sdk import Target, check, imports_for, spelled_for
-from flyte_nb.notebook.tidy import laid_out, renamed, rewritten, tidied
+from flyte_nb.notebook.staleness import place_of
+from flyte_nb.notebook.tidy import captured_name, laid_out, renamed, rewritten, tidied
 
 __all__ = ["Export", "Target", "check_target", "export_module", "write_export"]
 
@@ -83,10 +84,11 @@ def export_module(module: Module, log: CellLog, how: Export) -> str:
     """
     if module.captured and not how.data:
         raise SliceError(_refusal(module))
-    found = [_part(statement, module, log) for statement in statements(Cell(module.source, 0))]
-    imports = [part.node for part in found if isinstance(part.node, ast.Import | ast.ImportFrom)]
-    parts = [part for part in found if _belongs(part, module)]
-    parts = _without_magic(_with_values(parts, module), imports)
+    lines = module.source.split("\n")
+    found = [_part(statement, lines, log) for statement in statements(Cell(module.source, 0))]
+    imports = [part.node for part in found if not part.cell and isinstance(part.node, ast.Import | ast.ImportFrom)]
+    parts = [part for part in found if _belongs(part)]
+    parts = _without_magic(_with_values(parts), imports)
     parts = [spelled_for(how.target, part) for part in ordered(parts, _ranks(log))]
     top = [*imports_for(how.target, imports, parts, _MAGIC), *_imports_of_loader(module)]
     check(how.target, top, parts)
@@ -96,17 +98,11 @@ def export_module(module: Module, log: CellLog, how: Export) -> str:
     return "\n\n".join(filter(None, head)) + _body(parts, how.marks)
 
 
-def _part(statement: Statement, module: Module, log: CellLog) -> Part:
-    cell, line = locate(module.source, statement.line) or ("", 0)
+def _part(statement: Statement, lines: list[str], log: CellLog) -> Part:
+    cell, line = place_of(statement, lines) or ("", 0)
     names = names_of(statement.node, statement.source, "annotations" in log.futures)
-    return Part(
-        statement.source,
-        ast.parse(statement.source).body[0],
-        names,
-        cell,
-        line,
-        _comments(cell, line, names.binds, log),
-    )
+    node = ast.parse(statement.source).body[0]
+    return Part(statement.source, node, names, cell, line, _comments(cell, line, names.binds, log))
 
 
 def _comments(cell: str, line: int, binds: Iterable[str], log: CellLog) -> str:
@@ -119,26 +115,22 @@ def _comments(cell: str, line: int, binds: Iterable[str], log: CellLog) -> str:
     return "\n".join(found for found in lines[first : line - 1] if not found.startswith("# %%"))
 
 
-def _belongs(part: Part, module: Module) -> bool:
+def _belongs(part: Part) -> bool:
     """Tell whether a statement is one of the notebook's: no import, no docstring, not what loads captured values."""
-    if isinstance(part.node, ast.Import | ast.ImportFrom):
-        return False
-    return bool(part.cell) or bool(part.names.binds & {value.name for value in module.captured})
+    return bool(part.cell) or isinstance(part.node, ast.Assign)
 
 
-def _with_values(parts: list[Part], module: Module) -> list[Part]:
+def _with_values(parts: list[Part]) -> list[Part]:
     """Write how captured values are loaded; each needs the functions and classes that it may be made of."""
-    names = {value.name for value in module.captured}
-    blocks = frozenset(name for part in parts if part.is_block for name in part.names.binds)
-    before: set[str] = set()
+    blocks: set[str] = set()
     result = []
     for part in parts:
-        if part.names.binds & names:
-            (name,) = part.names.binds
-            source = f'{name} = _load("{name}")'
-            reads = replace(part.names, reads=blocks & before, defers=frozenset())
-            part = replace(part, source=source, node=ast.parse(source).body[0], names=reads)
-        before |= part.names.binds
+        name = captured_name(part.node)
+        if name is not None and isinstance(part.node, ast.Assign):
+            source = f'{ast.unparse(part.node.targets[0])} = _load("{name}")'
+            names = replace(part.names, reads=part.names.reads - {"_captured"} | blocks)
+            part = replace(part, source=source, node=ast.parse(source).body[0], names=names)
+        blocks |= part.names.binds if part.is_block else set()
         result.append(part)
     return result
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from flyte_nb.notebook.cells import Cell, Statement, statements
 from flyte_nb.notebook.module import Module, locate
-from flyte_nb.notebook.tidy import rewritten
+from flyte_nb.notebook.tidy import captured_name, rewritten
 
-__all__ = ["Stale", "changed_files", "changed_names"]
+__all__ = ["Stale", "changed_files", "changed_names", "place_of"]
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,11 @@ def changed_files(before: Mapping[str, str], now: Mapping[str, str], since: str)
     ]
 
 
+def place_of(statement: Statement, lines: list[str]) -> tuple[str, int] | None:
+    """Give the cell and the line that the mark right above a statement of a generated module tells."""
+    return locate(lines[statement.line - 2], 2) if statement.line > 1 else None
+
+
 def _definitions(module: Module) -> dict[str, _Defined]:
     """Give the names of a module with a digest of the statements that made each of them what it is.
 
@@ -83,16 +88,18 @@ def _definitions(module: Module) -> dict[str, _Defined]:
     values = {value.name: value for value in module.captured}
     found: dict[str, _Defined] = {}
     variables: dict[str, str] = {}
+    lines = module.source.split("\n")
     for statement in statements(Cell(module.source, 0)):
         variables |= _variables(statement.node, variables)
         if _is_short(statement.node, variables):
             continue
-        place = locate(module.source, statement.line)
+        place = place_of(statement, lines)
         where = f"{place[0]}, line {place[1]}" if place else ""
         for name in _concerned(statement, place is not None, found):
             data, label = _spelled(statement.source, variables).encode(), where
-            if name in values:
-                data, label = values[name].data, values[name].label
+            captured = values.get(captured_name(statement.node) or "")
+            if captured is not None:
+                data, label = captured.data, captured.label
             name = variables.get(name, name)
             earlier = found[name].digest if name in found else ""
             found[name] = _Defined(hashlib.sha256(earlier.encode() + data).hexdigest(), label)
@@ -101,12 +108,8 @@ def _definitions(module: Module) -> dict[str, _Defined]:
 
 def _concerned(statement: Statement, is_marked: bool, found: Iterable[str]) -> Iterator[str]:
     """Give the names that a statement binds; for one that binds none, those that it works on."""
-    if isinstance(statement.node, ast.Import | ast.ImportFrom) or (is_marked and statement.names.binds):
-        yield from sorted(statement.names.binds)
-    elif is_marked:
-        yield from sorted(statement.names.reads & set(found))
-    elif isinstance(statement.node, ast.Assign):  # a captured value
-        yield from sorted(statement.names.binds)
+    if isinstance(statement.node, ast.Import | ast.ImportFrom | ast.Assign) or is_marked:
+        yield from sorted(statement.names.binds or statement.names.reads & set(found))
 
 
 def _variables(node: ast.stmt, known: Mapping[str, str]) -> dict[str, str]:

@@ -7,7 +7,7 @@ import io
 import tokenize
 from collections.abc import Sequence
 
-__all__ = ["WIDTH", "laid_out", "renamed", "rewritten", "tidied"]
+__all__ = ["WIDTH", "captured_name", "laid_out", "renamed", "rewritten", "tidied"]
 
 WIDTH = 88  # what formatters take when nothing else is said
 _STEP = "    "
@@ -102,3 +102,11 @@ def rewritten(source: str, changes: Sequence[tuple[ast.expr | ast.stmt, str]]) -
         merged = lines[first][: node.col_offset] + text.encode() + lines[last][node.end_col_offset or 0 :]
         lines[first : last + 1] = [merged]
     return b"\n".join(lines).decode()
+
+
+def captured_name(node: ast.AST) -> str | None:
+    """Give the name of the captured value that a statement of a generated module loads."""
+    match node:
+        case ast.Assign(value=ast.Call(func=ast.Name(id="_captured"), args=[ast.Constant(value=str(name))])):
+            return name
+    return None

@@ -68,6 +68,9 @@ def test_a_captured_value_is_compared_by_its_bytes():
 
     assert changed_names(module(b"1"), module(b"1"), "then") == []
     assert changed_names(module(b"1"), module(b"2"), "then") == [Stale("x", "In [3], line 1", "changed", "then")]
+    source = "# In [1], line 1\nclass A: pass\n\nA.f = _captured('A.f')\n"
+    modules = [Module(source, (Captured("A.f", data, "In [2], line 1"),)) for data in (b"1", b"2")]
+    assert changed_names(*modules, "then") == [Stale("A", "In [2], line 1", "changed", "then")]
 
 
 def test_what_works_on_a_name_counts_as_its_definition():
