@@ -12,8 +12,7 @@ from flyte_nb.errors import SliceError, UsageError
 from flyte_nb.notebook.cells import Cell, CellLog, Statement, statements
 from flyte_nb.notebook.grouped import grouped
 from flyte_nb.notebook.module import Module, write_file
-from flyte_nb.notebook.names import names_of
-from flyte_nb.notebook.ordering import Part, ordered
+from flyte_nb.notebook.ordering import Part, ordered, respelled
 from flyte_nb.notebook.sdk import Target, check, imports_for, spelled_for
 from flyte_nb.notebook.staleness import place_of
 from flyte_nb.notebook.tidy import captured_name, laid_out, renamed, rewritten, tidied
@@ -100,7 +99,7 @@ def export_module(module: Module, log: CellLog, how: Export) -> str:
 
 def _part(statement: Statement, lines: list[str], log: CellLog) -> Part:
     cell, line = place_of(statement, lines) or ("", 0)
-    names = names_of(statement.node, statement.source, "annotations" in log.futures)
+    names = statement.names
     node = ast.parse(statement.source).body[0]
     return Part(statement.source, node, names, cell, line, _comments(cell, line, names.binds, log))
 
@@ -149,11 +148,11 @@ def _without_magic(parts: list[Part], imports: list[ast.Import | ast.ImportFrom]
     result = []
     for part in parts:
         if (part.cell, part.line) in magic and _MAGIC in part.names.reads:
-            part = _respelled(part, laid_out(ast.parse(renamed(part.source, {_MAGIC: alias})).body[0]))
+            part = respelled(part, laid_out(ast.parse(renamed(part.source, {_MAGIC: alias})).body[0]))
         elif (part.cell, part.line) in magic and _alias(part) is not None:
             continue
         elif shorts:
-            part = _respelled(part, _with_owner(part, {s for s in shorts if s is not None}))
+            part = respelled(part, _with_owner(part, {s for s in shorts if s is not None}))
         result.append(part)
     return result
 
@@ -172,13 +171,6 @@ def _with_owner(part: Part, shorts: set[tuple[str, str]]) -> str:
     roots = [d.func if isinstance(d, ast.Call) else d for d in getattr(part.node, "decorator_list", [])]
     names = [root for root in roots if isinstance(root, ast.Name) and root.id in owners]
     return rewritten(part.source, [(name, f"{owners[name.id]}.task") for name in names])
-
-
-def _respelled(part: Part, source: str) -> Part:
-    if source == part.source:
-        return part
-    node = ast.parse(source).body[0]
-    return replace(part, source=source, node=node, names=names_of(node, source))
 
 
 def _ranks(log: CellLog) -> Callable[[Part], tuple[float, ...]]:

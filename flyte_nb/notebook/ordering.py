@@ -6,11 +6,12 @@ import ast
 import graphlib
 import heapq
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from flyte_nb.notebook.cells import Cell, statements
 from flyte_nb.notebook.names import Names
 
-__all__ = ["Part", "ordered"]
+__all__ = ["Part", "ordered", "respelled"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +50,14 @@ class Part:
     def at_once(self) -> frozenset[str]:
         """The names that have to exist before it: a decorator may read annotations, too."""
         return self.names.reads | (self.names.hints if getattr(self.node, "decorator_list", []) else frozenset())
+
+
+def respelled(part: Part, source: str) -> Part:
+    """Give a part with another text."""
+    if source == part.source:
+        return part
+    statement = next(statements(Cell(source, 0)))
+    return replace(part, source=source, node=statement.node, names=statement.names)
 
 
 def ordered(parts: Sequence[Part], rank: Callable[[Part], tuple[float, ...]]) -> list[Part]:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from typing import Literal
 
 from flyte_nb.errors import SliceError
-from flyte_nb.notebook.names import names_of
-from flyte_nb.notebook.ordering import Part
+from flyte_nb.notebook.ordering import Part, respelled
 from flyte_nb.notebook.tidy import renamed, rewritten
 
 __all__ = ["Target", "check", "imports_for", "spelled_for"]
@@ -69,11 +67,7 @@ def spelled_for(target: Target, part: Part) -> Part:
     changed: list[tuple[ast.expr | ast.stmt, str]] = [
         (node, text) for node in inner if (text := ast.unparse(_for_sdk(node))) != ast.unparse(node)
     ]
-    source = rewritten(source, changed)
-    if source == part.source:
-        return part
-    node = ast.parse(source).body[0]
-    return replace(part, source=source, node=node, names=names_of(node, source))
+    return respelled(part, rewritten(source, changed))
 
 
 def _attributes(node: ast.AST, roots: set[str]) -> Iterator[str]:

@@ -1,18 +1,15 @@
-import ast
 import random
 
 import pytest
-from flyte_nb.notebook.names import names_of
+from flyte_nb.notebook.cells import Cell, statements
 from flyte_nb.notebook.ordering import Part, ordered
 from hypothesis import given
 from hypothesis import strategies as st
 
 
 def parts(*sources):
-    nodes = [ast.parse(source).body[0] for source in sources]
-    return [
-        Part(s, node, names_of(node, s), "In [1]", i) for i, (s, node) in enumerate(zip(sources, nodes, strict=True))
-    ]
+    made = [next(statements(Cell(source, 0))) for source in sources]
+    return [Part(s.source, s.node, s.names, "In [1]", i) for i, s in enumerate(made)]
 
 
 def order(*sources, wanted):
@@ -31,8 +28,8 @@ def order(*sources, wanted):
         (["a = []", "a.append(1)", "b = a"], "b = a | a.append(1) | a = []", "a = [] | a.append(1) | b = a"),
         (["a = []", "b = a", "a.append(1)"], "a.append(1) | a = [] | b = a", "a = [] | b = a | a.append(1)"),
         (["a = 1", "b = a", "a = 2"], "a = 2 | a = 1 | b = a", "a = 1 | b = a | a = 2"),
-        (["class A: pass", "def f(x: A): ..."], "def f(x: A): ... | class A: pass",
-         "class A: pass | def f(x: A): ..."),
+        (["class A: pass", "def f(x=A): ..."], "def f(x=A): ... | class A: pass",
+         "class A: pass | def f(x=A): ..."),
         (["class A: pass", "@d\ndef f(x: 'A'): ..."], "@d\ndef f(x: 'A'): ... | class A: pass",
          "class A: pass | @d\ndef f(x: 'A'): ..."),
         (["def f(): return g()", "def g(): return f()", "@f\ndef h(): ..."],
