@@ -83,8 +83,10 @@ def test_a_task_of_an_environment_that_depends_on_another_runs(kernel: Kernel) -
     kernel.run("%%flyte upstream --cpu 1")
     kernel.run("other = flyte.TaskEnvironment('other')")
     kernel.run("%%flyte downstream --depends-on upstream --depends-on other\n@task\ndef f() -> int: return 1")
-    assert kernel.value("flyte.run(f).outputs(), [e.name for e in env.depends_on]") == "((1,), ['upstream', 'other'])"
-    assert kernel.value("flyte.deploy(env), flyte.deployed('downstream.f')()").endswith("1)")
+    ran = kernel.run("print(flyte.run(f).outputs(), [e.name for e in env.depends_on])")
+    assert ran.printed == "(1,) ['upstream', 'other']\n"
+    kernel.run("flyte.deploy(env)")
+    assert kernel.run("print(flyte.deployed('downstream.f')())").printed == "1\n"
 
 
 def test_a_flyte_cell_may_await_and_show_its_last_value(kernel: Kernel) -> None:

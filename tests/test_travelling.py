@@ -30,6 +30,11 @@ def calls(name: str) -> str:
 """
 
 
+def value(kernel: Kernel, expression: str) -> str:
+    """Give the repr of an expression, whatever is shown of the runs that it takes."""
+    return kernel.run(f"print(repr({expression}))").printed.strip()
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     for name, text in {
@@ -79,7 +84,7 @@ def test_included_files_and_local_modules_travel(
     kernel: Kernel, folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     kernel.run(f"{ENV}{TASKS}")
-    here = kernel.value("flyte.run(page, name='you').outputs()[0]")
+    here = value(kernel, "flyte.run(page, name='you').outputs()[0]")
     assert here == "'<p>! hello you'"
     assert kernel.run("print(*flyte.run(where).outputs())").printed.split() == [str(folder), str(folder / "helpers.py")]
     shown = kernel.run("%flyte deploy --dry-run").shown
@@ -88,8 +93,8 @@ def test_included_files_and_local_modules_travel(
     kernel.run("flyte.deploy(env)")
     (folder / "helpers.py").write_text("raise ImportError")
     (folder / "templates" / "a.html").unlink()
-    assert kernel.value("flyte.deployed('pages.page')(name='you')") == here
-    assert kernel.value("flyte.deployed('pages.calls')(name='you')") == here
+    assert value(kernel, "flyte.deployed('pages.page')(name='you')") == here
+    assert value(kernel, "flyte.deployed('pages.calls')(name='you')") == here
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     words = ["-m", "flyte_nb", "call"]
     done = ran([*words, "pages.page", "--name", "you"], elsewhere, FLYTE_NB_HOME=str(folder / ".flyte_nb"))
@@ -104,15 +109,15 @@ def test_included_files_and_local_modules_travel(
 def test_without_includes_a_deployed_task_runs_where_it_is_called(kernel: Kernel, folder: Path) -> None:
     kernel.run(f"{ENV.partition(', ')[0]}){TASKS}")
     kernel.run("flyte.deploy(env)")
-    assert kernel.value("flyte.deployed('pages.where')()[0]") == repr(str(folder))
+    assert value(kernel, "flyte.deployed('pages.where')()[0]") == repr(str(folder))
 
 
 def test_a_local_module_that_changed_is_another_version(kernel: Kernel, folder: Path) -> None:
     kernel.run(f"{ENV}{TASKS}\nfirst = flyte.deploy(env)[0].version")
-    assert kernel.value("flyte.deploy(env)[0].unchanged") == "True"
+    assert value(kernel, "flyte.deploy(env)[0].unchanged") == "True"
     (folder / "package" / "words.py").write_text('GREETING = " hi "\n')
-    assert kernel.value("flyte.deploy(env)[0].version != first") == "True"
-    assert kernel.value("flyte.deployed('pages.page')(name='you')") == "'<p>! hi you'"
+    assert value(kernel, "flyte.deploy(env)[0].version != first") == "True"
+    assert value(kernel, "flyte.deployed('pages.page')(name='you')") == "'<p>! hi you'"
 
 
 @pytest.mark.parametrize("path", ["templates/b.html", "link.txt"])
@@ -130,8 +135,8 @@ def test_an_environment_of_an_imported_module_deploys_from_a_notebook(kernel: Ke
     kernel.run("from pipeline import env\nimport pipeline\nmine = flyte.TaskEnvironment('mine', depends_on=[env])\n"
                "@mine.task\ndef g(x: str) -> str: return pipeline.calls(x)")  # fmt: skip
     kernel.run("flyte.deploy(mine)")
-    assert kernel.value("flyte.deployed('mine.g')('you')") == "'<p>! hello you'"
-    assert kernel.value("flyte.deployed('pages.page')('you')") == "'<p>! hello you'"
+    assert value(kernel, "flyte.deployed('mine.g')('you')") == "'<p>! hello you'"
+    assert value(kernel, "flyte.deployed('pages.page')('you')") == "'<p>! hello you'"
     assert kernel.value("env._declaring_file") == repr(str(folder / "pipeline.py"))
 
 
@@ -142,7 +147,7 @@ def test_the_notebook_can_be_stated(kernel: Kernel, folder: Path) -> None:
     (folder / "lesson.ipynb").write_text("{}")
     told = kernel.run(f"%flyte notebook {folder / 'lesson.ipynb'}").shown
     assert told == f"the notebook is {folder / 'lesson.ipynb'} (stated)"
-    assert kernel.value("[d.environment for d in flyte.deploy(env)]") == "['pages']"
+    assert value(kernel, "[d.environment for d in flyte.deploy(env)]") == "['pages']"
     assert "no notebook or folder named" in kernel.run("%flyte notebook nowhere.ipynb", fails=True).error
 
 
