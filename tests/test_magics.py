@@ -202,7 +202,7 @@ def test_loading_twice_changes_nothing(kernel: Kernel) -> None:
 
 def test_help_lists_every_verb(kernel: Kernel) -> None:
     shown = kernel.run("%flyte help").shown
-    for verb in ("list", "show", "run", "deploy", "runs", "help"):
+    for verb in ("list", "show", "run", "deploy", "export", "runs", "notebook", "help"):
         assert f"%flyte {verb}" in shown
     assert "--memory" in shown
 

@@ -58,6 +58,8 @@ def changed_names(before: Module, now: Module, since: str) -> list[Stale]:
     since : str
         What ``before`` is, in words.
     """
+    if before.digest == now.digest:
+        return []
     known, found = _definitions(before), _definitions(now)
     return [
         Stale(name, defined.where, "changed" if name in known else "is new", since)
@@ -134,6 +136,8 @@ def _is_short(node: ast.stmt, variables: Mapping[str, str]) -> bool:
 
 def _spelled(source: str, variables: Mapping[str, str]) -> str:
     """Write environments by name where the slice may have renamed their variables: in targets, decorators and calls."""
+    if not variables:
+        return source
     node: ast.AST = ast.parse(source).body[0]
     call = getattr(node, "value", None) if isinstance(node, ast.Expr) else None
     places = [*getattr(node, "decorator_list", []), *getattr(node, "targets", []), getattr(call, "func", None)]

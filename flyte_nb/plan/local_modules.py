@@ -70,19 +70,25 @@ class _Search:
     def __init__(self, path: Iterable[str]) -> None:
         self.folders = list(dict.fromkeys(os.path.abspath(entry or os.getcwd()) for entry in path))
         self.found: dict[str, Shipped] = {}
+        self.known: dict[str, str | None] = {}
 
     def imports(self, source: _Source) -> Iterator[_Source]:
         """Take in the modules that a source imports; give those that are new, to be searched in turn."""
         for module, line in _imported(source):
             top = module.partition(".")[0]
-            folder = None if top in _OWN or top in sys.builtin_module_names else self._folder_of(top)
-            if folder is not None and not _is_installed(folder):
+            if top not in self.known:
+                self.known[top] = self._local_folder_of(top)
+            folder = self.known[top]
+            if folder is not None:
                 yield from self._take(module.split("."), Path(folder), f"imported by {source.name(line)}")
 
-    def _folder_of(self, top: str) -> str | None:
-        """Give the folder where Python finds a module: one with a file wins over a mere folder of its name."""
+    def _local_folder_of(self, top: str) -> str | None:
+        """Give the folder where Python finds a local module: one with a file wins over a mere folder of its name."""
+        if top in _OWN or top in sys.builtin_module_names:
+            return None
         holds = (f for f in self.folders if _file_of(Path(f) / top) is not None)
-        return next(holds, None) or next((f for f in self.folders if (Path(f) / top).is_dir()), None)
+        folder = next(holds, None) or next((f for f in self.folders if (Path(f) / top).is_dir()), None)
+        return None if folder is None or _is_installed(folder) else folder
 
     def _take(self, parts: list[str], folder: Path, why: str) -> Iterator[_Source]:
         """Take in a module and the packages above it."""
