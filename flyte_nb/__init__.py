@@ -23,6 +23,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from flyte_nb import errors
+from flyte_nb.environments import place
 from flyte_nb.environments.base import Environment, listen
 from flyte_nb.environments.cache import Cache, CachePolicy, CacheRequest
 from flyte_nb.environments.devices import (
@@ -81,7 +82,7 @@ if TYPE_CHECKING:
     from flyte_nb.mapping import map
     from flyte_nb.run_context import with_runcontext
     from flyte_nb.session import current_registry
-    from flyte_nb.verbs import deploy, deployed, rerun, run
+    from flyte_nb.verbs import deploy, deployed, export, rerun, run
 
 __version__ = "0.1.0"
 
@@ -146,6 +147,7 @@ __all__ = [  # noqa: RUF022 - in the order of sorted()
     "deployed",
     "durable",
     "errors",
+    "export",
     "extend",
     "extras",
     "get_custom_context",
@@ -213,6 +215,7 @@ _LATER = {
     "custom_context": "flyte_nb.context.scopes",
     "deploy": "flyte_nb.verbs",
     "deployed": "flyte_nb.verbs",
+    "export": "flyte_nb.verbs",
     "get_custom_context": "flyte_nb.context.scopes",
     "group": "flyte_nb.context.scopes",
     "init": "flyte_nb.initialize",
@@ -246,6 +249,7 @@ _LATER = {
 }
 
 listen(process_registry)
+place.module_file = lambda env: str(import_module("flyte_nb.session").current_session().shipping.module_file(env))
 
 
 def __getattr__(name: str) -> Any:

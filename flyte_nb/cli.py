@@ -10,18 +10,20 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flyte_nb.commands import Parser, choose, key_values
+from flyte_nb.commands import Parser, choose, export_options, key_values
 from flyte_nb.errors import BaseRuntimeError, FlyteError, UsageError
+from flyte_nb.notebook.export import check_target
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-    from flyte_nb.headless import Executed
+    from flyte_nb.headless import CellFailed, Executed
 
 __all__ = ["main"]
 
 VERBS = {
     "run": "run a notebook without a front end: run NOTEBOOK [-p NAME=VALUE].. [-o OUT.ipynb] [--timeout S]",
+    "export": "write a notebook's definitions as a module: export NOTEBOOK OUT.py [--for flyte] [--with-data]",
     "call": "call a deployed task: call ENV.TASK [--version V] [--INPUT VALUE]..",
     "runs": "list the latest runs: runs [--last N]",
     "help": "this page",
@@ -37,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         words = ["help"]
     commands: dict[str, Callable[[list[str]], int]] = {
         "run": _run,
+        "export": _export,
         "call": _call,
         "runs": _runs,
         "help": _help,
@@ -76,24 +79,53 @@ def _parse(parser: Parser, words: list[str]) -> Any:
 
 def _run(words: list[str]) -> int:
     parser = Parser(prog="flyte-nb run", description="Run a notebook top to bottom in a fresh kernel.")
-    parser.add_argument("notebook", type=Path)
-    parser.add_argument("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE", dest="parameters",
-                        help="a value for a name that the cell tagged 'parameters' binds")  # fmt: skip
+    _notebook_options(parser)
     parser.add_argument("-o", "--output", type=Path, help="where to write the executed notebook")
-    parser.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="how long a cell may take")
     options = _parse(parser, words)
-
-    from flyte_nb.headless import execute, value_of
-
     if options.output is not None:
         _check_writable(options.output)
-    parameters = {name: value_of(text) for name, text in key_values(options.parameters, "-p NAME=VALUE").items()}
-    with _Progress(options.notebook.name) as progress:
-        executed = execute(options.notebook, parameters, options.timeout, progress)
+    executed = _executed(options)
     if options.output is not None:
         _write(executed.notebook, options.output)
     _summarise(executed, options.notebook)
     return FAILED if executed.error is not None else 0
+
+
+def _notebook_options(parser: Parser) -> None:
+    parser.add_argument("notebook", type=Path)
+    parser.add_argument("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE", dest="parameters",
+                        help="a value for a name that the cell tagged 'parameters' binds")  # fmt: skip
+    parser.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="how long a cell may take")
+
+
+def _executed(options: Any, then: str = "") -> Executed:
+    """Run a notebook with its progress told."""
+    from flyte_nb.headless import execute, value_of
+
+    parameters = {name: value_of(text) for name, text in key_values(options.parameters, "-p NAME=VALUE").items()}
+    with _Progress(options.notebook.name) as progress:
+        return execute(options.notebook, parameters, options.timeout, progress, then)
+
+
+def _export(words: list[str]) -> int:
+    about = "Run a notebook top to bottom in a fresh kernel, then write its definitions as a module."
+    parser = Parser(prog="flyte-nb export", description=about)
+    _notebook_options(parser)
+    parser.add_argument("module", type=Path, metavar="OUT.py")
+    export_options(parser)
+    options = _parse(parser, words)
+    check_target(options.module)
+    asked = f"for_={options.target!r}, with_data={options.with_data}, marks={options.marks}"
+    call = f"__import__('flyte_nb').export({str(options.module.absolute())!r}, {asked})"
+    executed = _executed(options, f"# export to {options.module.name}\n{call}")
+    error = executed.error
+    if error is not None and error.source.endswith(call):
+        print(f"flyte-nb export: {error.name}: {error.value}", file=sys.stderr)
+    elif error is not None:
+        _tell_cell(error)
+    else:
+        print(f"wrote {options.module}")
+    return FAILED if error is not None else 0
 
 
 class _Progress:
@@ -161,15 +193,18 @@ def _summarise(executed: Executed, path: Path) -> None:
 
     made = Store(home_for(path.parent)).runs(last=1000, session=executed.session)
     if executed.error is not None:
-        error = executed.error
-        print(f"\ncell {error.number}:\n{_indented(error.source)}\n", file=sys.stderr)
-        trace = error.trace or f"{error.name}: {error.value}"
-        print(trace if sys.stderr.isatty() else _COLOURS.sub("", trace), file=sys.stderr)
+        _tell_cell(executed.error)
     if made:
         print(runs(list(reversed(made))).text())
     failed = sum(run.phase.value != "succeeded" for run in made)
     counted = f"{len(made)} runs" if len(made) != 1 else "1 run"
     print(f"{path.name}: {executed.cells} cells, {counted}" + (f", {failed} not succeeded" if failed else ""))
+
+
+def _tell_cell(error: CellFailed) -> None:
+    print(f"\ncell {error.number}:\n{_indented(error.source)}\n", file=sys.stderr)
+    trace = error.trace or f"{error.name}: {error.value}"
+    print(trace if sys.stderr.isatty() else _COLOURS.sub("", trace), file=sys.stderr)
 
 
 def _indented(source: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from flyte_nb.errors import UsageError, suggestion
 
-__all__ = ["Parser", "key_values", "pair"]
+__all__ = ["Parser", "choose", "export_options", "key_values", "pair"]
 
 
 class Parser(argparse.ArgumentParser):
@@ -32,6 +32,15 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise what argparse would print and exit for."""
         raise UsageError(f"{self.prog}: {message}")
+
+
+def export_options(parser: Parser) -> None:
+    """Add the options of an export."""
+    parser.add_argument("--for", dest="target", choices=("flyte_nb", "flyte"), default="flyte_nb",
+                        help="the package that the module imports: flyte is the Flyte SDK")  # fmt: skip
+    parser.add_argument("--with-data", action="store_true",
+                        help="write values that the notebook computed into a folder beside the module")  # fmt: skip
+    parser.add_argument("--marks", action="store_true", help="tell the cell and line of each statement")
 
 
 def choose(prog: str, words: Sequence[str], verbs: Sequence[str], default: str = "help") -> tuple[str, list[str]]:

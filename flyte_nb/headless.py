@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from flyte_nb.errors import NotebookError, ParameterError, UnknownNameError, suggestion
 from flyte_nb.notebook.cells import Cell, statements
+from flyte_nb.notebook.location import VARIABLE
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -79,6 +80,7 @@ def execute(
     parameters: Mapping[str, Any] | None = None,
     timeout: float | None = None,
     progress: Progress = lambda number, total, state, source: None,
+    then: str = "",
 ) -> Executed:
     """Run a notebook top to bottom in a fresh kernel, in the folder it lies in.
 
@@ -93,6 +95,8 @@ def execute(
     progress : callable
         Called with the number of a code cell, how many there are, ``"running"``, ``"done"`` or ``"failed"``, and the
         cell's source.
+    then : str
+        Python to run after the last cell, as a cell of its own.
 
     Raises
     ------
@@ -107,6 +111,8 @@ def execute(
     for cell in notebook.cells:
         if cell.cell_type == "code":  # what an earlier run left would pass for this one's
             cell.outputs, cell.execution_count = [], None
+    if then:
+        notebook.cells.append(_new_cell(notebook, then))
     return _run(notebook, path, timeout, progress)
 
 
@@ -162,15 +168,19 @@ def inject(notebook: NotebookNode, parameters: Mapping[str, Any], path: Path) ->
     for name in parameters:
         if name not in known:
             raise ParameterError(f"{path} has no parameter {name!r}; {suggestion(name, known)}")
-    import nbformat
-
-    source = "\n".join(f"{name} = {value!r}" for name, value in parameters.items())
-    cell = nbformat.v4.new_code_cell(source, metadata={"tags": [INJECTED]})
-    if notebook.nbformat_minor < 5:
-        del cell["id"]
+    cell = _new_cell(notebook, "\n".join(f"{name} = {value!r}" for name, value in parameters.items()), [INJECTED])
     rest = [c for c in notebook.cells[tagged[0] + 1 :] if INJECTED not in c.metadata.get("tags", [])]
     notebook.cells = [*notebook.cells[: tagged[0] + 1], cell, *rest]
     return notebook
+
+
+def _new_cell(notebook: NotebookNode, source: str, tags: list[str] | None = None) -> NotebookNode:
+    import nbformat
+
+    cell = nbformat.v4.new_code_cell(source, metadata={"tags": tags} if tags else {})
+    if notebook.nbformat_minor < 5:
+        del cell["id"]
+    return cast("NotebookNode", cell)
 
 
 def bound(source: str) -> list[str]:
@@ -231,7 +241,8 @@ def _run(notebook: NotebookNode, path: Path, timeout: float | None, progress: Pr
     client = _client(notebook, path, timeout, started, finished)
     try:
         with _signals_kept():
-            client.execute(env={**os.environ, "FLYTE_NB_SESSION": done.session})
+            told = {"FLYTE_NB_SESSION": done.session, VARIABLE: str(path.absolute())}
+            client.execute(env={**os.environ, **told})
     except CellFailed:
         pass
     except asyncio.CancelledError:

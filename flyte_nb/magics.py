@@ -9,20 +9,21 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from IPython.core.magic import Magics, line_cell_magic, magics_class
 from IPython.display import display
 
 from flyte_nb.changes import Changes
-from flyte_nb.commands import Parser, choose, key_values
+from flyte_nb.commands import Parser, choose, export_options, key_values
 from flyte_nb.engine.base import Deployments, Run
 from flyte_nb.environments.base import Environment
 from flyte_nb.errors import FlyteError, UsageError
 from flyte_nb.notebook.shell import MAGIC, Running
 from flyte_nb.registry import Registry
 from flyte_nb.session import Session, current_session
-from flyte_nb.verbs import deploy, run
+from flyte_nb.verbs import deploy, export, run
 from flyte_nb.views import Stack, Table, Text, View
 from flyte_nb.widgets import environments as cards
 from flyte_nb.widgets import runs as run_views
@@ -43,7 +44,12 @@ HELP = (
         "%flyte deploy [NAME ..] [--dry-run] [--version V]",
         "deploy to this machine's store; all of them without a name",
     ),
+    (
+        "%flyte export PATH [NAME ..] [--for flyte] [--with-data] [--marks]",
+        "write the definitions as a module to commit; --for flyte imports the SDK",
+    ),
     ("%flyte runs", "the latest runs"),
+    ("%flyte notebook [PATH]", "where this notebook is, which relative paths in include mean; or state it"),
     ("%flyte help [VERB]", "this page, or the options of one verb"),
 )
 
@@ -147,7 +153,9 @@ class FlyteMagics(Magics):
             "show": self._show,
             "run": self._run,
             "deploy": self._deploy,
+            "export": self._export,
             "runs": self._runs,
+            "notebook": self._notebook,
             "help": self._help,
         }
 
@@ -162,13 +170,14 @@ class FlyteMagics(Magics):
 
     def _list(self, words: list[str]) -> View:
         _parser("list").parse_args(words)
-        return cards.environments(self._session.registry, states(self._session))
+        registry = self._session.registry
+        return cards.environments(registry, {env.name: state(self._session, env) for env in registry.values()})
 
     def _show(self, words: list[str]) -> View:
         parser = _parser("show")
         parser.add_argument("name")
         name = parser.parse_args(words).name
-        return cards.environment(self._session.registry.find(name), states(self._session).get(name))
+        return card(self._session, self._session.registry.find(name))
 
     def _run(self, words: list[str]) -> View:
         parser = _parser("run")
@@ -191,10 +200,27 @@ class FlyteMagics(Magics):
         made = deploy(*wanted, dry_run=options.dry_run, version=options.version, engine=options.engine)
         return run_views.deployments(made, options.dry_run)
 
+    def _export(self, words: list[str]) -> View:
+        parser = _parser("export")
+        parser.add_argument("path", type=Path)
+        parser.add_argument("names", nargs="*", metavar="NAME")
+        export_options(parser)
+        options = parser.parse_args(words)
+        wanted = [self._session.registry.find(name) for name in options.names]
+        path = export(options.path, *wanted, for_=options.target, with_data=options.with_data, marks=options.marks)
+        return Text(f"wrote {path}")
+
     def _runs(self, words: list[str]) -> View:
         parser = _parser("runs")
         parser.add_argument("--last", type=int, default=20)
         return run_views.runs(self._session.store.runs(parser.parse_args(words).last))
+
+    def _notebook(self, words: list[str]) -> View:
+        parser = _parser("notebook")
+        parser.add_argument("path", nargs="?", type=Path)
+        path = parser.parse_args(words).path
+        location = self._session.workbook.location if path is None else self._session.workbook.state_location(path)
+        return Text(f"the notebook is {location}" if location.file else f"the notebook lies in {location}")
 
     def _help(self, words: list[str]) -> View:
         if words == ["cell"]:
@@ -220,18 +246,36 @@ def show_changes(changes: Changes, running: Running) -> None:
         display(cards.changes(Changes(notices=changes.notices), cards=False))
 
 
-def states(session: Session) -> dict[str, list[str]]:
-    """Give what is known of environments beyond their declaration: the version they are deployed at."""
-    return {name: [f"deployed at {version}"] for name, version in session.store.current().items()}
+def state(session: Session, env: Environment) -> list[str]:
+    """Say what is known of an environment beyond its declaration: the version deployed, and what is out of date."""
+    version = session.store.current().get(env.name)
+    stale = outdated(session, env)
+    more = f" and {len(stale) - 2} more" if len(stale) > 2 else ""
+    told = [f"out of date: {'; '.join(stale[:2])}{more}"] if stale else []
+    return [*([f"deployed at {version}"] if version else []), *told]
+
+
+def outdated(session: Session, env: Environment) -> list[str]:
+    """Say what makes an environment's runs or its deployment out of date; a view never fails for it."""
+    try:
+        return [str(stale) for stale in session.shipping.outdated(env)]
+    except FlyteError as error:
+        return [str(error)]
+
+
+def card(session: Session, env: Environment) -> View:
+    """Show an environment as a card, with its state."""
+    version = session.store.current().get(env.name)
+    return cards.environment(env, [f"deployed at {version}"] if version else [], outdated(session, env))
 
 
 def show_as_cards(shell: Any, session: Session) -> None:
     """Let environments, runs and deployments appear as cards where a cell ends with one."""
     views: dict[type, Callable[[Any], View]] = {
-        Environment: lambda env: cards.environment(env, states(session).get(env.name)),
+        Environment: lambda env: card(session, env),
         Run: run_views.run,
         Deployments: run_views.deployments,
-        Registry: lambda registry: cards.environments(registry, states(session)),
+        Registry: lambda registry: cards.environments(registry, {e.name: state(session, e) for e in registry.values()}),
     }
     formatters = shell.display_formatter.formatters
     for kind, view in views.items():

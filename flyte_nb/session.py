@@ -3,33 +3,29 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from flyte_nb.changes import Changes, tasks_of
+from flyte_nb.changes import Changes
 from flyte_nb.engine import codec
 from flyte_nb.engine.base import Engine, Event, Work
-from flyte_nb.engine.definition import MAIN, SCRIPT, Definition, definition_of
+from flyte_nb.engine.definition import MAIN, SCRIPT
+from flyte_nb.engine.fingerprint import fingerprint
 from flyte_nb.engine.inline import InlineEngine
 from flyte_nb.engine.local.engine import LocalEngine
-from flyte_nb.engine.fingerprint import fingerprint
 from flyte_nb.engine.policy import policy_of
 from flyte_nb.engine.store import Store, home_for
-from flyte_nb.environments.base import Environment
-from flyte_nb.environments.declaration import Declaration, mask_inputs
+from flyte_nb.environments.declaration import mask_inputs
 from flyte_nb.environments.interface import check_value
 from flyte_nb.environments.template import TaskTemplate
-from flyte_nb.errors import DeploymentError, UnknownNameError, UsageTypeError
-from flyte_nb.notebook.cells import CellLog
-from flyte_nb.notebook.module import Module, tidy
-from flyte_nb.notebook.scripts import cells_run_by
+from flyte_nb.errors import UnknownNameError, UsageTypeError
+from flyte_nb.notebook.module import tidy
 from flyte_nb.notebook.shell import Running, Watch
-from flyte_nb.notebook.slicer import Slicer
-from flyte_nb.plan.bundle import Bundle, bundle_for
-from flyte_nb.plan.graph import order
 from flyte_nb.portal import Portal
 from flyte_nb.registry import Registry, Source, process_registry
+from flyte_nb.shipping import Shipping
+from flyte_nb.workbook import Workbook
 
 __all__ = ["Session", "current_registry", "current_session"]
 
@@ -47,27 +43,23 @@ class Session:
 
     def __init__(self, shell: Any = None, folder: Path | None = None) -> None:
         self.registry: Registry = process_registry
-        self.log = CellLog()
-        self._slicer = Slicer(self.log)
-        self._noticed: set[str] = set()
         self.portal = Portal()
         self.store = Store(home_for(folder or Path.cwd()))
-        self.engines: dict[str, Engine] = {"local": LocalEngine(self.store), "inline": InlineEngine(self.store)}
+        self.workbook = Workbook(shell, self.registry)
+        self.shipping = Shipping(self.workbook, self.registry, self.store)
+        local = LocalEngine(self.store)
+        #: where the values of secrets come from
+        self.secrets = local.secrets
+        self.engines: dict[str, Engine] = {"local": local, "inline": InlineEngine(self.store)}
         #: shows what a cell changed; the magics set it
         self.show_changes: Callable[[Changes, Running], None] = lambda changes, running: None
         #: gives what shows the events of one run; the magics set it
         self.show_run: Callable[[], Callable[[Event], None]] = lambda: print_output
-        self._shell = shell
         self._watch = Watch(shell, self) if shell is not None else None
         if self._watch is not None:
-            self._catch_up(self._watch)
+            self.workbook.catch_up(self._watch)
             self._watch.start()
             tidy(self.store.modules)
-
-    @property
-    def namespace(self) -> dict[str, Any]:
-        """The live values of the kernel, or of the main module."""
-        return self._shell.user_ns if self._shell is not None else vars(sys.modules[MAIN])
 
     def engine(self, name: str) -> Engine:
         """Give an engine by name.
@@ -92,83 +84,21 @@ class Session:
 
     def begin(self, running: Running) -> None:
         """Start the transaction of a cell."""
+        self.workbook.running = running
         self.registry.begin(Source(running.key, running.cell.label, is_cell=True))
 
     def end(self, running: Running, failed_at: int | None) -> None:
         """End the transaction of a cell: keep what it did when it succeeded, else leave the registry as it was."""
+        self.workbook.running = None
         if failed_at is not None:
             self.registry.rollback()
-            self._record(running, failed_at)
+            self.workbook.record(running, failed_at)
             return
         changes = self.registry.commit()
-        self._record(running, None)
+        self.workbook.record(running, None)
         self.show_changes(changes, running)
 
-    def _record(self, running: Running, until: int | None) -> None:
-        self.log.record(
-            running.cell,
-            until,
-            configurable=self._is_declared,
-            declared=_declared_in(self.registry, running.cell.file),
-            runs=lambda statement: cells_run_by(self._shell, statement),
-            is_live=self.namespace.__contains__,
-        )
-
-    def _is_declared(self, name: str) -> bool:
-        return isinstance(self.namespace.get(name), Declaration)
-
-    def _catch_up(self, watch: Watch) -> None:
-        """Take in the cells that ran before anyone watched; what bound no live name is taken to have failed."""
-        for cell in watch.past():
-            self.log.record(
-                cell,
-                only=lambda s: all(name in self.namespace for name in s.names.binds),
-                configurable=self._is_declared,
-                declared=_declared_in(self.registry, cell.file),
-                runs=lambda statement: cells_run_by(self._shell, statement),
-                is_live=self.namespace.__contains__,
-            )
-
     # --- what a verb needs ---
-
-    def definition(self, task: TaskTemplate, used: Iterable[str] = ()) -> Definition:
-        """Say where a worker finds a task: for a cell's, write the module that holds it.
-
-        Parameters
-        ----------
-        task : TaskTemplate
-            The task.
-        used : iterable of str
-            Further definitions of the notebook that its inputs refer to.
-
-        Raises
-        ------
-        SliceError
-            When something it reads cannot leave the kernel.
-        """
-        if not self._is_of_cells(task):
-            return definition_of(task)
-        module = self._slice(names=used, tasks=[task])
-        return Definition(module.write(self.store.modules / module.digest[:16]))
-
-    def _slice(self, **wanted: Any) -> Module:
-        """Make the module for what is wanted of the notebook, and show its notices, each once."""
-        module = self._slicer.module_for(self.namespace, **wanted)
-        for notice in module.notices:
-            if notice not in self._noticed:
-                print(f"notice: {notice}", file=sys.stderr)
-        self._noticed.update(module.notices)
-        return module
-
-    def _is_of_cells(self, task: TaskTemplate) -> bool:
-        is_local = "<locals>" in getattr(task, "func", type(task)).__qualname__
-        return self._shell is not None and task.__module__ == MAIN and not is_local
-
-    def _defined(self, task: TaskTemplate) -> Container[str]:
-        """Give the names of this process's main module that the task's process will have, too."""
-        if self._is_of_cells(task):
-            return self.log
-        return self.namespace if definition_of(task).path is not None else ()
 
     def work(self, task: TaskTemplate, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Work:
         """Prepare a run: bind and check the inputs, encode them, and find the task's definition.
@@ -188,50 +118,19 @@ class Session:
         kinds = task.interface.get_input_types()
         inputs = {n: check_value(f"input {n!r}", value, kinds[n], task.name) for n, value in inputs.items()}
         policy = policy_of(task)
-        parts, used = codec.encode(inputs, self._defined(task))
+        parts, used = codec.encode(inputs, self.workbook.defined(task))
         codec.insist_inline(inputs, parts, task.max_inline_io_bytes, "inputs", task.name)
         return Work(
             task=task.name,
-            definition=self.definition(task, used),
+            definition=self.shipping.definition(task, used),
             inputs=parts,
             shown=mask_inputs(inputs),
             env_vars=dict(task.env_vars or {}),
             policy=policy,
             live=(task, inputs),
             inputs_key=fingerprint(inputs, policy.caching.ignored) if policy.caching.behavior != "disable" else "",
-            codes=self._codes(),
+            codes=self.shipping.codes(),
         )
-
-    def _codes(self) -> dict[str, str]:
-        """Give a digest of the code that each task reads, for the tasks whose outputs are kept."""
-        tasks = (task for env in self.registry.values() for task in tasks_of(env).values())
-        return {task.name: self._code(task) for task in tasks if task.cache.is_enabled()}
-
-    def _code(self, task: TaskTemplate) -> str:
-        if self._is_of_cells(task):
-            return self._slice(tasks=[task]).digest
-        return code_of(task)
-
-    def bundle(self, environments: Iterable[Environment], version: str | None = None) -> Bundle:
-        """Make the bundle of some environments and of all that they depend on.
-
-        Raises
-        ------
-        DeploymentError
-            For a cycle, or for tasks that are not in the notebook's cells.
-        """
-        ordered = order(environments, self.registry.newest)
-        return bundle_for(ordered, self._module_of(ordered), version)
-
-    def _module_of(self, environments: list[Environment]) -> Module:
-        tasks = [task for env in environments for task in tasks_of(env).values()]
-        if self._shell is not None:
-            return self._slice(tasks=tasks, environments=environments)
-        files = {task.place.file for task in tasks} or {env.place.file for env in environments}
-        if len(files) != 1:
-            raise DeploymentError(f"the environments are declared in {len(files)} files: {', '.join(sorted(files))}; "
-                                  "deploy those of one file at a time")  # fmt: skip
-        return Module(Path(files.pop()).read_text())
 
 
 def print_output(event: Event) -> None:
@@ -240,13 +139,6 @@ def print_output(event: Event) -> None:
         stream = sys.stderr if event.stream == "stderr" else sys.stdout
         stream.write(event.text)
         stream.flush()
-
-
-def _declared_in(registry: Registry, file: str) -> list[tuple[str, int]]:
-    """List the environments and tasks that a cell's file declared, with their lines."""
-    environments = [(env.name, env.place) for env in registry.values()]
-    tasks = [(task.name, task.place) for env in registry.values() for task in tasks_of(env).values()]
-    return [(name, place.line) for name, place in [*environments, *tasks] if place.file == file]
 
 
 _session: Session | None = None

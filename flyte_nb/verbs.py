@@ -6,7 +6,7 @@ import ast
 from collections.abc import Callable, Coroutine
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from flyte_nb.engine import codec
 from flyte_nb.engine.base import Deployment, Deployments, Event, Run, Work, now
@@ -17,11 +17,25 @@ from flyte_nb.environments.declaration import mask_inputs
 from flyte_nb.environments.interface import EMPTY, NativeInterface
 from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import DeploymentError, UnknownNameError, UsageError, UsageTypeError
+from flyte_nb.notebook.export import Export, check_target, write_export
+from flyte_nb.notebook.module import FILE
 from flyte_nb.plan.bundle import Bundle
+from flyte_nb.plan.files import includes_files
 from flyte_nb.portal import Portal, Relay, Verb
 from flyte_nb.session import current_session, print_output
 
-__all__ = ["Deployed", "begin", "call_deployed", "carry_out", "deploy", "deployed", "portal", "rerun", "run"]
+__all__ = [
+    "Deployed",
+    "begin",
+    "call_deployed",
+    "carry_out",
+    "deploy",
+    "deployed",
+    "export",
+    "portal",
+    "rerun",
+    "run",
+]
 
 
 def portal() -> Portal:
@@ -162,16 +176,18 @@ async def _deploy(
             raise UsageTypeError(f"flyte.deploy: given {env!r:.80}; accepted: environments")
     if not envs:
         raise DeploymentError("nothing to deploy: name one environment or more")
-    bundle = session.bundle(envs, version)
+    bundle = session.shipping.bundle(envs, version)
     if dry_run:
         return planned(bundle, session.store.current())
     chosen = session.engine(engine)
-    return await relay(lambda tell: chosen.deploy(bundle), print_output)
+    made = await relay(lambda tell: chosen.deploy(bundle), print_output)
+    made.files = bundle.files
+    return made
 
 
 def planned(bundle: Bundle, current: dict[str, str]) -> Deployments:
     """Say what deploying a bundle would give."""
-    return Deployments(
+    made = Deployments(
         Deployment(
             row["environment"],
             bundle.version,
@@ -181,6 +197,8 @@ def planned(bundle: Bundle, current: dict[str, str]) -> Deployments:
         )
         for row in bundle.environments
     )
+    made.files = bundle.files
+    return made
 
 
 class _Shown(str):
@@ -207,7 +225,8 @@ class Deployed:
         self.inputs: list[dict[str, str]] = row["tasks"][name]["inputs"]
         self._outputs: dict[str, str] = row["tasks"][name]["outputs"]
         self._env_vars = dict(row["declaration"].get("env_vars") or {})
-        self._path = store.bundles / row["bundle"] / "cells.py"
+        home = store.bundles / row["bundle"]
+        self._definition = Definition(home / FILE, SCRIPT, folder=home, inside=includes_files(home))
 
     def __repr__(self) -> str:
         return f"<deployed {self.name}{self.interface} at {self.version}>"
@@ -236,14 +255,13 @@ class Deployed:
     def work(self, args: tuple[Any, ...], kwargs: dict[str, Any], texts: bool = False) -> Work:
         """Prepare a run; ``texts`` says that the inputs are to be read from text by the task's own types."""
         inputs = self.bind(args, kwargs)
-        parts, _ = codec.encode(inputs, _definitions(self._path))
-        return Work(
-            self.name, Definition(self._path, SCRIPT), parts, mask_inputs(inputs), self._env_vars, self.version, texts
-        )
+        parts, _ = codec.encode(inputs, _definitions(self._definition.path))
+        return Work(self.name, self._definition, parts, mask_inputs(inputs), self._env_vars, self.version, texts)
 
 
-def _definitions(path: Path) -> set[str]:
+def _definitions(path: Path | None) -> set[str]:
     """Name the classes and functions at the top of a bundle's module: inputs refer to those, not to their own."""
+    assert path is not None
     try:
         body = ast.parse(path.read_bytes()).body
     except OSError:  # the worker says that the bundle is gone
@@ -280,6 +298,53 @@ def deployed(name: str, version: str | None = None) -> Deployed:
     if name not in row["tasks"]:
         raise UnknownNameError("deployed task", name, row["tasks"])
     return Deployed(name, row, store)
+
+
+def export(
+    path: str | Path,
+    *envs: Environment,
+    for_: Literal["flyte_nb", "flyte"] = "flyte_nb",
+    with_data: bool = False,
+    marks: bool = False,
+) -> Path:
+    """Write the notebook's definitions as a Python module: imports at the top, then what the environments need.
+
+    Parameters
+    ----------
+    path : str or Path
+        The module, such as ``"pipeline.py"``. A file that is there is replaced only where an export wrote it.
+    *envs : Environment
+        What is exported, with all that they depend on; by default every environment that a cell declares.
+    for_ : "flyte_nb" or "flyte"
+        The package that the module imports; ``"flyte"`` is the Flyte SDK.
+    with_data : bool
+        Whether values that the notebook computed are written into a folder beside the module, for it to load.
+    marks : bool
+        Whether a comment above each statement tells its cell and line.
+
+    Returns
+    -------
+    Path
+        The file; the same notebook gives the same bytes.
+
+    Raises
+    ------
+    SliceError
+        For a value that the notebook computed, unless ``with_data`` is given, and for what cannot leave the kernel.
+    UsageError
+        For a path that is not a module's or holds something else, and where no cell declares an environment.
+    """
+    for env in envs:
+        if not isinstance(env, Environment):
+            raise UsageTypeError(f"flyte.export: given {env!r:.80}; accepted: environments, after the path")
+    if for_ not in ("flyte_nb", "flyte"):
+        raise UsageError(f"flyte.export(for_=): given {for_!r:.80}; accepted: 'flyte_nb', 'flyte'")
+    path = Path(path)
+    check_target(path)
+    data = f"{path.stem}_data" if with_data else ""
+    source, module = current_session().shipping.exported(envs, Export(target=for_, marks=marks, data=data))
+    write_export(path, source, module)
+    return path
 
 
 run = Verb(_run, portal)

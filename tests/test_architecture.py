@@ -44,6 +44,8 @@ LAYERS = [
     ["engine.base"],
     ["engine.codec", "engine.store", "portal"],
     ["engine.inline", "engine.local", "engine.cluster", "syncify"],
+    ["workbook"],
+    ["shipping"],
     ["session", "widgets", "secret_commands"],
     ["verbs"],
     ["magics", "headless", "run_context"],

@@ -79,6 +79,16 @@ def test_options_declare_the_environment_first(kernel: Kernel) -> None:
     )
 
 
+def test_a_task_of_an_environment_that_depends_on_another_runs(kernel: Kernel) -> None:
+    kernel.run("%%flyte upstream --cpu 1")
+    kernel.run("other = flyte.TaskEnvironment('other')")
+    kernel.run("%%flyte downstream --depends-on upstream --depends-on other\n@task\ndef f() -> int: return 1")
+    ran = kernel.run("print(flyte.run(f).outputs(), [e.name for e in env.depends_on])")
+    assert ran.printed == "(1,) ['upstream', 'other']\n"
+    kernel.run("flyte.deploy(env)")
+    assert kernel.run("print(flyte.deployed('downstream.f')())").printed == "1\n"
+
+
 def test_a_flyte_cell_may_await_and_show_its_last_value(kernel: Kernel) -> None:
     kernel.run(f"{ENV}{TASKS}")
     ran = kernel.run("%%flyte\nrun = await flyte.run.aio(double, x=4)\nrun.outputs()")
@@ -192,7 +202,7 @@ def test_loading_twice_changes_nothing(kernel: Kernel) -> None:
 
 def test_help_lists_every_verb(kernel: Kernel) -> None:
     shown = kernel.run("%flyte help").shown
-    for verb in ("list", "show", "run", "deploy", "runs", "help"):
+    for verb in ("list", "show", "run", "deploy", "export", "runs", "notebook", "help"):
         assert f"%flyte {verb}" in shown
     assert "--memory" in shown
 

@@ -16,7 +16,10 @@ def test_lesson_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("FLYTE_NB_HOME", str(tmp_path / "store"))
     executed = execute(path, timeout=120)
     assert executed.error is None, executed.error and executed.error.trace
-    assert executed.cells == sum(c.cell_type == "code" for c in executed.notebook.cells)
+    cells = [c for c in executed.notebook.cells if c.cell_type == "code"]
+    assert executed.cells == len(cells)
+    meant = [c.id for c in cells if "raises-exception" in c.metadata.get("tags", [])]
+    assert [c.id for c in cells if any(o.output_type == "error" for o in c.outputs)] == meant
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)

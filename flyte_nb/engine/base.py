@@ -18,6 +18,7 @@ from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import BaseRuntimeError
 from flyte_nb.pairs import pair_method
 from flyte_nb.plan.bundle import Bundle
+from flyte_nb.plan.files import Shipped
 
 __all__ = [
     "Action",
@@ -376,7 +377,9 @@ class Deployment:
 
 
 class Deployments(list[Deployment]):
-    """What one deployment did: dependencies first."""
+    """What one deployment did: dependencies first; with the ``files`` that travelled beside the module."""
+
+    files: tuple[Shipped, ...] = ()
 
     def __repr__(self) -> str:
         told = (f"{d.environment}@{d.version}{' (unchanged)' if d.unchanged else ''}" for d in self)

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 from flyte_nb import pickling
+from flyte_nb.environments.base import Environment
 from flyte_nb.environments.task import TaskEnvironment
 from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import SliceError, UsageError
@@ -22,6 +23,7 @@ __all__ = [
     "Definition",
     "definition_of",
     "holds",
+    "import_of",
     "loading",
     "module_of",
     "refuse_while_loading",
@@ -63,12 +65,18 @@ class Definition:
         The module that holds the task.
     pickled : bytes
         The task itself, when no module holds it (one made inside a function).
+    folder : Path, optional
+        The folder of a bundle, whose local modules the worker imports before all others.
+    inside : bool
+        Whether that folder is the worker's working directory as well, for it holds included files.
     """
 
     path: Path | None = None
     main: str = MAIN
     module: str = MAIN
     pickled: bytes = field(default=b"", repr=False)
+    folder: Path | None = None
+    inside: bool = False
 
     def stamp(self) -> tuple[str, int, int]:
         """Give what changes when its file does: the path, the time in nanoseconds, the size in bytes."""
@@ -113,6 +121,18 @@ def tasks_in(module: ModuleType) -> dict[str, TaskTemplate]:
     bound = [task for env in values if isinstance(env, TaskEnvironment) for task in env.tasks.values()]
     named = [value for value in values if isinstance(value, TaskTemplate)]
     return {task.name: task for task in [*bound, *named]}
+
+
+def import_of(env: Environment) -> str | None:
+    """Give the statement that imports an environment of a plain module; None for one of a cell, or of a function."""
+    if env.place.in_cell:
+        return None
+    for name, module in list(sys.modules.items()):
+        if getattr(module, "__file__", None) == env.place.file and name not in (MAIN, SCRIPT):
+            held = [variable for variable, value in vars(module).items() if value is env]
+            if held:
+                return f"from {name} import {held[0]} as _{name.replace('.', '_')}_{held[0]}"
+    return None
 
 
 def holds(module: ModuleType, task: TaskTemplate) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Protocol, TypeVar
 
+from flyte_nb.environments import place
 from flyte_nb.environments.declaration import (
     Check,
     Declaration,
@@ -230,10 +231,22 @@ class Environment(Declaration, metaclass=_Announced):
     def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> dict[str, Any]:
         return {"type": "string", "description": "the name of an environment"}  # an environment within another
 
+    def _get_declaring_file(self) -> str:
+        """Give the file that declared it; for a cell, the module that holds it, written where it is not there yet.
+
+        Raises
+        ------
+        SliceError
+            When something that the cell's declaration reads cannot leave the kernel.
+        """
+        if self.place.in_cell and place.module_file is not None:
+            return place.module_file(self)
+        return self.place.file
+
     @property
     def _declaring_file(self) -> str:
-        """The file that declared it, under the Flyte SDK's name."""
-        return self.place.file
+        """The same, under the other of the Flyte SDK's two names."""
+        return self._get_declaring_file()
 
     def _get_kwargs(self) -> dict[str, Any]:
         """Give the fields that are set, under the Flyte SDK's name."""

@@ -69,7 +69,7 @@ class ConnectorEnvironment(AppEnvironment):
     def _module(self, path: str) -> str:
         given = PurePath(path.replace("\\", "/"))
         if given.is_absolute():
-            given = PurePath(os.path.relpath(given, self._directory()))
+            given = PurePath(os.path.relpath(given, self.place.folder))
         parts = [*PurePath(os.path.normpath(given)).with_suffix("").parts]
         if parts and parts[-1] == "__init__":
             parts.pop()
@@ -77,9 +77,6 @@ class ConnectorEnvironment(AppEnvironment):
             accepted = "a path to a Python file or package inside the directory of the declaration"
             raise refuse(self, "include", path, accepted, "it has no dotted module name")
         return ".".join(parts)
-
-    def _directory(self) -> str:
-        return os.getcwd() if self.place.in_cell else os.path.dirname(self.place.file)
 
 
 def _is_python(path: str) -> bool:

@@ -6,11 +6,18 @@ import copy
 import dataclasses
 import os
 import sys
+from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 from flyte_nb import tracebacks
 
 _THROUGH = {dataclasses.__file__, copy.__file__}  # ``replace`` and ``copy`` construct on the user's behalf
+
+#: gives the folder that relative paths in a cell mean; the session sets it, which knows the notebook
+notebook_folder: Callable[[], str] = os.getcwd
+#: gives the file of the module that holds what a cell declared; set by the package, whose session can write one
+module_file: Callable[[Any], str] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +40,13 @@ class Place:
     line: int
     in_cell: bool = False
     at_import: bool = False
+
+    @property
+    def folder(self) -> str:
+        """The folder that relative paths in the declaration mean: that of the notebook, or of the file."""
+        if self.in_cell:
+            return notebook_folder()
+        return os.getcwd() if self.file.startswith("<") else os.path.dirname(self.file)
 
     def __str__(self) -> str:
         return tracebacks.place(tracebacks.Frame(self.file, self.line, ""))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from flyte_nb.notebook.cells import Statement
+from flyte_nb.notebook.tidy import rewritten
 
-__all__ = ["decorator_roots", "imports_of", "marked", "module_text", "variable_of"]
+__all__ = ["decorator_roots", "imports_of", "marked", "module_text", "registry_calls", "variable_of"]
 
 _DOCSTRING = '"""Definitions of a notebook, as its cells ran."""\n'
 _LOADER = '''
@@ -39,9 +40,22 @@ def module_text(imports: Iterable[str], parts: Sequence[str], loads: bool) -> st
     return f"{_DOCSTRING}\n{head}{loader}{body}"
 
 
-def marked(statement: Statement, spelled: Mapping[str, str]) -> str:
-    """Give a statement's text below a comment that tells its cell and line."""
+def marked(statement: Statement, spelled: Mapping[str, str], looked_up: Mapping[str, str]) -> str:
+    """Give a statement's text below a comment that tells its cell and line.
+
+    Parameters
+    ----------
+    statement : Statement
+        The statement.
+    spelled : mapping of str to str
+        Other names for some of those that it binds or configures.
+    looked_up : mapping of str to str
+        Variables for the environments that it looks up in the registry, by the environments' names.
+    """
     source = _respelled(statement.source, spelled) if spelled else statement.source
+    if looked_up:
+        calls = registry_calls(ast.parse(source))
+        source = rewritten(source, [(call, looked_up[name]) for call, name in calls if name in looked_up])
     return f"# {statement.cell.label}, line {statement.line}\n{source}"
 
 
@@ -73,6 +87,20 @@ def decorator_roots(node: ast.stmt) -> set[str]:
         if isinstance(decorator, ast.Name):
             roots.add(decorator.id)
     return roots
+
+
+def registry_calls(node: ast.AST) -> Iterator[tuple[ast.Call, str]]:
+    """Give the calls ``….current_registry().find("name")`` of a statement, with the names."""
+    for part in ast.walk(node):
+        match part:
+            case ast.Call(
+                func=ast.Attribute(
+                    value=ast.Call(func=ast.Attribute(attr="current_registry") | ast.Name(id="current_registry")),
+                    attr="find",
+                ),
+                args=[ast.Constant(value=str(name))],
+            ):
+                yield part, name
 
 
 def _respelled(source: str, spelled: Mapping[str, str]) -> str:

@@ -16,7 +16,7 @@ from flyte_nb.notebook.cells import CellLog, Configured, Statement
 from flyte_nb.notebook.definitions import added_methods, calls_something, is_made_by_a_call
 from flyte_nb.notebook.facts import MISSING, Facts
 from flyte_nb.notebook.module import Captured, Module
-from flyte_nb.notebook.rendering import decorator_roots, imports_of, marked, module_text, variable_of
+from flyte_nb.notebook.rendering import decorator_roots, imports_of, marked, module_text, registry_calls, variable_of
 from flyte_nb.notebook.secrecy import check_value, known_secrets, refuse_known
 from flyte_nb.notebook.values import capture
 
@@ -178,9 +178,10 @@ class Slice:
                 yield self.want(hint, statement.label)
         if calls_something(statement.node):
             yield self._before_a_call(reads)
+        looked_up = yield self._looked_up(statement)
         for name in current:
             self.open.pop(name, None)
-        self.parts.append(marked(statement, spelled))
+        self.parts.append(marked(statement, spelled, looked_up))
         self.later += [(name, statement.label) for name in sorted(names.defers | hints)]
         self.sets |= names.sets
         # what the statement bound once but no longer stands for is still to be found
@@ -284,6 +285,22 @@ class Slice:
             yield self._capture(name, statement.label)
 
     # --- values ---
+    def _looked_up(self, statement: Statement) -> Steps:
+        """Take in the environments that a statement looks up in the registry, as ``--depends-on`` does; give variables.
+
+        Where the module is loaded nothing is registered.
+        """
+        found: dict[str, str] = {}
+        for _, name in registry_calls(statement.node):
+            variable = yield self.want_environment(name)
+            if variable is None:
+                live = self.namespace.items()
+                variable = next((n for n, v in live if isinstance(v, Environment) and v.name == name), None)
+                if variable is not None:
+                    yield self.want(variable, statement.label)
+            if variable is not None:
+                found[name] = variable
+        return found
 
     def _unlogged(self, name: str, reader: str) -> Steps:
         """Take in a name that no cell's statement bound: a builtin, one of IPython's, or one bound some other way."""

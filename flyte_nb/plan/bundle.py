@@ -1,4 +1,4 @@
-"""Bundle: what a deployment ships — one module, the values beside it, and what is declared — under one version."""
+"""Bundle: what a deployment ships under one version: a module, values and files beside it, and what is declared."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from flyte_nb.environments.interface import EMPTY, NativeInterface, describe
 from flyte_nb.environments.task import TaskEnvironment
 from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import DeploymentError
-from flyte_nb.notebook.module import Module
+from flyte_nb.notebook.module import FILE, Captured, Module
+from flyte_nb.plan.files import MANIFEST, Shipped, copy_files
 
-__all__ = ["Bundle", "bundle_for"]
+__all__ = ["Bundle", "bundle_for", "read_bundle"]
 
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
 
@@ -38,11 +39,14 @@ class Bundle:
         The definitions of all the environments.
     environments : tuple of dict
         For each environment ``environment`` (its name), ``declaration`` and ``tasks``, as JSON data.
+    files : tuple of Shipped
+        The included files and the local modules, which lie beside the module as they lay beside the notebook.
     """
 
     version: str
     module: Module
     environments: tuple[dict[str, Any], ...]
+    files: tuple[Shipped, ...] = ()
 
     def __post_init__(self) -> None:
         if not _VERSION.fullmatch(self.version):
@@ -53,8 +57,8 @@ class Bundle:
 
     @property
     def content(self) -> str:
-        """SHA-256 of the definitions and declarations, in hex; their order does not count."""
-        return _content(self.module, self.environments)
+        """SHA-256 of the definitions, declarations and files, in hex; their order does not count."""
+        return _content(self.module, self.environments, self.files)
 
     @property
     def folder(self) -> str:
@@ -74,7 +78,8 @@ class Bundle:
         draft = Path(tempfile.mkdtemp(dir=folder, prefix=f".{self.folder}."))
         try:
             self.module.write(draft)
-            (draft / "manifest.json").write_text(json.dumps(self.manifest(), indent=2, sort_keys=True))
+            copy_files(self.files, draft)
+            (draft / MANIFEST).write_text(json.dumps(self.manifest(), indent=2, sort_keys=True))
             os.rename(draft, home)
         except OSError:
             if not home.exists():  # another process may have written the same meanwhile
@@ -89,10 +94,13 @@ class Bundle:
             "version": self.version,
             "digest": self.module.digest,
             "environments": list(self.environments),
+            "files": [file.row() for file in self.files],
         }
 
 
-def bundle_for(environments: Iterable[Environment], module: Module, version: str | None = None) -> Bundle:
+def bundle_for(
+    environments: Iterable[Environment], module: Module, version: str | None = None, files: Iterable[Shipped] = ()
+) -> Bundle:
     """Make the bundle of some environments, in the order given.
 
     Parameters
@@ -103,6 +111,8 @@ def bundle_for(environments: Iterable[Environment], module: Module, version: str
         The definitions they need.
     version : str, optional
         A name for the version in the place of the one from the content.
+    files : iterable of Shipped
+        What lies beside the module.
 
     Raises
     ------
@@ -117,14 +127,38 @@ def bundle_for(environments: Iterable[Environment], module: Module, version: str
         }
         for env in environments
     )
+    files = tuple(files)
     if version is None:
-        version = _content(module, rows)[:12]
-    return Bundle(version, module, rows)
+        version = _content(module, rows, files)[:12]
+    return Bundle(version, module, rows, files)
 
 
-def _content(module: Module, rows: Iterable[dict[str, Any]]) -> str:
-    content = json.dumps([module.digest, sorted(rows, key=lambda row: str(row["environment"]))], sort_keys=True)
-    return hashlib.sha256(content.encode()).hexdigest()
+def read_bundle(home: Path) -> tuple[Module, dict[str, str]]:
+    """Read the module of a bundle that was written, and the digests of the files beside it.
+
+    Raises
+    ------
+    DeploymentError
+        When it is not there any more.
+    """
+    try:
+        captured = sorted((home / "captured").glob("*.pkl"))
+        values = tuple(Captured(path.stem, path.read_bytes(), "") for path in captured)
+        module = Module((home / FILE).read_text(), values)
+        rows = json.loads((home / MANIFEST).read_text()).get("files", [])
+    except (OSError, ValueError) as error:
+        raise DeploymentError(f"the bundle {home} cannot be read: {error}; deploy again") from None
+    return module, {row["path"]: row["digest"] for row in rows}
+
+
+def _content(module: Module, rows: Iterable[dict[str, Any]], files: Iterable[Shipped]) -> str:
+    beside = sorted((file.path, file.digest) for file in files)
+    parts: list[Any] = [
+        module.digest,
+        sorted(rows, key=lambda row: str(row["environment"])),
+        *([beside] if beside else []),
+    ]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def _tasks(env: Environment) -> dict[str, TaskTemplate]:

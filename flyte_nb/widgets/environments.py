@@ -11,7 +11,7 @@ from flyte_nb.views import Card, Diff, Stack, Table, View, bullet
 __all__ = ["changes", "environment", "environments"]
 
 
-def environment(env: Environment, state: list[str] | None = None) -> Card:
+def environment(env: Environment, state: list[str] | None = None, outdated: list[str] | None = None) -> Card:
     """Show one environment: its settings, where it was declared, its tasks with their signatures.
 
     Parameters
@@ -20,6 +20,8 @@ def environment(env: Environment, state: list[str] | None = None) -> Card:
         What is shown.
     state : list of str, optional
         Its states, such as ``"deployed at 1f3a"``.
+    outdated : list of str, optional
+        What makes its runs or its deployment out of date.
     """
     rows = [(name, mask(name, value), "") for name, value in set_fields(env) if name not in ("name", "depends_on")]
     if env.depends_on:
@@ -28,9 +30,9 @@ def environment(env: Environment, state: list[str] | None = None) -> Card:
     return Card(
         title=env.name,
         kind=type(env).__name__,
-        strip=[f"declared at {env.place}", *(state or [])],
+        strip=[f"declared at {env.place}", *(state or []), *(["out of date"] if outdated else [])],
         rows=rows,
-        sections=[("tasks", bullet(tasks))] if tasks else [],
+        sections=[(title, bullet(lines)) for title, lines in (("tasks", tasks), ("out of date", outdated)) if lines],
     )
 
 

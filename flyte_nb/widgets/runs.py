@@ -8,6 +8,8 @@ from flyte_nb.widgets.tree import told, tree
 
 __all__ = ["deployments", "run", "runs", "told"]
 
+_FILES = 20  # files of a deployment that are listed
+
 
 def run(made: Run) -> Card:
     """Show one run: its phase, times, inputs, outputs, and the tasks it called."""
@@ -56,7 +58,7 @@ def runs(made: list[Run]) -> View:
 
 
 def deployments(made: Deployments, dry_run: bool = False) -> View:
-    """Show what was deployed, or would be."""
+    """Show what was deployed, or would be, and the files that travel beside the module, with why each does."""
     verb = "would deploy" if dry_run else "deployed"
     lines = [
         (
@@ -67,4 +69,16 @@ def deployments(made: Deployments, dry_run: bool = False) -> View:
         )
         for d in made
     ]  # fmt: skip
+    files = made.files if any(not d.unchanged for d in made) else ()
+    lines += [("+", file.path, f"{told_size(file.size)}, {file.why}") for file in files[:_FILES]]
+    if len(files) > _FILES:
+        rest = sum(file.size for file in files[_FILES:])
+        lines.append(("+", f"… {len(files) - _FILES} more files", told_size(rest)))
     return Diff(lines)
+
+
+def told_size(size: int) -> str:
+    """Word a number of bytes."""
+    if size < 1024:
+        return f"{size} byte{'s' if size != 1 else ''}"
+    return f"{size / 1024:.1f} KiB" if size < 1 << 20 else f"{size / (1 << 20):.1f} MiB"

@@ -9,6 +9,7 @@ from flyte_nb.environments.task import TaskEnvironment
 from flyte_nb.errors import DeploymentError
 from flyte_nb.notebook.module import Captured, Module
 from flyte_nb.plan.bundle import bundle_for, task_row
+from flyte_nb.plan.files import includes_files, shipped
 
 
 @pytest.fixture(autouse=True)
@@ -54,6 +55,7 @@ def test_the_manifest_says_what_is_inside():
                 },
             },
         ],
+        "files": [],
     }
     json.dumps(bundle.manifest())
 
@@ -139,3 +141,44 @@ def test_a_write_that_fails_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         bundle_for(environments(), MODULE).write(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def page(tmp_path):
+    file = tmp_path / "from" / "page.html"
+    file.parent.mkdir()
+    file.write_text("one")
+    return file
+
+
+def test_files_lie_beside_the_module_to_be_read_only(tmp_path, page):
+    file = shipped("pages/page.html", page, "included by 'e'", is_included=True)
+    bundle = bundle_for(environments(), MODULE, files=[file])
+    home = bundle.write(tmp_path / "bundles")
+    assert (home / "pages" / "page.html").read_text() == "one"
+    assert stat.S_IMODE((home / "pages" / "page.html").stat().st_mode) == 0o400
+    (row,) = json.loads((home / "manifest.json").read_text())["files"]
+    assert (row["path"], row["size"], row["why"], row["included"]) == ("pages/page.html", 3, "included by 'e'", True)
+    assert includes_files(home)
+    assert not includes_files(bundle_for(environments(), MODULE).write(tmp_path / "bundles"))
+    assert not includes_files(tmp_path / "gone")
+
+
+def test_the_version_covers_the_files(page):
+    def version(*files):
+        return bundle_for(environments(), MODULE, files=files).version
+
+    one = shipped("page.html", page, "included by 'e'")
+    assert version(one) == version(shipped("page.html", page, "another reason"))
+    moved = shipped("other.html", page, "included by 'e'")
+    page.write_text("two")
+    changed = shipped("page.html", page, "included by 'e'")
+    assert len({version(), version(one), version(moved), version(changed)}) == 4
+
+
+def test_a_file_that_changes_meanwhile_is_not_deployed(tmp_path, page):
+    bundle = bundle_for(environments(), MODULE, files=[shipped("page.html", page, "included by 'e'")])
+    page.write_text("two")
+    with pytest.raises(DeploymentError, match=r"page\.html .* changed while it was bundled"):
+        bundle.write(tmp_path / "bundles")
+    assert list((tmp_path / "bundles").iterdir()) == []

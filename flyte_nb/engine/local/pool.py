@@ -30,7 +30,7 @@ __all__ = ["Given", "Need", "Pool", "environment"]
 MOST = max(32, 4 * (os.cpu_count() or 1))
 #: tasks that wait for their children at a time, each with a process of its own
 MOST_WAITING = 500
-_KERNEL_ONLY = ("JPY_", "PYDEVD", "IPYKERNEL")
+_KERNEL_ONLY = ("JPY_", "PYDEVD", "IPYKERNEL", "FLYTE_NB_NOTEBOOK")
 
 
 @dataclass(frozen=True)

@@ -134,8 +134,9 @@ class Replica(asyncio.Protocol):
         self.process.ended.add_done_callback(self._process_ended)
         self.at_once, definition = at_once, work.definition
         path = None if definition.path is None else str(definition.path)
-        self._send({"op": "load", "path": path, "main": definition.main, "at_once": at_once,
-                    "segments_in": str(self._segments.folder)})  # fmt: skip
+        folder = None if definition.folder is None else str(definition.folder)
+        self._send({"op": "load", "path": path, "main": definition.main, "at_once": at_once, "folder": folder,
+                    "inside": definition.inside, "segments_in": str(self._segments.folder)})  # fmt: skip
         return await self._answer(self._ready)
 
     def calling(self, output: Output, child: Child, step: Step) -> Calling:

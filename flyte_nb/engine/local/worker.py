@@ -54,6 +54,7 @@ def serve(fd: int) -> int:
         stream.reconfigure(line_buffering=True, write_through=False)  # type: ignore[union-attr]
     loading.set()
     try:
+        settle(head["folder"], head["inside"])
         load(None if head["path"] is None else Path(head["path"]), head["main"])
     except BaseException as error:  # the user's definitions may raise anything
         flush()
@@ -116,6 +117,15 @@ def load(path: Path | None, name: str) -> None:
         logging.getLogger("flyte").disabled = True  # what there is to say of its declarations has been said
         exec(compile(path.read_bytes(), str(path), "exec"), vars(module))
         logging.getLogger("flyte").disabled = False
+
+
+def settle(folder: str | None, inside: bool) -> None:
+    """Let the modules of a bundle's folder come before all others, and work in it where it holds included files."""
+    if folder is not None:
+        sys.path.insert(0, folder)
+        sys.dont_write_bytecode = True  # a bundle stays as it was deployed
+        if inside:
+            os.chdir(folder)
 
 
 def flush() -> None:

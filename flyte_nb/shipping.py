@@ -1,0 +1,198 @@
+"""Shipping: from declarations to what travels — the module of a run, a bundle, an export; and what is out of date."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from flyte_nb.changes import tasks_of
+from flyte_nb.engine.definition import Definition, definition_of, import_of
+from flyte_nb.engine.store import Store
+from flyte_nb.environments.base import Environment
+from flyte_nb.environments.template import TaskTemplate
+from flyte_nb.errors import DeploymentError, UsageError
+from flyte_nb.notebook.export import Export, export_module
+from flyte_nb.notebook.module import Module, locate
+from flyte_nb.notebook.staleness import Stale, changed_files, changed_names
+from flyte_nb.plan.bundle import Bundle, bundle_for, read_bundle
+from flyte_nb.plan.files import Shipped, one_of_each
+from flyte_nb.plan.graph import order
+from flyte_nb.plan.includes import included
+from flyte_nb.plan.local_modules import local_modules
+from flyte_nb.registry import Registry
+from flyte_nb.workbook import Workbook
+
+__all__ = ["Shipping"]
+
+
+class Shipping:
+    """Puts together what leaves this process.
+
+    Parameters
+    ----------
+    workbook : Workbook
+        The cells.
+    registry : Registry
+        What is declared.
+    store : Store
+        Where modules and bundles are written.
+    """
+
+    def __init__(self, workbook: Workbook, registry: Registry, store: Store) -> None:
+        self._workbook, self._registry, self._store = workbook, registry, store
+        self._sent: dict[str, Module] = {}  # of each task, what its last run had
+
+    def definition(self, task: TaskTemplate, used: Iterable[str] = ()) -> Definition:
+        """Say where a worker finds a task: for a cell's, write the module that holds it.
+
+        Parameters
+        ----------
+        task : TaskTemplate
+            The task.
+        used : iterable of str
+            Further definitions of the notebook that its inputs refer to.
+
+        Raises
+        ------
+        SliceError
+            When something it reads cannot leave the kernel.
+        """
+        if not self._workbook.holds(task):
+            return definition_of(task)
+        module = self._workbook.module(names=used, tasks=self._together(task))
+        self._sent[task.name] = module
+        return Definition(module.write(self._store.modules / module.digest[:16]))
+
+    def _together(self, task: TaskTemplate) -> list[TaskTemplate]:
+        """Give the tasks that share a module with one: a reusable environment's workers take any of its tasks."""
+        env = task.environment
+        if task.reusable is None or env is None:
+            return [task]
+        others = [one for one in tasks_of(env).values() if one.name != task.name and self._workbook.holds(one)]
+        return [*others, task]
+
+    def codes(self) -> dict[str, str]:
+        """Give a digest of the code that each task reads, for the tasks whose outputs are kept.
+
+        Of a cell's task that is its slice and the local modules that this imports; of another one its file and those.
+        """
+        tasks = (task for env in self._registry.values() for task in tasks_of(env).values())
+        return {task.name: self._code(task) for task in tasks if task.cache.is_enabled()}
+
+    def _code(self, task: TaskTemplate) -> str:
+        if self._workbook.holds(task):
+            module = self._workbook.module(tasks=[task])
+        else:
+            source = inspect.getsourcefile(inspect.unwrap(getattr(task, "func", type(task))))
+            module = Module(Path(source).read_text() if source else "")
+        files = sorted(file.digest for file in local_modules(module.source, str))
+        return hashlib.sha256("".join([module.digest, *files]).encode()).hexdigest()
+
+    def bundle(self, environments: Iterable[Environment], version: str | None = None) -> Bundle:
+        """Make the bundle of some environments and of all that they depend on.
+
+        Raises
+        ------
+        DeploymentError
+            For a cycle, or for tasks that are not in the notebook's cells.
+        """
+        ordered = order(environments, self._registry.newest)
+        module = self._module_of(ordered)
+        return bundle_for(ordered, module, version, self._files_of(ordered, module))
+
+    def _module_of(self, environments: list[Environment]) -> Module:
+        if self._workbook.shell is None:
+            return Module(_only_file(environments).read_text())
+        imports = {env.name: line for env in environments if (line := import_of(env)) is not None}
+        own = [env for env in environments if env.name not in imports]
+        tasks = [task for env in environments for task in tasks_of(env).values()]
+        of_cells = [t for t in tasks if t.place.in_cell or t.name.rpartition(".")[0] not in imports]
+        module = self._workbook.module(tasks=of_cells, environments=own)
+        lines = "".join(f"\n\n{line}\n" for line in imports.values())
+        return replace(module, source=module.source + lines)
+
+    def _files_of(self, environments: list[Environment], module: Module) -> tuple[Shipped, ...]:
+        """Give the files that travel with a module: what its environments include, and the local modules it imports."""
+        file = None if self._workbook.shell is not None else _only_file(environments)
+        root = self._workbook.location.folder if file is None else file.parent
+
+        def name(line: int) -> str:
+            if file is not None:
+                return f"{file.name}, line {line}"
+            cell = locate(module.source, line)
+            return f"{cell[0]}, line {cell[1]}" if cell else "the notebook"
+
+        files = [file for env in environments for file in included(env, root)]
+        return one_of_each([*files, *local_modules(module.source, name, files)])
+
+    def exported(self, environments: Iterable[Environment], how: Export) -> tuple[str, Module]:
+        """Write the definitions of environments, and of what they depend on, as a module that a person would commit.
+
+        Raises
+        ------
+        UsageError
+            Outside a notebook, and where nothing of it is declared in cells.
+        SliceError
+            For what cannot be exported.
+        """
+        if self._workbook.shell is None:
+            raise UsageError("flyte.export writes the definitions of a notebook; a script is a module already")
+        chosen = list(environments) or [env for env in self._registry.values() if env.place.in_cell]
+        if not chosen:
+            raise UsageError("nothing to export: no cell declares an environment")
+        ordered = [env for env in order(chosen, self._registry.newest) if env.place.in_cell]
+        tasks = [task for env in ordered for task in tasks_of(env).values()]
+        module = self._workbook.module(tasks=tasks, environments=ordered)
+        local = {file.path.partition("/")[0].partition(".")[0] for file in local_modules(module.source, str)}
+        file = self._workbook.location.file
+        how = replace(
+            how, notebook=file.name if file else "", environments=tuple(env.name for env in ordered), local=local
+        )
+        return export_module(module, self._workbook.log, how), module
+
+    def outdated(self, env: Environment) -> list[Stale]:
+        """Say what changed since the tasks of an environment last ran here, and since it was deployed.
+
+        Raises
+        ------
+        SliceError, DeploymentError
+            When it can be neither run nor deployed as it is now.
+        """
+        tasks, found = tasks_of(env), list[Stale]()
+        for name in tasks.keys() & self._sent.keys():
+            run = f"the last run of {name.rpartition('.')[2]}"
+            found += changed_names(self._sent[name], self._workbook.module(tasks=[tasks[name]]), run)
+        version = self._store.current().get(env.name)
+        if version is None or self._workbook.shell is None:
+            return found
+        before, files = read_bundle(self._store.bundles / self._store.deployed(env.name)["bundle"])
+        now = self._module_of([env])
+        found += changed_names(before, now, "the deployment")
+        mine = {file.path: file.digest for file in self._files_of([env], now)}
+        return found + changed_files(files, mine, "the deployment")
+
+    def module_file(self, env: Environment) -> str:
+        """Give the file of the module that holds a cell's environment and its tasks, written where it is not there."""
+        if self._workbook.shell is None:
+            return env.place.file
+        module = self._workbook.module(tasks=tasks_of(env).values(), environments=[env])
+        return str(module.write(self._store.modules / module.digest[:16]))
+
+
+def _only_file(environments: list[Environment]) -> Path:
+    """Give the one file that declares environments, outside a notebook.
+
+    Raises
+    ------
+    DeploymentError
+        When there are several.
+    """
+    tasks = [task for env in environments for task in tasks_of(env).values()]
+    files = {task.place.file for task in tasks} or {env.place.file for env in environments}
+    if len(files) != 1:
+        raise DeploymentError(f"the environments are declared in {len(files)} files: {', '.join(sorted(files))}; "
+                              "deploy those of one file at a time")  # fmt: skip
+    return Path(files.pop())

@@ -1,0 +1,137 @@
+"""Workbook: the notebook of a session — which cells ran, where it lies, and the modules made of its definitions."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Container
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from flyte_nb.changes import tasks_of
+from flyte_nb.engine.definition import MAIN, definition_of
+from flyte_nb.environments import place
+from flyte_nb.environments.declaration import Declaration
+from flyte_nb.environments.template import TaskTemplate
+from flyte_nb.notebook.cells import CellLog
+from flyte_nb.notebook.location import Location, find_location, stated_location
+from flyte_nb.notebook.module import Module
+from flyte_nb.notebook.scripts import cells_run_by
+from flyte_nb.notebook.shell import Running, Watch
+from flyte_nb.notebook.slicer import Slicer
+from flyte_nb.registry import Registry
+
+__all__ = ["Workbook"]
+
+
+class Workbook:
+    """The cells of a kernel; outside one, the main module.
+
+    Parameters
+    ----------
+    shell : InteractiveShell, optional
+        The shell whose cells are meant; None outside IPython.
+    registry : Registry
+        What they declared.
+    """
+
+    def __init__(self, shell: Any, registry: Registry) -> None:
+        self.shell, self._registry = shell, registry
+        self.log = CellLog()
+        #: the cell that runs now
+        self.running: Running | None = None
+        self._slicer = Slicer(self.log)
+        self._noticed: set[str] = set()
+        self._folder = Path.cwd()
+        self._stated: Location | None = None
+        if shell is not None:
+            place.notebook_folder = lambda: str(self.location.folder)
+
+    @property
+    def namespace(self) -> dict[str, Any]:
+        """The live values of the kernel, or of the main module."""
+        return self.shell.user_ns if self.shell is not None else vars(sys.modules[MAIN])
+
+    @property
+    def location(self) -> Location:
+        """Where the notebook is: what relative paths in its cells mean."""
+        return self._stated or find_location(self.namespace, os.environ, self._folder)
+
+    def state_location(self, path: Path) -> Location:
+        """Take a person's word for where the notebook is: the path of its file, or of its folder.
+
+        Raises
+        ------
+        UnknownNameError
+            When there is no such file or folder.
+        """
+        self._stated = stated_location(path)
+        return self._stated
+
+    def module(self, **wanted: Any) -> Module:
+        """Make the module of what is wanted, as `Slicer.module_for`; show its notices, each once.
+
+        The statements of the running cell that are through count.
+        """
+        line = None if self.running is None else _line_in(self.running.cell.file)
+        if self.running is not None and line is not None:
+            self.record(self.running, line)
+        module = self._slicer.module_for(self.namespace, **wanted)
+        for notice in module.notices:
+            if notice not in self._noticed:
+                print(f"notice: {notice}", file=sys.stderr)
+        self._noticed.update(module.notices)
+        return module
+
+    def holds(self, task: TaskTemplate) -> bool:
+        """Tell whether a task is defined at the top of a cell."""
+        is_local = "<locals>" in getattr(task, "func", type(task)).__qualname__
+        return self.shell is not None and task.__module__ == MAIN and not is_local
+
+    def defined(self, task: TaskTemplate) -> Container[str]:
+        """Give the names of this process's main module that the process of a task will have, too."""
+        if self.holds(task):
+            return self.log
+        return self.namespace if definition_of(task).path is not None else ()
+
+    def record(self, running: Running, until: int | None) -> None:
+        """Take in a cell that ran, up to the line that failed."""
+        self.log.record(
+            running.cell,
+            until,
+            configurable=self._is_declared,
+            declared=_declared_in(self._registry, running.cell.file),
+            runs=lambda statement: cells_run_by(self.shell, statement),
+            is_live=self.namespace.__contains__,
+        )
+
+    def _is_declared(self, name: str) -> bool:
+        return isinstance(self.namespace.get(name), Declaration)
+
+    def catch_up(self, watch: Watch) -> None:
+        """Take in the cells that ran before anyone watched; what bound no live name is taken to have failed."""
+        for cell in watch.past():
+            self.log.record(
+                cell,
+                only=lambda s: all(name in self.namespace for name in s.names.binds),
+                configurable=self._is_declared,
+                declared=_declared_in(self._registry, cell.file),
+                runs=lambda statement: cells_run_by(self.shell, statement),
+                is_live=self.namespace.__contains__,
+            )
+
+
+def _line_in(file: str) -> int | None:
+    """Give the line that the code of a running cell has reached; None where another thread or task asks."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and (frame.f_code.co_filename != file or frame.f_code.co_name != "<module>"):
+        frame = frame.f_back
+    return None if frame is None else frame.f_lineno
+
+
+def _declared_in(registry: Registry, file: str) -> list[tuple[str, int]]:
+    """List the environments and tasks that a cell's file declared, with their lines."""
+    environments = [(env.name, env.place) for env in registry.values()]
+    tasks = [(task.name, task.place) for env in registry.values() for task in tasks_of(env).values()]
+    return [(name, place.line) for name, place in [*environments, *tasks] if place.file == file]
