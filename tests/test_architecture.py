@@ -41,6 +41,7 @@ LAYERS = [
     ],
     ["registry", "notebook", "plugins", "storage"],
     ["plan", "engine.definition", "engine.fingerprint", "engine.outputs", "engine.policy", "engine.segments"],
+    ["engine.records"],
     ["engine.base"],
     ["engine.codec", "engine.store", "portal"],
     ["engine.inline", "engine.local", "engine.cluster", "syncify"],

@@ -17,6 +17,7 @@ __all__ = ["Live"]
 
 #: seconds that a run goes on before the line appears, and between two changes of it
 FIRST, EVERY = 0.5, 0.2
+_WAITS = (Phase.WAITING_FOR_RESOURCES, Phase.INITIALIZING)
 _ENDS = (Phase.SUCCEEDED, Phase.FAILED, Phase.ABORTED, Phase.TIMED_OUT)
 
 
@@ -55,7 +56,7 @@ class Live:
         line = Text(self.line(event.run))
         if self._change is not None:
             self._change(line)
-        elif action.parent is not None or action.notice or not ended:
+        elif len(self._phases) > 1 or action.phase in _WAITS:
             self._change = self._show(line)
 
     def _take(self, event: Event) -> bool:

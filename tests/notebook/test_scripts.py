@@ -8,7 +8,7 @@ from kernels import new_kernel
 SHOW = """
 from flyte_nb.session import current_session
 def sliced(*names):
-    module = current_session()._slice(names=names)
+    module = current_session().workbook.module(names=names)
     print(module.source)
     print("captured:", [value.name for value in module.captured])
 """
