@@ -94,11 +94,11 @@ def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session
     made.close()
 
 
-def executed(snippet: str) -> SimpleNamespace:
-    """Run a snippet after the specification's own import and give the names it bound."""
+def executed(snippet: str, file: str = __file__) -> SimpleNamespace:
+    """Run a snippet after the specification's own import, as if it were in a file, and give the names it bound."""
     source = snippet if "import flyte\n" in snippet else f"import flyte\n{snippet}"
     names: dict[str, Any] = {"__name__": __name__}
-    exec(compile(source.replace("import flyte\n", "import flyte_nb as flyte\n"), __file__, "exec"), names)
+    exec(compile(source.replace("import flyte\n", "import flyte_nb as flyte\n"), file, "exec"), names)
     return SimpleNamespace(**names)
 
 
@@ -468,11 +468,16 @@ def test_environments_depend_on_one_another_through_depends_on_or_add_dependency
 
 
 def test_when_an_environment_is_deployed_its_dependencies_are_also_provisioned(tmp_path: Path) -> None:
-    connector = executed(CONNECTOR).connector
-    env = flyte.TaskEnvironment("jobs", depends_on=[connector])
+    source = f'{CONNECTOR}\nenv = flyte.TaskEnvironment("jobs", depends_on=[connector])'
+    file = tmp_path / "jobs.py"
+    (tmp_path / "my_connector").mkdir()
+    for path in (file, tmp_path / "my_connector" / "__init__.py"):
+        path.write_text("")
+    env = executed(source, str(file)).env
     assert [e.name for e in order([env])] == ["batch-job-connector", "jobs"]
     bundle = Session(folder=tmp_path).bundle([env])
     assert [row["environment"] for row in bundle.environments] == ["batch-job-connector", "jobs"]
+    assert [shipped.path for shipped in bundle.files] == ["my_connector/__init__.py"]
 
 
 # File Inclusion

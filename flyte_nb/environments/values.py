@@ -13,9 +13,12 @@ import datetime
 import enum
 import functools
 import inspect
+import threading
 import types
 import typing
 from collections import abc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from flyte_nb.environments.declaration import shorten
@@ -26,6 +29,7 @@ __all__ = ["EMPTY", "Misfit", "check_value", "describe", "fit"]
 EMPTY = inspect.Parameter.empty
 #: types whose values are decided by their class alone, so that a long list of them is checked at once
 _PLAIN = (int, float, str, bool, bytes)
+_open = threading.local()
 _SEQUENCES = (list, tuple, set, frozenset)
 
 
@@ -227,6 +231,11 @@ def _as_dataclass(value: Any, kind: Any) -> Any:
     if isinstance(value, dict) and not issubclass(kind, dict):
         return _made_of(value, kind, {field.name: hints.get(field.name, Any) for field in fields})
     _instance(value, kind)
+    with _looked_into(value) as is_new:
+        return _with_fields_that_fit(value, fields, hints) if is_new else value
+
+
+def _with_fields_that_fit(value: Any, fields: list[Any], hints: dict[str, Any]) -> Any:
     changed = {}
     for field in fields:
         held = getattr(value, field.name, field.default)
@@ -235,6 +244,20 @@ def _as_dataclass(value: Any, kind: Any) -> Any:
             if fitted is not held:
                 changed[field.name] = fitted
     return _with(value, changed) if changed else value
+
+
+@contextmanager
+def _looked_into(value: Any) -> Iterator[bool]:
+    """Look into an object; False where it is being looked into already, as it refers to itself."""
+    known: set[int] = _open.__dict__.setdefault("objects", set())
+    if id(value) in known:
+        yield False
+        return
+    known.add(id(value))
+    try:
+        yield True
+    finally:
+        known.discard(id(value))
 
 
 def _with(value: Any, changed: dict[str, Any]) -> Any:

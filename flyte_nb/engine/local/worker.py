@@ -30,6 +30,8 @@ from flyte_nb.environments import base
 
 __all__ = ["main", "serve"]
 
+_DECLARATIONS = os.path.dirname(os.path.abspath(base.__file__))
+
 
 def main() -> None:
     """Serve one engine over the socket whose number is the first argument, in a process started for it."""
@@ -45,6 +47,7 @@ def serve(fd: int) -> int:
         The file descriptor of a stream socket.
     """
     base.listen(None)
+    logging.getLogger("flyte").addFilter(_is_news)
     faulthandler.enable()
     link = Link(fd)
     head, _ = link.next_request()
@@ -104,6 +107,11 @@ async def serve_at_once(link: Link) -> None:
         task.cancel()
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """Tell whether a warning is worth printing here: what there is to say of declarations was said where they ran."""
+    return not record.pathname.startswith(_DECLARATIONS)
+
+
 def _forget(calls: dict[str, asyncio.Task[None]], number: str, _: object) -> None:
     calls.pop(number)
 
@@ -114,9 +122,7 @@ def load(path: Path | None, name: str) -> None:
     sys.modules[MAIN] = sys.modules[name] = module
     if path is not None:
         module.__file__ = str(path)
-        logging.getLogger("flyte").disabled = True  # what there is to say of its declarations has been said
         exec(compile(path.read_bytes(), str(path), "exec"), vars(module))
-        logging.getLogger("flyte").disabled = False
 
 
 def settle(folder: str | None, inside: bool) -> None:
