@@ -475,7 +475,7 @@ def test_when_an_environment_is_deployed_its_dependencies_are_also_provisioned(t
         path.write_text("")
     env = executed(source, str(file)).env
     assert [e.name for e in order([env])] == ["batch-job-connector", "jobs"]
-    bundle = Session(folder=tmp_path).bundle([env])
+    bundle = Session(folder=tmp_path).shipping.bundle([env])
     assert [row["environment"] for row in bundle.environments] == ["batch-job-connector", "jobs"]
     assert [shipped.path for shipped in bundle.files] == ["my_connector/__init__.py"]
 

@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from flyte_nb.environments.annotations import EMPTY, describe
 from flyte_nb.environments.declaration import stable_repr
-from flyte_nb.environments.values import EMPTY, check_value, describe
+from flyte_nb.environments.values import check_value
 from flyte_nb.errors import InputError, ParameterError
 
 __all__ = ["EMPTY", "NativeInterface", "check_value", "describe", "parse"]

@@ -12,7 +12,6 @@ import dataclasses
 import datetime
 import enum
 import functools
-import inspect
 import threading
 import types
 import typing
@@ -21,12 +20,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from flyte_nb.environments.annotations import EMPTY, describe
 from flyte_nb.environments.declaration import shorten
 from flyte_nb.errors import RuntimeDataValidationError
 
-__all__ = ["EMPTY", "Misfit", "check_value", "describe", "fit"]
+__all__ = ["Misfit", "check_value", "fit"]
 
-EMPTY = inspect.Parameter.empty
 #: types whose values are decided by their class alone, so that a long list of them is checked at once
 _PLAIN = (int, float, str, bool, bytes)
 _open = threading.local()
@@ -404,16 +403,3 @@ def _hints(kind: Any) -> dict[str, Any]:
         return typing.get_type_hints(kind)
     except Exception:  # the names in them are a stranger's
         return {}
-
-
-def describe(kind: Any) -> str:
-    """Name a type the way people write it."""
-    if kind is EMPTY or kind is Any:
-        return "Any"
-    if isinstance(kind, enum.EnumMeta) and kind.__name__ == "LiteralEnum":
-        return "Literal[" + ", ".join(map(repr, kind.__members__)) + "]"
-    if kind is type(None):
-        return "None"
-    if isinstance(kind, type) and not typing.get_args(kind):
-        return kind.__qualname__
-    return str(kind).replace("typing.", "").replace("__main__.", "")

@@ -14,7 +14,8 @@ from typing import Annotated, Any, Literal, NamedTuple, Optional, Union
 import pydantic
 import pytest
 import typing_extensions
-from flyte_nb.environments.values import EMPTY, check_value, describe
+from flyte_nb.environments.annotations import EMPTY, describe
+from flyte_nb.environments.values import check_value
 from flyte_nb.errors import RuntimeDataValidationError
 from hypothesis import given
 from hypothesis import strategies as st
