@@ -40,7 +40,8 @@ KINDS = {
     "tuple targets": ["(a, *b), c = [1, 2, 3], 4\nx = y = a", "def f(): return a, b, c, x, y"],
     "lambda": ["k = 2\ng = lambda x, *, y=k: x * y + k\ndef f(): return g(3)"],
     "class bodies": ["base = 2\nclass A:\n    base = base\n    table = [base for _ in range(2)]\n"
-                     "    class B:\n        c = 3\n    def m(self): return A.B.c + base\ndef f(): return A.base, A.table, A().m()"],
+                     "    class B:\n        c = 3\n    def m(self): return A.B.c + base\n"
+                     "def f(): return A.base, A.table, A().m()"],
     "f-strings": ["w = 6\nname = 'n'\ndef f(): return f'{name!r:>{w}} {name=} {len(name):02}'"],
     "several on a line": ["a = 1; b = 2; def_ = 3", "def f(): return a + b + def_"],
     "odd text": ["s = '''x\n# In [9], line 1\n'''  # note\ndef f():\n    '''Doc\n\n    é'''\n    return s, f.__doc__"],
