@@ -14,7 +14,7 @@ from flyte_nb.environments.declaration import Declaration
 from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.notebook.cells import Statement
 
-__all__ = ["added_methods", "calls_something", "is_definition", "is_made_by_a_call"]
+__all__ = ["added_methods", "calls_something", "is_definition", "is_made_by_a_call", "is_shell"]
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, *filter(None, [getattr(ast, "TypeAlias", None)]))
 _DECLARED = (Declaration, TaskTemplate, typing.TypeVar, typing.ParamSpec, typing.NewType)
@@ -41,7 +41,7 @@ def is_definition(statement: Statement, namespace: Mapping[str, Any]) -> bool:
         return True
     if isinstance(node.value, ast.Lambda):
         return all(isinstance(value, FunctionType) for value in values)
-    if _is_shell(node.value):
+    if is_shell(node):
         return True
     if _has_no_call(node.value):
         return _gives_the_same(statement, namespace)
@@ -52,6 +52,14 @@ def is_made_by_a_call(statement: Statement) -> bool:
     """Tell whether a statement is of the form ``name = Maker(…)``."""
     match statement.node:
         case ast.Assign(targets=[ast.Name()], value=ast.Call()) | ast.AnnAssign(target=ast.Name(), value=ast.Call()):
+            return True
+    return False
+
+
+def is_shell(node: ast.stmt) -> bool:
+    """Tell whether a statement asks for IPython's shell: ``ip = get_ipython()``."""
+    match node:
+        case ast.Assign(value=ast.Call(func=ast.Name(id="get_ipython"))):
             return True
     return False
 
@@ -100,10 +108,6 @@ def _is_declared(value: Any) -> bool:
     if isinstance(value, MethodType):
         return isinstance(value.__self__, Declaration)
     return inspect.isclass(value) or isinstance(value, _DECLARED)
-
-
-def _is_shell(value: ast.expr) -> bool:
-    return isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id == "get_ipython"
 
 
 def _has_no_call(value: ast.expr) -> bool:

@@ -13,7 +13,7 @@ from flyte_nb.environments.base import Environment
 from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import SliceError, suggestion
 from flyte_nb.notebook.cells import CellLog, Configured, Statement
-from flyte_nb.notebook.definitions import added_methods, calls_something, is_made_by_a_call
+from flyte_nb.notebook.definitions import added_methods, calls_something, is_made_by_a_call, is_shell
 from flyte_nb.notebook.facts import MISSING, Facts
 from flyte_nb.notebook.module import Captured, Module
 from flyte_nb.notebook.rendering import decorator_roots, imports_of, marked, module_text, registry_calls, variable_of
@@ -234,9 +234,15 @@ class Slice:
         how = configured.how
         if configured.declared:
             return how.word != "task"  # tasks come along when they are wanted
+        if any(name == "get_ipython" or self._is_shell(name) for name in configured.statement.names.reads):
+            return False  # there is no shell where the module is loaded
         if isinstance(statement.node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             return how.registers
         return is_made_by_a_call(statement) and how.builds
+
+    def _is_shell(self, name: str) -> bool:
+        statement = self.facts.latest(name)
+        return statement is not None and is_shell(statement.node)
 
     def _is_built_up(self, statement: Statement, name: str) -> bool:
         """Tell whether a call made an object that decorators have filled since, such as ``app = FastAPI()``."""

@@ -13,6 +13,19 @@ from flyte_nb.notebook.module import Captured
 __all__ = ["capture", "pickled"]
 
 LIMIT = 10 * 1024 * 1024
+#: libraries whose values are known to come back from their pickles
+_PLAIN = (
+    "builtins",
+    "collections",
+    "datetime",
+    "decimal",
+    "fractions",
+    "numpy",
+    "pandas",
+    "pathlib",
+    "scipy",
+    "sklearn",
+)
 
 
 def capture(names: Container[str], name: str, value: Any, label: str) -> tuple[Captured, set[str]]:
@@ -46,6 +59,8 @@ def capture(names: Container[str], name: str, value: Any, label: str) -> tuple[C
         if isinstance(value, io.IOBase) and not isinstance(value, io.StringIO | io.BytesIO):
             raise TypeError("it is an open file")
         data, used = pickled(names, name, value)
+        if type(value).__module__.partition(".")[0] not in _PLAIN:
+            _load(data)
     except Exception as error:  # a stranger's __reduce__ may raise anything
         raise SliceError(
             f"{what} ({type(value).__name__}) cannot leave the kernel: {error}. "
@@ -57,6 +72,20 @@ def capture(names: Container[str], name: str, value: Any, label: str) -> tuple[C
             "captured values. Pass it as an input, or load it inside the task"
         )
     return Captured(name, data, label), used
+
+
+def _load(data: bytes) -> None:
+    """Try whether a pickle can be loaded: that of a widget can be written, but not read.
+
+    Raises
+    ------
+    TypeError
+        When it cannot.
+    """
+    try:
+        pickling.loads(data)
+    except Exception as error:  # a stranger's __setstate__ may raise anything
+        raise TypeError(f"its pickle cannot be loaded ({type(error).__name__}: {error})") from None
 
 
 def pickled(names: Container[str], name: str, value: Any) -> tuple[bytes, set[str]]:

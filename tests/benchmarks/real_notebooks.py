@@ -28,6 +28,7 @@ import ast
 import asyncio
 import builtins
 import contextlib
+import functools
 import importlib.machinery
 import inspect
 import io
@@ -285,7 +286,8 @@ def codes_of(value, seen):
     """Give the code of a function of the notebook, or of the methods of a class of it."""
     if getattr(value, "__module__", None) != "__main__":
         return
-    value = inspect.unwrap(value) if callable(value) else value
+    if isinstance(value, FunctionType | type(functools.lru_cache(len))):
+        value = inspect.unwrap(value)
     if isinstance(value, FunctionType):
         yield value.__code__
     elif isinstance(value, type) and value not in seen:

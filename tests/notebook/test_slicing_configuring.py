@@ -168,6 +168,13 @@ def test_what_fills_an_object_needs_no_decorator_to_be_captured(kernel, load):
     assert load(module).app.routes == {"/": str}
 
 
+def test_what_is_registered_with_the_shell_stays_there(kernel):
+    kernel.namespace["get_ipython"] = lambda: type("Shell", (), {"register_magic_function": print})
+    kernel.cell("ip = get_ipython()\ndef magic(line): return line\nip.register_magic_function(magic)")
+    kernel.cell("get_ipython().register_magic_function(magic)")
+    assert "register_magic_function" not in kernel.slice("magic", "ip").source
+
+
 def test_hooks_of_an_app(kernel, load):
     kernel.cell(f"{IMPORT}\nimport flyte_nb.app\napp = flyte.app.AppEnvironment('web', image='python:3.11', args='x')")
     kernel.cell("@app.on_startup\ndef start(): return ready\nready = 3")
