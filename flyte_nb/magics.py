@@ -6,6 +6,7 @@ so that the cell is an ordinary cell: it may await, its line numbers hold, its m
 
 from __future__ import annotations
 
+import functools
 import re
 import shlex
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from typing import Any
 from IPython.core.magic import Magics, line_cell_magic, magics_class
 from IPython.display import display
 
+from flyte_nb import run_commands
 from flyte_nb.changes import Changes
 from flyte_nb.commands import Parser, choose, export_options, key_values
 from flyte_nb.engine.base import Deployments, Run
@@ -22,8 +24,9 @@ from flyte_nb.environments.base import Environment
 from flyte_nb.errors import FlyteError, UsageError
 from flyte_nb.notebook.shell import MAGIC, Running
 from flyte_nb.registry import Registry
+from flyte_nb.secret_commands import secret_command
 from flyte_nb.session import Session, current_session
-from flyte_nb.verbs import deploy, export, run
+from flyte_nb.verbs import deploy, export
 from flyte_nb.views import Stack, Table, Text, View
 from flyte_nb.widgets import environments as cards
 from flyte_nb.widgets import runs as run_views
@@ -39,7 +42,6 @@ HELP = (
     ),
     ("%flyte list", "the environments declared here"),
     ("%flyte show NAME", "one environment, with its settings and tasks"),
-    ("%flyte run TASK k=v ..", "run a task in a process of its own"),
     (
         "%flyte deploy [NAME ..] [--dry-run] [--version V]",
         "deploy to this machine's store; all of them without a name",
@@ -48,7 +50,8 @@ HELP = (
         "%flyte export PATH [NAME ..] [--for flyte] [--with-data] [--marks]",
         "write the definitions as a module to commit; --for flyte imports the SDK",
     ),
-    ("%flyte runs", "the latest runs"),
+    *run_commands.HELP,
+    ("%flyte secret [set KEY | list | unset KEY]", "the values of secrets in this session; asked for, never shown"),
     ("%flyte notebook [PATH]", "where this notebook is, which relative paths in include mean; or state it"),
     ("%flyte help [VERB]", "this page, or the options of one verb"),
 )
@@ -141,6 +144,16 @@ def rewrite(lines: list[str]) -> list[str]:
     return [f"{first}\n", *lines[1:]]
 
 
+_COMMANDS: dict[str, Callable[[list[str], Session], View]] = {
+    "run": run_commands.run_task,
+    "rerun": run_commands.rerun_task,
+    "runs": run_commands.runs,
+    "logs": run_commands.logs,
+    "cache": run_commands.cache,
+    "images": run_commands.images,
+}
+
+
 @magics_class
 class FlyteMagics(Magics):
     """``%flyte`` and ``%%flyte``."""
@@ -151,10 +164,10 @@ class FlyteMagics(Magics):
         self._verbs: dict[str, Callable[[list[str]], View | None]] = {
             "list": self._list,
             "show": self._show,
-            "run": self._run,
+            **{name: functools.partial(self._with_session, command) for name, command in _COMMANDS.items()},
             "deploy": self._deploy,
             "export": self._export,
-            "runs": self._runs,
+            "secret": self._secret,
             "notebook": self._notebook,
             "help": self._help,
         }
@@ -179,15 +192,6 @@ class FlyteMagics(Magics):
         name = parser.parse_args(words).name
         return card(self._session, self._session.registry.find(name))
 
-    def _run(self, words: list[str]) -> View:
-        parser = _parser("run")
-        parser.add_argument("task")
-        parser.add_argument("inputs", nargs="*", metavar="NAME=VALUE")
-        options = parser.parse_args(words)
-        task = self._session.registry.find_task(options.task)
-        made: Run = run(task, **task.interface.parse(key_values(options.inputs)))
-        return run_views.run(made)
-
     def _deploy(self, words: list[str]) -> View:
         parser = _parser("deploy")
         parser.add_argument("names", nargs="*", metavar="NAME")
@@ -210,10 +214,11 @@ class FlyteMagics(Magics):
         path = export(options.path, *wanted, for_=options.target, with_data=options.with_data, marks=options.marks)
         return Text(f"wrote {path}")
 
-    def _runs(self, words: list[str]) -> View:
-        parser = _parser("runs")
-        parser.add_argument("--last", type=int, default=20)
-        return run_views.runs(self._session.store.runs(parser.parse_args(words).last))
+    def _with_session(self, command: Callable[[list[str], Session], View], words: list[str]) -> View:
+        return command(words, self._session)
+
+    def _secret(self, words: list[str]) -> View:
+        return secret_command(words, self._session.secrets)
 
     def _notebook(self, words: list[str]) -> View:
         parser = _parser("notebook")

@@ -50,6 +50,7 @@ class Session:
         local = LocalEngine(self.store)
         #: where the values of secrets come from
         self.secrets = local.secrets
+        self.workbook.secret_values = self.secrets.set_values
         self.engines: dict[str, Engine] = {"local": local, "inline": InlineEngine(self.store)}
         #: shows what a cell changed; the magics set it
         self.show_changes: Callable[[Changes, Running], None] = lambda changes, running: None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Container
+from collections.abc import Callable, Container
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -39,6 +39,8 @@ class Workbook:
     def __init__(self, shell: Any, registry: Registry) -> None:
         self.shell, self._registry = shell, registry
         self.log = CellLog()
+        #: gives the values of secrets that no module may hold
+        self.secret_values: Callable[[], list[str]] = list
         #: the cell that runs now
         self.running: Running | None = None
         self._slicer = Slicer(self.log)

@@ -49,7 +49,9 @@ LAYERS = [
     ["shipping"],
     ["session", "widgets", "secret_commands"],
     ["verbs"],
-    ["magics", "headless", "run_context"],
+    ["run_context"],
+    ["run_commands"],
+    ["magics", "headless"],
     ["cli"],
 ]
 # Modules of this package that are imported inside functions, and why.

@@ -11,7 +11,6 @@ import copy
 import dataclasses
 import datetime
 import enum
-import functools
 import threading
 import types
 import typing
@@ -20,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from flyte_nb.environments.annotations import EMPTY, describe
+from flyte_nb.environments.annotations import EMPTY, describe, hints_of
 from flyte_nb.environments.declaration import shorten
 from flyte_nb.errors import RuntimeDataValidationError
 
@@ -226,7 +225,7 @@ def _as_member(value: Any, kind: Any) -> Any:
 def _as_dataclass(value: Any, kind: Any) -> Any:
     """Give a value as a dataclass: made of a dict, or with fields that fit; a default fits whatever its type."""
     fields = [field for field in dataclasses.fields(kind) if field.init]
-    hints = _hints(kind)
+    hints = hints_of(kind)
     if isinstance(value, dict) and not issubclass(kind, dict):
         return _made_of(value, kind, {field.name: hints.get(field.name, Any) for field in fields})
     _instance(value, kind)
@@ -291,7 +290,7 @@ def _as_model(value: dict[str, Any], kind: Any) -> Any:
 
 def _as_typed_dict(value: Any, kind: Any) -> Any:
     _instance(value, dict)
-    hints = _hints(kind)
+    hints = hints_of(kind)
     missing = [name for name in kind.__required_keys__ if name not in value]
     if missing:
         raise Misfit(value, kind, reason=f"it has no {missing[0]!r}")
@@ -339,7 +338,7 @@ def _as_named_tuple(value: Any, kind: Any) -> Any:
     """Give a value as a NamedTuple; a plain tuple of as many items becomes one."""
     if not isinstance(value, tuple) or (hasattr(value, "_fields") and not isinstance(value, kind)):
         return _instance(value, kind)
-    hints = _hints(kind)
+    hints = hints_of(kind)
     fitted = _as_items(value, [hints.get(name, Any) for name in kind._fields], kind)
     return fitted if isinstance(fitted, kind) else kind(*fitted)
 
@@ -394,12 +393,3 @@ def _same_or(value: Any, fitted: Any, parts: Any, other: Any) -> Any:
     """Give the container itself when all of its parts are what they were."""
     same = len(fitted) == len(parts) and all(a is b for a, b in zip(fitted, parts, strict=True))
     return value if same else other()
-
-
-@functools.lru_cache(maxsize=1024)
-def _hints(kind: Any) -> dict[str, Any]:
-    """Give the annotations of a class; none where they name what cannot be found."""
-    try:
-        return typing.get_type_hints(kind)
-    except Exception:  # the names in them are a stranger's
-        return {}

@@ -69,6 +69,10 @@ class Secrets:
         """Give key and group of what is set in this session, sorted."""
         return [(key, group or None) for group, key in sorted(self._set, key=lambda name: (name[1], name[0]))]
 
+    def set_values(self) -> list[str]:
+        """Give the values that were set in this session: no module may hold them."""
+        return sorted(self._set.values())
+
     def resolve(self, requests: SecretRequest | None) -> dict[str, str]:
         """Give the variables of a task's secrets, with their values.
 

@@ -1,0 +1,131 @@
+"""``%flyte run``, ``rerun``, ``runs``, ``logs``, ``cache`` and ``images``: to run, and what is kept of it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from flyte_nb.commands import Parser, choose, key_values
+from flyte_nb.engine.base import Run
+from flyte_nb.engine.local.images import cached_images, prune
+from flyte_nb.run_context import with_runcontext
+from flyte_nb.session import Session
+from flyte_nb.verbs import rerun
+from flyte_nb.views import Diff, Table, Text, View
+from flyte_nb.widgets import runs as views
+
+__all__ = ["HELP", "cache", "images", "logs", "rerun_task", "run_task", "runs"]
+
+HELP = (
+    ("%flyte run TASK k=v ..", "run a task in a process of its own; options: --engine inline, --fit strict, "
+                               "--keep on-failure, --name N, --overwrite-cache"),
+    ("%flyte rerun RUN [--engine local]", "run a kept run's task again, in this process by default, for the debugger"),
+    ("%flyte runs [RUN] [--last N]", "the latest runs, or one with all its actions"),
+    ("%flyte logs RUN [--action ID]", "what a run printed, or one action of it"),
+    ("%flyte cache [list | clear] [TASK]", "the outputs that are kept; clear them, all or those of a task"),
+    ("%flyte images [list | prune] [--days N]", "the environments made for images; remove those unused for N days"),
+)  # fmt: skip
+
+
+def run_task(words: list[str], session: Session) -> View:
+    """Run a task by its name."""
+    parser = _parser("run")
+    parser.add_argument("task")
+    parser.add_argument("inputs", nargs="*", metavar="NAME=VALUE")
+    parser.add_argument("--engine", default="local")
+    parser.add_argument("--fit", default="clamp")
+    parser.add_argument("--keep", default="never")
+    parser.add_argument("--name")
+    parser.add_argument("--overwrite-cache", action="store_true")
+    options = parser.parse_args(words)
+    task = session.registry.find_task(options.task)
+    settings = {name: getattr(options, name) for name in ("engine", "fit", "keep", "name", "overwrite_cache")}
+    inputs = task.interface.parse(key_values(options.inputs))
+    return views.run(with_runcontext(**settings).run(task, **inputs))
+
+
+def rerun_task(words: list[str], session: Session) -> View:
+    """Run the task of a kept run again."""
+    parser = _parser("rerun")
+    parser.add_argument("run")
+    parser.add_argument("--engine", default="inline")
+    options = parser.parse_args(words)
+    return views.run(rerun(options.run, engine=options.engine))
+
+
+def runs(words: list[str], session: Session) -> View:
+    """Show the latest runs, or one of them with its actions."""
+    parser = _parser("runs")
+    parser.add_argument("run", nargs="?")
+    parser.add_argument("--last", type=int, default=20)
+    options = parser.parse_args(words)
+    if options.run is not None:
+        return views.run(session.store.run(options.run))
+    return views.runs(session.store.runs(options.last))
+
+
+def logs(words: list[str], session: Session) -> View:
+    """Show what a run printed, or one action of it."""
+    parser = _parser("logs")
+    parser.add_argument("run")
+    parser.add_argument("--action")
+    options = parser.parse_args(words)
+    found = session.store.run(options.run)
+    text = found.logs() if options.action is None else _of_action(session, found, options.action)
+    return Text(text.rstrip("\n") or f"{found.name} has printed nothing")
+
+
+def _of_action(session: Session, run: Run, action: str) -> str:
+    data = run.log.read_bytes() if run.log is not None and run.log.exists() else b""
+    parts = session.store.log_parts(run.name, action)
+    return b"".join(data[part.offset : part.offset + part.length] for part in parts).decode("utf-8", "replace")
+
+
+def cache(words: list[str], session: Session) -> View:
+    """Show the outputs that are kept, or clear them."""
+    verb, rest = choose("%flyte cache", words, ["list", "clear"], default="list")
+    parser = _parser(f"cache {verb}")
+    parser.add_argument("task", nargs="?")
+    task = parser.parse_args(rest).task
+    if verb == "clear":
+        cleared = session.store.clear_cache(task)
+        return Text(f"{cleared} kept output{'' if cleared == 1 else 's'} cleared")
+    entries = session.store.cache_entries(task)
+    if not entries:
+        return Diff([("!", "no outputs are kept", 'a task keeps them with cache="auto"')])
+    rows = [
+        (entry.task, entry.run, told_time(entry.created), str(entry.hits), views.told_size(entry.size),
+         told_time(entry.expires) if entry.expires is not None else "")
+        for entry in entries
+    ]  # fmt: skip
+    return Table(("task", "made by run", "made", "used", "size", "until"), rows)
+
+
+def images(words: list[str], session: Session) -> View:
+    """Show the environments made for images, or remove those that are not used."""
+    verb, rest = choose("%flyte images", words, ["list", "prune"], default="list")
+    parser = _parser(f"images {verb}")
+    if verb == "prune":
+        parser.add_argument("--days", type=float, default=30.0)
+        removed = prune(timedelta(days=parser.parse_args(rest).days))
+        return Text(f"{removed} environment{'' if removed == 1 else 's'} removed")
+    parser.parse_args(rest)
+    rows = [
+        (image.key[:12], image.python, "; ".join(image.layers)[:200], views.told_size(image.size),
+         told_time(image.used), "in use" if image.in_use else "")
+        for image in cached_images()
+    ]  # fmt: skip
+    if not rows:
+        return Diff(
+            [("!", "no environment was made for an image yet", "Image.from_debian_base().with_pip_packages(…)")]
+        )
+    return Table(("image", "Python", "installed", "size", "last used", ""), rows)
+
+
+def told_time(time: datetime) -> str:
+    """Word a time in the zone of this machine."""
+    return time.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _parser(verb: str) -> Any:
+    return Parser(prog=f"%flyte {verb}", add_help=False)
