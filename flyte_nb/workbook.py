@@ -79,7 +79,7 @@ class Workbook:
         line = None if self.running is None else _line_in(self.running.cell.file)
         if self.running is not None and line is not None:
             self.record(self.running, line)
-        module = self._slicer.module_for(self.namespace, **wanted)
+        module = self._slicer.module_for(self.namespace, secrets=self.secret_values(), **wanted)
         for notice in module.notices:
             if notice not in self._noticed:
                 print(f"notice: {notice}", file=sys.stderr)

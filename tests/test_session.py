@@ -290,13 +290,13 @@ def test_a_line_is_one_piece_of_output_also_where_python_is_unbuffered(folder: P
     script = folder / "lines.py"
     script.write_text(
         "import flyte_nb as flyte\n"
-        "from flyte_nb import verbs\n"
+        "from flyte_nb.session import current_session\n"
         "env = flyte.TaskEnvironment('lines')\n"
         "@env.task\n"
         "def f() -> None: print('one', 'two')\n"
         "pieces = []\n"
-        "verbs.print_output = lambda event: pieces.append(event.text) if event.text else None\n"
         "if __name__ == '__main__':\n"
+        "    current_session().show_run = lambda: lambda event: pieces.append(event.text) if event.text else None\n"
         "    flyte.run(f)\n"
         "    print(pieces)\n"
     )
