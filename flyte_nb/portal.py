@@ -22,6 +22,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Show = Callable[[Any], None]
 _END = object()
+PAUSE = 0.004  # seconds that the first of a few items waits for the others
 PATIENCE = 5.0  # seconds for cancelled work to clean up after itself
 
 
@@ -88,6 +89,32 @@ class Relay(Protocol):
         """Run work in the caller's own thread, for a debugger to stop in; ``suspends`` says that it needs a loop."""
 
 
+class Batches:
+    """Hands over what work on the loop tells, a few at a time: each on its own would wake the caller's thread.
+
+    Parameters
+    ----------
+    give : callable
+        Takes a list of items.
+    """
+
+    def __init__(self, give: Callable[[list[Any]], None]) -> None:
+        self._give = give
+        self._items: list[Any] = []
+
+    def tell(self, item: Any) -> None:
+        """Take an item, on the loop's thread."""
+        if not self._items:
+            asyncio.get_running_loop().call_later(PAUSE, self.flush)
+        self._items.append(item)
+
+    def flush(self, *_: object) -> None:
+        """Hand over what there is."""
+        if self._items:
+            items, self._items = self._items, []
+            self._give(items)
+
+
 class Blocking:
     """The relay of a plain call: it blocks the caller's thread and never suspends."""
 
@@ -95,12 +122,15 @@ class Blocking:
         self._portal = portal
 
     async def __call__(self, work: Callable[[Show], Coroutine[Any, Any, R]], show: Show) -> R:
-        told: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        job = self._portal.submit(work(told.put))
-        job.done.add_done_callback(lambda _: told.put(_END))
+        told: queue.SimpleQueue[list[Any]] = queue.SimpleQueue()
+        batches = Batches(told.put)
+        job = self._portal.submit(work(batches.tell))
+        job.done.add_done_callback(batches.flush)
+        job.done.add_done_callback(lambda _: told.put([_END]))
         try:
-            while (item := told.get()) is not _END:
-                show(item)
+            while (items := told.get()) != [_END]:
+                for item in items:
+                    show(item)
         except BaseException:  # an interrupt of the cell ends what the cell started
             job.cancel()
             wait([job.done], PATIENCE)
@@ -126,17 +156,20 @@ class Awaiting:
 
     async def __call__(self, work: Callable[[Show], Coroutine[Any, Any, R]], show: Show) -> R:
         loop = asyncio.get_running_loop()
-        told: asyncio.Queue[Any] = asyncio.Queue()
+        told: asyncio.Queue[list[Any]] = asyncio.Queue()
 
-        def tell(item: Any) -> None:
+        def give(items: list[Any]) -> None:
             with contextlib.suppress(RuntimeError):  # the caller's loop was closed under it
-                loop.call_soon_threadsafe(told.put_nowait, item)
+                loop.call_soon_threadsafe(told.put_nowait, items)
 
-        job = self._portal.submit(work(tell))
-        job.done.add_done_callback(lambda _: tell(_END))
+        batches = Batches(give)
+        job = self._portal.submit(work(batches.tell))
+        job.done.add_done_callback(batches.flush)
+        job.done.add_done_callback(lambda _: give([_END]))
         try:
-            while (item := await told.get()) is not _END:
-                show(item)
+            while (items := await told.get()) != [_END]:
+                for item in items:
+                    show(item)
         except BaseException:
             job.cancel()
             ended = asyncio.wrap_future(job.done)

@@ -81,7 +81,14 @@ class TaskContext:
         """Give the context with other values; ``data`` is merged, and ``task_action`` stays when ``action`` changes."""
         if "data" in changes:
             changes["data"] = {**self.data, **(changes["data"] or {})}
-        return dataclasses.replace(self, **changes)
+        unknown = changes.keys() - vars(self).keys()
+        if unknown:
+            raise TypeError(f"replace() got an unexpected keyword argument {min(unknown)!r}")
+        made = object.__new__(type(self))  # a step or a call each makes one: no need to check what was checked
+        vars(made).update({**vars(self), **changes})
+        if made.task_action is None:
+            vars(made)["task_action"] = made.action
+        return made
 
     def is_in_cluster(self) -> bool:
         """Tell whether the code runs in a cluster."""

@@ -90,6 +90,12 @@ class Action:
     group: str = ""
     peak_memory: int = 0
 
+    def copy(self) -> Action:
+        """Give the action as it is now."""
+        made = Action.__new__(Action)
+        vars(made).update(vars(self))
+        return made
+
     @property
     def duration(self) -> timedelta | None:
         """How long it took, or has taken so far."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Sequence
-from concurrent.futures import Future
 from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any
@@ -15,7 +14,7 @@ from flyte_nb.context.task_context import TaskContext, ctx, current_context
 from flyte_nb.engine import codec
 from flyte_nb.engine.definition import MAIN, definition_of, holds, module_of
 from flyte_nb.engine.fingerprint import fingerprint
-from flyte_nb.engine.local.link import Link
+from flyte_nb.engine.local.link import Answer, Link
 from flyte_nb.engine.policy import policy_of
 from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import BaseRuntimeError
@@ -49,7 +48,7 @@ class ChildRunner:
         assert context is not None
         return Step(self._link, context, f"{context.action.name}.{next(self._steps)}", name)
 
-    def _ask(self, task: TaskTemplate, inputs: dict[str, Any]) -> Future[codec.Frame]:
+    def _ask(self, task: TaskTemplate, inputs: dict[str, Any]) -> Answer:
         parts, _ = codec.encode(inputs, vars(sys.modules[MAIN]))
         known = self._told.get(task.name)
         if known is None or known[0] is not task:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-from copy import copy
 from typing import Any
 
 from flyte_nb.engine.base import Action, Attempt, Emit, Event, Phase, Run, Work, now
@@ -71,7 +70,7 @@ class Journal:
     def put(self, action: Action) -> None:
         """Record an action as it is now, and tell of it."""
         self._store.put_action(self.run.name, action)
-        self._emit(Event(self.run.name, copy(action)))
+        self._emit(Event(self.run.name, action.copy()))
 
     def put_attempt(self, action: Action, error: str) -> None:
         """Record that an attempt at an action has failed."""
@@ -103,7 +102,7 @@ class Journal:
         with contextlib.suppress(OSError):  # a full disk shall not hold the task
             self._write(data)
             self._store.put_log(self.run.name, action.id, stream, self._size - len(data), len(data))
-        self._emit(Event(self.run.name, copy(action), stream, text))
+        self._emit(Event(self.run.name, action.copy(), stream, text))
 
     def _write(self, data: bytes) -> None:
         if self.run.log is None:

@@ -7,6 +7,7 @@ waited for. An event loop that waits reads as well. So a task that calls a task 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import os
 import signal
@@ -14,15 +15,41 @@ import socket
 import threading
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import Future
 from typing import Any, NoReturn
 
 from flyte_nb.engine import codec
 from flyte_nb.engine.segments import Segments
 
-__all__ = ["Link"]
+__all__ = ["Answer", "Link"]
 
 _CHUNK = 1 << 18
+
+
+class Answer:
+    """What the engine will answer: the frame, once it is there, and who awaits it in an event loop."""
+
+    __slots__ = ("awaited", "frame")
+
+    def __init__(self) -> None:
+        self.frame: codec.Frame | None = None
+        self.awaited: tuple[asyncio.AbstractEventLoop, asyncio.Future[None]] | None = None
+
+    def is_there(self) -> bool:
+        """Tell whether it has arrived."""
+        return self.frame is not None
+
+    def arrive(self, frame: codec.Frame) -> None:
+        """Take the frame, in whatever thread has read it."""
+        self.frame = frame
+        if self.awaited is not None:
+            loop, future = self.awaited
+            with contextlib.suppress(RuntimeError):  # its loop is closed: nobody awaits it any more
+                loop.call_soon_threadsafe(_wake, future)
+
+
+def _wake(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 class Link:
@@ -40,11 +67,12 @@ class Link:
         self.segments = segments
         self._frames = codec.Frames()
         self._writing = threading.Lock()
-        self._turn = threading.Condition()
+        self._lock = threading.Lock()
+        self._turn = threading.Condition(self._lock)
         self._taken = False
         self._followers = 0
         self._numbers = itertools.count(1)
-        self._children: dict[str, Future[codec.Frame]] = {}
+        self._children: dict[str, Answer] = {}
         self._requests: deque[codec.Frame] = deque()
         self._loops: Counter[asyncio.AbstractEventLoop] = Counter()
         self._arrived: asyncio.Event | None = None
@@ -62,27 +90,33 @@ class Link:
         self._read_until(lambda: bool(self._requests))
         return self._requests.popleft()
 
-    def call(self, head: dict[str, Any], parts: Sequence[codec.Part]) -> Future[codec.Frame]:
+    def call(self, head: dict[str, Any], parts: Sequence[codec.Part]) -> Answer:
         """Ask the engine for something that it answers with a ``result`` of the same number."""
         number = f"c{next(self._numbers)}"
-        future = self._children[number] = Future()
-        future.set_running_or_notify_cancel()  # whoever stops waiting for it leaves it as it is
-        self.send({**head, "id": number}, parts)
-        return future
+        answer = self._children[number] = Answer()
+        head["id"] = number
+        self.send(head, parts)
+        return answer
 
-    def wait(self, future: Future[codec.Frame]) -> codec.Frame:
+    def wait(self, answer: Answer) -> codec.Frame:
         """Block this thread until an answer is there."""
-        self._read_until(future.done)
-        return future.result()
+        self._read_until(answer.is_there)
+        assert answer.frame is not None
+        return answer.frame
 
-    async def awaited(self, future: Future[codec.Frame]) -> codec.Frame:
+    async def awaited(self, answer: Answer) -> codec.Frame:
         """Await an answer in the running event loop."""
         loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
         self.join(loop)
         try:
-            return await asyncio.wrap_future(future)
+            answer.awaited = (loop, future)
+            if answer.frame is None:
+                await future
         finally:
             self.leave(loop)
+        assert answer.frame is not None
+        return answer.frame
 
     def join(self, loop: asyncio.AbstractEventLoop) -> None:
         """Let an event loop read, too, until it has left as often as it joined."""
@@ -113,7 +147,7 @@ class Link:
 
     def _read_until(self, done: Callable[[], bool]) -> None:
         while True:
-            with self._turn:
+            with self._lock:
                 if done():
                     return
                 if self._taken:
@@ -130,7 +164,7 @@ class Link:
 
     def _read_if_free(self) -> None:
         """Read what is there, in an event loop, unless a thread is about to."""
-        with self._turn:
+        with self._lock:
             if self._taken:
                 return
             self._taken = True
@@ -142,7 +176,7 @@ class Link:
             self._hand_over()
 
     def _hand_over(self) -> None:
-        with self._turn:
+        with self._lock:
             self._taken = False
             if self._followers:
                 self._turn.notify_all()
@@ -156,13 +190,13 @@ class Link:
             end_group()  # the engine is gone, and so is whoever waits for this task
         for frame in self._frames.feed(data):
             if frame[0]["op"] == "result":
-                self._children.pop(frame[0]["id"]).set_result(frame)
+                self._children.pop(frame[0]["id"]).arrive(frame)
             else:
                 self._requests.append(frame)
         if self._requests and self._arrived is not None:
             self._arrived.set()
         if self._followers:
-            with self._turn:
+            with self._lock:
                 self._turn.notify_all()
 
 
