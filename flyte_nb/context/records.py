@@ -43,6 +43,12 @@ class ActionID(Declaration):
         """Give an action, the first of its run, with a random name."""
         return cls(name=f"r{secrets.token_hex(8)}")
 
+    def named(self, name: str) -> ActionID:
+        """Give another action of the same run, without another check of what was checked."""
+        made = object.__new__(type(self))
+        vars(made).update({**vars(self), "name": name})
+        return made
+
     def new_sub_action(self, name: str | None = None) -> ActionID:
         """Give an action of the same run, with a random name by default."""
         return ActionID(

@@ -21,6 +21,8 @@ __all__ = ["Frame", "Frames", "Part", "decode", "encode", "insist_inline", "pack
 Frame = tuple[dict[str, Any], list[Part]]
 _COUNT = struct.Struct(">I")
 _SIZE = struct.Struct(">Q")
+_write = json.JSONEncoder(separators=(",", ":")).encode
+_read = json.JSONDecoder().raw_decode
 _MOST_PARTS = 1 << 20
 _MOST_BYTES = 1 << 40
 
@@ -89,7 +91,7 @@ def _is_inline(value: Any) -> bool:
 def pack(head: dict[str, Any], parts: Sequence[Part] = ()) -> list[bytes | memoryview]:
     """Give the wire form of a frame, as buffers to write one after the other; small ones are joined."""
     head, whole = named(head, parts)
-    text = json.dumps(head, separators=(",", ":")).encode()
+    text = _write(head).encode()
     sizes = [len(text), *map(_size, whole)]
     start = _COUNT.pack(len(sizes)) + struct.pack(f">{len(sizes)}Q", *sizes) + text
     if sum(sizes) < 1 << 16:
@@ -105,10 +107,11 @@ class Frames:
     """Cuts the bytes that arrive into frames."""
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self._chunks: list[bytes] = []
+        self._have = 0
         self._needed = _COUNT.size
 
-    def feed(self, data: bytes | memoryview) -> list[Frame]:
+    def feed(self, data: bytes) -> list[Frame]:
         """Take in bytes and give the frames that they complete.
 
         Raises
@@ -116,37 +119,41 @@ class Frames:
         ValueError
             When they cannot be frames.
         """
-        self._buffer += data
+        self._have += len(data)
+        if self._chunks or self._have < self._needed:
+            self._chunks.append(data)
+            if self._have < self._needed:
+                return []
+            data = b"".join(self._chunks)
         found: list[Frame] = []
-        start = 0
-        while len(self._buffer) - start >= self._needed and (frame := self._cut(start)) is not None:
+        start, end = 0, len(data)
+        while end - start >= self._needed and (frame := self._cut(data, start)) is not None:
             start += self._needed
             found.append(frame)
             self._needed = _COUNT.size
-        if start:
-            del self._buffer[:start]
+        rest = data[start:]
+        self._chunks, self._have = [rest] if rest else [], len(rest)
         return found
 
-    def _cut(self, start: int) -> Frame | None:
+    def _cut(self, data: bytes, start: int) -> Frame | None:
         """Give the frame that begins at ``start``; None, and how many bytes are needed, while it is not all there."""
-        (count,) = _COUNT.unpack_from(self._buffer, start)
+        (count,) = _COUNT.unpack_from(data, start)
         if not 0 < count <= _MOST_PARTS:
             raise ValueError(f"a frame of {count} parts: the stream is not what it should be")
-        self._needed = _COUNT.size + _SIZE.size * count
-        if len(self._buffer) - start < self._needed:
+        at = start + _COUNT.size + _SIZE.size * count
+        self._needed = at - start
+        if len(data) < at:
             return None
-        sizes = struct.unpack_from(f">{count}Q", self._buffer, start + _COUNT.size)
+        sizes = struct.unpack_from(f">{count}Q", data, start + _COUNT.size)
         total = sum(sizes)
         if total > _MOST_BYTES:
             raise ValueError(f"a frame of {total} bytes: the stream is not what it should be")
-        at = start + self._needed
         self._needed += total
-        if len(self._buffer) - start < self._needed:
+        if len(data) < at + total:
             return None
-        parts: list[bytes] = []
-        with memoryview(self._buffer) as view:
-            for size in sizes:
-                parts.append(bytes(view[at : at + size]))
-                at += size
-        head = json.loads(parts[0])
-        return head, received(head, [*parts[1:]])
+        parts: list[Part] = []
+        for size in sizes:
+            parts.append(data[at : at + size])
+            at += size
+        head = _read(parts[0].decode())[0]  # type: ignore[union-attr]  # it is bytes
+        return head, received(head, parts[1:])

@@ -151,13 +151,13 @@ class InlineRunner:
         number = f"{outside.action.name}.{len(self._run.actions)}"
         action = self.new_action(name, outside.action.name, number)
         self.enter(action, Phase.RUNNING)
-        return InlineStep(outside.replace(action=replace(outside.action, name=number)), self, action)
+        return InlineStep(outside.replace(action=outside.action.named(number)), self, action)
 
     async def _child(self, task: TaskTemplate, inputs: dict[str, Any]) -> Any:
         outside = _present()
         action = self.new_action(task.name, outside.action.name)
         inside = outside.replace(
-            action=replace(outside.action, name=action.id), report=Report(task.name), group_data=None, task_action=None,
+            action=outside.action.named(action.id), report=Report(task.name), group_data=None, task_action=None,
             custom_context=get_custom_context(),
         )  # fmt: skip
         try:

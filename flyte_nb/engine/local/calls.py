@@ -18,6 +18,8 @@ from flyte_nb.errors import BaseRuntimeError, TaskTimeoutError
 
 __all__ = ["Call", "Handler", "Outcome", "recorded"]
 
+MOST_RUNS = 500  # that a worker is taken to know; it keeps more
+
 
 @dataclass(eq=False)
 class Call:
@@ -51,6 +53,8 @@ class Call:
     clean: Callable[[str], str] = field(default=lambda text: text, repr=False)
     #: gives out what was held back of its output
     end_output: Callable[[], None] = field(default=lambda: None, repr=False)
+    #: the work of each task that it has called, without inputs, by the number that its process gave the task
+    called: dict[int, Work] = field(default_factory=dict, repr=False)
     steps: dict[str, Action] = field(default_factory=dict, repr=False)
     _waits: int = 0
 
@@ -61,10 +65,18 @@ class Call:
             setattr(self.action, name, value)
         self.journal.put(self.action)
 
-    def context(self) -> dict[str, Any]:
-        """Give what the process of the call is told of its run and its action, as JSON data."""
-        own = {"action": self.action.id, "attempt": self.action.attempt, "custom_context": self.work.custom_context}
-        return {**self.journal.context, **own}
+    def context(self, known: set[str]) -> dict[str, Any]:
+        """Give what the process of the call is told of its action, and of its run unless that is ``known`` to it."""
+        run = self.journal.context
+        own = {"run": run["run"], "action": self.action.id, "attempt": self.action.attempt}
+        if self.work.custom_context:
+            own["custom_context"] = self.work.custom_context
+        if run["run"] not in known:
+            if len(known) >= MOST_RUNS:
+                known.clear()
+            known.add(run["run"])
+            own["of_run"] = run
+        return own
 
     def notice(self, text: str) -> None:
         """Record and tell something that whoever looks at the run should know."""

@@ -6,10 +6,8 @@ import itertools
 import sys
 from collections.abc import Sequence
 from contextvars import ContextVar
-from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
-from flyte_nb.context.scopes import get_custom_context
 from flyte_nb.context.task_context import TaskContext, ctx, current_context
 from flyte_nb.engine import codec
 from flyte_nb.engine.definition import MAIN, definition_of, holds, module_of
@@ -31,8 +29,9 @@ class ChildRunner:
     def __init__(self, link: Link) -> None:
         self._link = link
         self._steps = itertools.count(1)
-        #: what each task's calls say of it, made once for the same task object
-        self._told: dict[str, tuple[TaskTemplate, dict[str, Any], tuple[bytes, ...]]] = {}
+        self._tokens = itertools.count(1)
+        #: what the engine was told of each task, by the call that told it and the task's name
+        self._told: dict[tuple[str, str], Told] = {}
 
     def call(self, task: TaskTemplate, inputs: dict[str, Any]) -> Any:
         """Run a child task and wait for it."""
@@ -50,19 +49,36 @@ class ChildRunner:
 
     def _ask(self, task: TaskTemplate, inputs: dict[str, Any]) -> Answer:
         parts, _ = codec.encode(inputs, vars(sys.modules[MAIN]))
-        known = self._told.get(task.name)
-        if known is None or known[0] is not task:
-            known = self._told[task.name] = (task, *told_of(task))
-        _, told, by_value = known
-        group = ctx().group_data
-        head = {
-            **told,
-            "by": current_call.get(),
-            "custom_context": get_custom_context(),
-            "group": group.name if group is not None else "",
-            "inputs_key": fingerprint(inputs, told["ignored"]) if told["ignored"] is not None else "",
-        }
-        return self._link.call(head, (*by_value, *parts))
+        by = current_call.get()
+        known = self._told.get((by, task.name))
+        head: dict[str, Any] = {"op": "call", "by": by}
+        if known is None or known.task is not task:
+            known = self._told[by, task.name] = Told(task, next(self._tokens), *told_of(task))
+            head["told"] = known.words
+        head["token"] = known.token
+        context = ctx()
+        if context.group_data is not None:
+            head["group"] = context.group_data.name
+        if context.custom_context:
+            head["custom_context"] = context.custom_context
+        if known.ignored is not None:
+            head["inputs_key"] = fingerprint(inputs, known.ignored)
+        return self._link.call(head, (*known.by_value, *parts))
+
+    def forget(self, call: str) -> None:
+        """Forget what was told for a call that has ended."""
+        for key in [key for key in self._told if key[0] == call]:
+            del self._told[key]
+
+
+class Told(NamedTuple):
+    """What the engine was told of a task by one call that calls it."""
+
+    task: TaskTemplate
+    token: int
+    words: dict[str, Any]
+    by_value: tuple[bytes, ...]
+    ignored: tuple[str, ...] | None
 
 
 class Step:
@@ -81,7 +97,7 @@ class Step:
     """
 
     def __init__(self, link: Link, outside: TaskContext, number: str, name: str) -> None:
-        self.context = outside.replace(action=replace(outside.action, name=number))
+        self.context = outside.replace(action=outside.action.named(number))
         self._link = link
         self._told = {
             "op": "step",
@@ -100,20 +116,19 @@ class Step:
             self._link.send({**self._told, "phase": "failed", "error": f"{type(error).__name__}: {error}"})
 
 
-def told_of(task: TaskTemplate) -> tuple[dict[str, Any], tuple[bytes, ...]]:
-    """Say of a task, to the engine, where it is found and what its settings ask; itself, where no module holds it."""
+def told_of(task: TaskTemplate) -> tuple[dict[str, Any], tuple[bytes, ...], tuple[str, ...] | None]:
+    """Say of a task where it is found and what its settings ask; what travels with it; which inputs no cache counts."""
     found = holds(module_of(task.__module__), task)
     policy = policy_of(task)
     head = {
-        "op": "call",
         "task": task.name,
         "module": task.__module__,
         "by_value": not found,
         "env_vars": dict(task.env_vars or {}),
         "policy": policy.to_json(),
-        "ignored": policy.caching.ignored if policy.caching.behavior != "disable" else None,
     }
-    return head, () if found else (definition_of(task).pickled,)
+    ignored = policy.caching.ignored if policy.caching.behavior != "disable" else None
+    return head, () if found else (definition_of(task).pickled,), ignored
 
 
 def value_of(frame: codec.Frame) -> Any:

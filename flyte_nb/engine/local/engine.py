@@ -19,7 +19,7 @@ from flyte_nb.engine.local.caching import cached
 from flyte_nb.engine.local.calls import Call, Outcome, recorded
 from flyte_nb.engine.local.failures import death, failure
 from flyte_nb.engine.local.journal import Journal
-from flyte_nb.engine.local.pool import Given, Pool, environment
+from flyte_nb.engine.local.pool import Given, Need, Pool, environment
 from flyte_nb.engine.local.replica import Died
 from flyte_nb.engine.local.secrets import Secrets
 from flyte_nb.engine.local.surroundings import Surroundings
@@ -112,42 +112,65 @@ class LocalEngine:
 
     async def _attempt(self, call: Call) -> Outcome:
         """Carry out one attempt: wait for a place, then run in a worker."""
-        timeout = call.work.policy.timeout or _NO_LIMITS
-        limit, patience = seconds(timeout.max_runtime), seconds(timeout.max_queued_time)
+        timeout = call.work.policy.timeout
         try:
-            async with contextlib.AsyncExitStack() as held:
-                entering = held.enter_async_context(self._worker(call))
-                given = await in_time(entering, patience, MaxQueuedTimeExceededError(
-                    f"{call.work.task} waited longer than {patience or 0:g} s"
-                ))  # fmt: skip
-                return await in_time(self._in_worker(call, given), limit, MaxRuntimeExceededError(
-                    f"{call.work.task} ran longer than {limit or 0:g} s"
-                ))  # fmt: skip
+            need = self._surroundings.plain(call)
+            if need is not None and timeout is None:
+                return await self._plainly(call, need)
+            return await self._within(call, timeout or _NO_LIMITS)
         except Died as died:
             return Outcome(error=death(died, call.work.task))
         except BaseRuntimeError as error:  # no time, no machine, no image, no secret
             return Outcome(error=error)
 
+    async def _plainly(self, call: Call, need: Need) -> Outcome:
+        """Run a call that has no limits."""
+        given = await self._take(call, need)
+        failed = True
+        try:
+            outcome = await self._in_worker(call, given)
+            failed = False
+        finally:
+            call.given = None
+            await given.give_back(failed)
+        return outcome
+
+    async def _within(self, call: Call, timeout: Timeout) -> Outcome:
+        """Run a call within its limits: of the time in the queue, and of the time it runs."""
+        limit, patience = seconds(timeout.max_runtime), seconds(timeout.max_queued_time)
+        slow = MaxRuntimeExceededError(f"{call.work.task} ran longer than {limit or 0:g} s")
+        late = MaxQueuedTimeExceededError(f"{call.work.task} waited longer than {patience or 0:g} s")
+        async with contextlib.AsyncExitStack() as held:
+            given = await in_time(held.enter_async_context(self._worker(call)), patience, late)
+            return await in_time(self._in_worker(call, given), limit, slow)
+
     @asynccontextmanager
     async def _worker(self, call: Call) -> AsyncIterator[Given]:
-        """Give a worker for a call; the time until then is its time in the queue."""
-        async with (
-            self._surroundings.around(call) as need,
-            self.pool.worker(call.work, need, call.journal.run.name, call.output) as given,
-        ):
-            call.given = given
-            call.enter(Phase.RUNNING, started=call.action.started or now())
+        """Give a worker for a call, once the machine has a share for it."""
+        async with self._surroundings.around(call) as need:
+            given = await self._take(call, need)
+            failed = True
             try:
                 yield given
+                failed = False
             finally:
                 call.given = None
+                await given.give_back(failed)
+
+    async def _take(self, call: Call, need: Need) -> Given:
+        """Take a worker from the pool; the call runs from then on."""
+        journal, work = call.journal, call.work
+        given = await self.pool.take(work, need, journal.fit(work.definition), journal.run.name, call.output)
+        call.given = given
+        call.enter(Phase.RUNNING, started=call.action.started or now())
+        return given
 
     async def _in_worker(self, call: Call, given: Given) -> Outcome:
         head, parts = given.ready
         if not head.get("failed"):
             number = f"r{next(self._numbers)}"
             calling = given.replica.calling(call.output, lambda h, p: self._child(call, h, p), call.step)
-            head, parts = await given.replica.call(number, call.work, calling, call.context())
+            head, parts = await given.replica.call(number, call.work, calling, call.context(given.replica.runs))
         if head.get("failed"):
             return Outcome(error=failure(head, parts, call.work, call.clean), cause=tuple(parts))
         return Outcome(tuple(parts), tuple(head["outputs"]))
@@ -156,7 +179,8 @@ class LocalEngine:
         self, parent: Call, head: dict[str, Any], parts: list[codec.Part]
     ) -> tuple[dict[str, Any], tuple[codec.Part, ...]]:
         """Carry out a task that a task called, as an action of the same run."""
-        call = _call(parent.journal, _work_of_child(parent.work, head, parts), parent.action.id, parent.env)
+        work = _work_of_child(parent, head, parts)
+        call = _call(parent.journal, work, parent.action.id, parent.env)
         call.parent_lease = parent.lease or parent.parent_lease
         parent.waits()
         try:
@@ -179,16 +203,26 @@ def _call(journal: Journal, work: Work, parent: str | None, env: dict[str, str])
     return Call(journal, action, work, env, journal.output_of(action))
 
 
-def _work_of_child(parent: Work, head: dict[str, Any], parts: list[codec.Part]) -> Work:
-    """Give the work that a ``call`` frame of a worker asks for; the file is its parent's."""
-    by_value = bool(head["by_value"])
-    found = parent.definition
-    if by_value or head["module"] not in (found.module, found.main) or found.pickled:
-        found = replace(found, module=head["module"], pickled=as_bytes(parts[0]) if by_value else b"")
-    return replace(parent, task=head["task"], definition=found, inputs=tuple(parts[by_value:]),
-                   env_vars=head["env_vars"], shown="", texts=False, root=False, group=head["group"],
-                   inputs_key=head["inputs_key"],
-                   policy=Policy.from_json(head["policy"]), custom_context=head["custom_context"])  # fmt: skip
+def _work_of_child(parent: Call, head: dict[str, Any], parts: list[codec.Part]) -> Work:
+    """Give the work that a ``call`` frame of a worker asks for; the file is its parent's.
+
+    What a frame tells of its task is told once for each call that makes frames, and is known by a number after that.
+    """
+    if told := head.get("told"):
+        parent.called[head["token"]] = _work_of_task(parent.work, told, parts)
+    known = parent.called[head["token"]]
+    return known.varied(
+        inputs=tuple(parts[1:] if known.definition.pickled else parts), group=head.get("group", ""),
+        inputs_key=head.get("inputs_key", ""), custom_context=head.get("custom_context") or {},
+    )  # fmt: skip
+
+
+def _work_of_task(parent: Work, told: dict[str, Any], parts: list[codec.Part]) -> Work:
+    found, by_value = parent.definition, bool(told["by_value"])
+    if by_value or told["module"] not in (found.module, found.main) or found.pickled:
+        found = replace(found, module=told["module"], pickled=as_bytes(parts[0]) if by_value else b"")
+    return replace(parent, task=told["task"], definition=found, inputs=(), env_vars=told["env_vars"], shown="",
+                   texts=False, root=False, policy=Policy.from_json(told["policy"]))  # fmt: skip
 
 
 def new_name(task: str) -> str:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from flyte_nb import pickling
-from flyte_nb.context.task_context import context_from, entered
+from flyte_nb.context.task_context import TaskContext, context_from, entered
 from flyte_nb.engine import codec
 from flyte_nb.engine.definition import MAIN, module_of, tasks_in
 from flyte_nb.engine.local.children import ChildRunner, current_call
@@ -27,6 +27,9 @@ from flyte_nb.report import flush as flush_report
 
 __all__ = ["Loop", "execute", "execute_async", "failure", "pickled"]
 
+MOST_RUNS = 1000  # more than an engine takes to be known
+#: the context of each run, without an action
+_runs: dict[str, TaskContext] = {}
 #: the head of a result, and its parts
 Reply = tuple[dict[str, Any], tuple[codec.Part, ...]]
 
@@ -89,13 +92,30 @@ def running(head: Mapping[str, Any], task: TaskTemplate, runner: ChildRunner) ->
     """Be in the context of a call: its run, its number, and who runs the tasks that it calls."""
     number, within = current_call.set(head["id"]), current_runner.set(runner)
     try:
-        with entered(context_from(head["context"], Report(task.name))):
+        with entered(context_of(head["context"], Report(task.name))):
             yield
             if task.report and current_report().has_content():
                 flush_report()
     finally:
         current_runner.reset(within)
         current_call.reset(number)
+        runner.forget(head["id"])
+
+
+def context_of(told: Mapping[str, Any], report: Report) -> TaskContext:
+    """Make the context of a call; what its run is was told with the run's first call."""
+    if "of_run" in told:
+        _runs[told["run"]] = context_from({**told["of_run"], "action": "", "custom_context": {}})
+        if len(_runs) > MOST_RUNS:
+            del _runs[next(iter(_runs))]
+    run = _runs[told["run"]]
+    return run.replace(
+        action=run.action.named(told["action"]),
+        task_action=None,
+        output_path=f"{run.run_base_dir}/{told['action']}",
+        report=report,
+        custom_context=dict(told.get("custom_context", {})),
+    )
 
 
 def succeeded(value: Any, task: TaskTemplate, head: Mapping[str, Any]) -> Reply:

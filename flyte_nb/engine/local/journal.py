@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from typing import Any
 
 from flyte_nb.engine.base import Action, Attempt, Emit, Event, Phase, Run, Work, now
+from flyte_nb.engine.definition import Definition
 from flyte_nb.engine.local.replica import Output
 from flyte_nb.engine.store import Store
 
@@ -35,6 +37,8 @@ class Journal:
         self.run, self._work, self._store, self._emit = run, work, store, emit
         self._file = -1
         self._size = 0
+        self._place = (os.getcwd(), tuple(sys.path))
+        self._fits: dict[int, tuple[Any, ...]] = {}
         settings = work.settings
         #: what every task of the run is told of it, as JSON data
         self.context: dict[str, Any] = {
@@ -48,6 +52,13 @@ class Journal:
             "disable_run_cache": settings.disable_run_cache,
             "interactive_mode": settings.interactive_mode,
         }
+
+    def fit(self, definition: Definition) -> tuple[Any, ...]:
+        """Give what makes a warm worker fit, beside its variables: looked at once a run for each definition."""
+        known = self._fits.get(id(definition))
+        if known is None or known[0] is not definition:
+            known = self._fits[id(definition)] = (definition, definition.stamp(), *self._place)
+        return known
 
     def begin(self) -> None:
         """Record the run."""

@@ -38,11 +38,14 @@ class Answer:
         """Tell whether it has arrived."""
         return self.frame is not None
 
-    def arrive(self, frame: codec.Frame) -> None:
-        """Take the frame, in whatever thread has read it."""
+    def arrive(self, frame: codec.Frame, here: asyncio.AbstractEventLoop | None) -> None:
+        """Take the frame, in whatever thread has read it; ``here`` is the event loop that has, if one did."""
         self.frame = frame
         if self.awaited is not None:
             loop, future = self.awaited
+            if loop is here:
+                _wake(future)
+                return
             with contextlib.suppress(RuntimeError):  # its loop is closed: nobody awaits it any more
                 loop.call_soon_threadsafe(_wake, future)
 
@@ -122,7 +125,7 @@ class Link:
         """Let an event loop read, too, until it has left as often as it joined."""
         self._loops[loop] += 1
         if self._loops[loop] == 1:
-            loop.add_reader(self._socket, self._read_if_free)
+            loop.add_reader(self._socket, self._read_if_free, loop)
 
     def leave(self, loop: asyncio.AbstractEventLoop) -> None:
         """Let an event loop read no more."""
@@ -162,14 +165,14 @@ class Link:
             finally:
                 self._hand_over()
 
-    def _read_if_free(self) -> None:
+    def _read_if_free(self, loop: asyncio.AbstractEventLoop) -> None:
         """Read what is there, in an event loop, unless a thread is about to."""
         with self._lock:
             if self._taken:
                 return
             self._taken = True
         try:
-            self._read(socket.MSG_DONTWAIT)
+            self._read(socket.MSG_DONTWAIT, loop)
         except BlockingIOError:
             pass
         finally:
@@ -181,7 +184,7 @@ class Link:
             if self._followers:
                 self._turn.notify_all()
 
-    def _read(self, flags: int = 0) -> None:
+    def _read(self, flags: int = 0, loop: asyncio.AbstractEventLoop | None = None) -> None:
         try:
             data = self._socket.recv(_CHUNK, flags)
         except ConnectionError:
@@ -190,7 +193,7 @@ class Link:
             end_group()  # the engine is gone, and so is whoever waits for this task
         for frame in self._frames.feed(data):
             if frame[0]["op"] == "result":
-                self._children.pop(frame[0]["id"]).arrive(frame)
+                self._children.pop(frame[0]["id"]).arrive(frame, loop)
             else:
                 self._requests.append(frame)
         if self._requests and self._arrived is not None:

@@ -6,8 +6,7 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -79,14 +78,18 @@ class Given(Protocol):
     def take_back(self) -> None:
         """Have the place again."""
 
+    async def give_back(self, failed: bool) -> None:
+        """Give the worker back after the call; ``failed`` says that the call did not come to its end."""
+
 
 @dataclass(frozen=True)
 class Alone:
-    """A worker that has one call and ends with it."""
+    """A worker that has one call and ends with it; whatever happens, nothing of it is left."""
 
     replica: Replica
     ready: codec.Frame
     slots: Slots
+    forget: Callable[[Replica], None]
 
     def lend(self) -> None:
         """Let others have the call's place."""
@@ -95,6 +98,20 @@ class Alone:
     def take_back(self) -> None:
         """Have the place again."""
         self.slots.take_back()
+
+    async def give_back(self, failed: bool) -> None:
+        """End the process, at once where its call failed."""
+        try:
+            if failed:
+                await self.replica.kill()
+            else:
+                await self.replica.end()
+        except BaseException:
+            await self.replica.kill()
+            raise
+        finally:
+            self.forget(self.replica)
+            self.slots.give_back()
 
 
 class Pool:
@@ -110,23 +127,24 @@ class Pool:
         self._warm: dict[tuple[Any, ...], Replicas] = {}
         self._slots = Slots(MOST)
 
-    @asynccontextmanager
-    async def worker(self, work: Work, need: Need, run: str, output: Output) -> AsyncIterator[Given]:
-        """Give a worker for one call of a run; whatever happens, nothing of a process of its own is left."""
+    async def take(self, work: Work, need: Need, fit: tuple[Any, ...], run: str, output: Output) -> Given:
+        """Give a worker for one call of a run; whoever takes it gives it back.
+
+        Parameters
+        ----------
+        work : Work
+            What it will do.
+        need : Need
+            What its process needs.
+        fit : tuple
+            What else makes a warm worker fit: the module as it is now, the working directory, the import path.
+        """
         self._enter_loop()
         if work.policy.reusable is None:
-            async with self._single_worker(work, need, output) as given:
-                yield given
-            return
-        replicas = self._replicas(work, need, run)
-        shared = await replicas.take(work, output)
-        try:
-            yield shared
-        finally:
-            await replicas.give_back(shared.replica)
+            return await self._alone(work, need, output)
+        return await self._replicas(work, need, fit, run).take(work, output)
 
-    @asynccontextmanager
-    async def _single_worker(self, work: Work, need: Need, output: Output) -> AsyncIterator[Given]:
+    async def _alone(self, work: Work, need: Need, output: Output) -> Alone:
         if self._slots.lent > MOST_WAITING:
             raise RuntimeSystemError(
                 "TooManyWaiting", f"{self._slots.lent} tasks wait for tasks that they called; does a task call itself?"
@@ -134,23 +152,21 @@ class Pool:
         await self._slots.take()
         try:
             replica = await self.start(need, output)
-            try:
-                yield Alone(replica, await replica.load(work), self._slots)
-                await replica.end()
-            except BaseException:
-                await replica.kill()
-                raise
-            finally:
-                self.forget(replica)
-        finally:
+        except BaseException:
             self._slots.give_back()
+            raise
+        try:
+            return Alone(replica, await replica.load(work), self._slots, self.forget)
+        except BaseException:
+            await Alone(replica, ({}, []), self._slots, self.forget).give_back(failed=True)
+            raise
 
-    def _replicas(self, work: Work, need: Need, run: str) -> Replicas:
+    def _replicas(self, work: Work, need: Need, fit: tuple[Any, ...], run: str) -> Replicas:
         """Give the warm workers for some work; those of the same environment that fit no more are ended."""
         policy = work.policy.reusable
         assert policy is not None
         scope = (work.policy.environment, run if policy.scope == "run" else "")
-        fit = (work.definition, work.definition.stamp(), need, policy, os.getcwd(), tuple(sys.path))
+        fit = (*fit, need, policy)
         known = self._warm.get(scope)
         if known is not None:
             if known.fit == fit:

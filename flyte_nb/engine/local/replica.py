@@ -80,6 +80,8 @@ class Replica(asyncio.Protocol):
         self.process, self.output, self._segments = process, output, segments
         self.calls: dict[str, Calling] = {}
         self.at_once = 1
+        #: the runs that it was told of
+        self.runs: set[str] = set()
         #: what watches its memory
         self.watching = contextlib.AsyncExitStack()
         #: set when it was ended for its memory

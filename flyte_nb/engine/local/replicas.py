@@ -38,6 +38,10 @@ class Shared:
         """Have the place again."""
         self.replicas.take_back(self.replica)
 
+    async def give_back(self, failed: bool) -> None:
+        """Give it back; what a failed call has left of it, the worker knows itself."""
+        await self.replicas.give_back(self.replica)
+
 
 class Replicas:
     """Warm workers that fit the same work.

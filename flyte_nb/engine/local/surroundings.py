@@ -50,10 +50,11 @@ class Surroundings:
         MissingSecretError
             When a secret is nowhere.
         """
-        policy = call.work.policy
-        if policy.image is None and policy.resources is None and not policy.secrets:
-            yield Need(self._variables(call, {}, {}))
+        plain = self.plain(call)
+        if plain is not None:
+            yield plain
             return
+        policy = call.work.policy
         interpreter = await self._interpreter(call, policy.image)
         admission = self.admission
         demand = admission.demand_of(policy.resources, call.work.settings.fit)
@@ -65,6 +66,13 @@ class Surroundings:
             with self._given_secrets(call) as secrets:
                 env = self._variables(call, variables, secrets)
                 yield _need(env, interpreter, demand, lease, policy.reusable is None)
+
+    def plain(self, call: Call) -> Need | None:
+        """Give what the process of a call needs where it asks for nothing in particular; else None."""
+        policy = call.work.policy
+        if policy.image is None and policy.resources is None and not policy.secrets:
+            return Need(self._variables(call, {}, {}))
+        return None
 
     @property
     def admission(self) -> Admission:
