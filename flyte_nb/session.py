@@ -131,6 +131,7 @@ class Session:
             live=(task, inputs),
             inputs_key=fingerprint(inputs, policy.caching.ignored) if policy.caching.behavior != "disable" else "",
             codes=self.shipping.codes(),
+            notebook=str(self.workbook.location.file or "") if self.workbook.shell is not None else "",
         )
 
 

@@ -20,6 +20,7 @@ from flyte_nb.engine.local.calls import Call, Outcome, recorded
 from flyte_nb.engine.local.failures import death, failure
 from flyte_nb.engine.local.journal import Journal
 from flyte_nb.engine.local.pool import Given, Need, Pool, environment
+from flyte_nb.engine.local.processes import peak_of
 from flyte_nb.engine.local.replica import Died
 from flyte_nb.engine.local.secrets import Secrets
 from flyte_nb.engine.local.surroundings import Surroundings
@@ -38,8 +39,6 @@ from flyte_nb.errors import (
 from flyte_nb.plan.bundle import Bundle
 
 __all__ = ["LocalEngine"]
-
-_NO_LIMITS = Timeout()
 
 
 class LocalEngine:
@@ -117,7 +116,7 @@ class LocalEngine:
             need = self._surroundings.plain(call)
             if need is not None and timeout is None:
                 return await self._plainly(call, need)
-            return await self._within(call, timeout or _NO_LIMITS)
+            return await self._within(call, timeout or Timeout())
         except Died as died:
             return Outcome(error=death(died, call.work.task))
         except BaseRuntimeError as error:  # no time, no machine, no image, no secret
@@ -171,6 +170,8 @@ class LocalEngine:
             number = f"r{next(self._numbers)}"
             calling = given.replica.calling(call.output, lambda h, p: self._child(call, h, p), call.step)
             head, parts = await given.replica.call(number, call.work, calling, call.context(given.replica.runs))
+        if call.work.policy.reusable is None:  # of a warm worker it would be that of all its calls
+            call.action.peak_memory = peak_of(given.replica.pid) or 0
         if head.get("failed"):
             return Outcome(error=failure(head, parts, call.work, call.clean), cause=tuple(parts))
         return Outcome(tuple(parts), tuple(head["outputs"]))

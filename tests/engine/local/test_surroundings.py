@@ -160,6 +160,12 @@ def test_too_much_memory_ends_the_task_and_says_so(bench: Bench) -> None:
     assert bench.run("grows", mib=20, policy=memory("256Mi")).outputs() == (20,)
 
 
+def test_the_peak_of_memory_is_recorded(bench: Bench) -> None:
+    run = bench.run("grows", mib=60)
+    assert 60 << 20 < run.root.peak_memory < 600 << 20
+    assert bench.store.runs()[0].root.peak_memory == run.root.peak_memory
+
+
 def test_memory_of_what_a_task_starts_counts(bench: Bench) -> None:
     run = bench.run("child_grows", mib=1024, policy=memory("256Mi"))
     assert type(run.error).__name__ == "OOMError" or run.outputs()[0] != 0
