@@ -2,7 +2,8 @@
 
 A segment is a file in a private folder of the memory file system (or of the temporary folder, where there is none).
 Whoever encodes a value writes it once; the reader maps it privately, so that what it changes is its own. The inputs
-of a call are removed by its engine when the call has ended, a result by its last reader as soon as it is mapped.
+of a call are removed by its engine when the call has ended, a result by its last reader as soon as it is mapped. An
+engine uses a segment again that nobody maps any more, since its memory is there already.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Part", "Segment", "Segments", "as_bytes", "mapped", "named", "received"]
+__all__ = ["Part", "Segment", "Segments", "as_bytes", "mapped", "named", "received", "release"]
 
 #: bytes from which a buffer is shared
 LEAST = 1 << 19
+#: bytes that are kept for use again, at most
+MOST_FREE = 1 << 28
 _MEMORY = Path("/dev/shm")
 
 
@@ -43,12 +46,31 @@ class Segment:
     def view(self) -> memoryview:
         """Map it into this process; changes stay in this process."""
         with open(self.path, "rb") as file:
-            return memoryview(mmap.mmap(file.fileno(), self.nbytes, access=mmap.ACCESS_COPY))
+            mapping = mmap.mmap(file.fileno(), self.nbytes, access=mmap.ACCESS_COPY)
+        _mapped.append(mapping)
+        del _mapped[:-_MOST_MAPPED]
+        return memoryview(mapping)
 
     def remove(self) -> None:
         """Remove its file; who has mapped it keeps it."""
         with contextlib.suppress(OSError):
             os.unlink(self.path)
+
+
+#: what this process has mapped since `release` was last asked
+_mapped: list[mmap.mmap] = []
+_MOST_MAPPED = 1000
+
+
+def release() -> bool:
+    """Unmap what was mapped since the last time; tell whether all of it could be: whether nothing holds on to it."""
+    held = False
+    while _mapped:
+        try:
+            _mapped.pop().close()
+        except BufferError:  # an array, or a view of one, is still alive
+            held = True
+    return not held
 
 
 #: one part of a frame
@@ -72,6 +94,7 @@ class Segments:
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder
         self._numbers = itertools.count(1)
+        self._free: list[tuple[Segment, mmap.mmap]] = []
 
     @property
     def folder(self) -> Path:
@@ -88,11 +111,14 @@ class Segments:
     def _share(self, part: Part) -> Part:
         if isinstance(part, Segment):
             return part
+        data = memoryview(part).cast("B")
+        if (again := self._again(data)) is not None:
+            return again
         path = self.folder / f"{os.getpid()}-{next(self._numbers)}"
         segment = Segment(str(path), _size(part))
         try:
             with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", buffering=0) as file:
-                rest = memoryview(part).cast("B")
+                rest = data
                 while rest:
                     rest = rest[file.write(rest) :]
         except OSError:  # no room in memory: it goes through the pipe
@@ -100,8 +126,39 @@ class Segments:
             return part
         return segment
 
+    def _again(self, data: memoryview) -> Segment | None:
+        """Write into the smallest free segment that is large enough, and not much larger."""
+        fit = [free for free in self._free if data.nbytes <= len(free[1]) <= 2 * data.nbytes]
+        if not fit:
+            return None
+        chosen = min(fit, key=lambda free: len(free[1]))
+        self._free.remove(chosen)
+        chosen[1][: data.nbytes] = data
+        return Segment(chosen[0].path, data.nbytes)
+
+    def recycle(self, segment: Segment) -> None:
+        """Keep a segment that nobody maps for the next buffer of its size; the oldest beyond a limit are removed."""
+        try:
+            with open(segment.path, "r+b") as file:
+                self._free.append((segment, mmap.mmap(file.fileno(), 0)))
+        except OSError:
+            return
+        while sum(len(mapping) for _, mapping in self._free) > MOST_FREE:
+            self._drop(self._free[0])
+
+    def trim(self) -> None:
+        """Remove the segments that are kept for later."""
+        for free in list(self._free):
+            self._drop(free)
+
+    def _drop(self, free: tuple[Segment, mmap.mmap]) -> None:
+        self._free.remove(free)
+        free[1].close()
+        free[0].remove()
+
     def remove(self) -> None:
         """Remove the folder with all that is left in it."""
+        self.trim()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None

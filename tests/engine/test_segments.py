@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from flyte_nb.engine import codec
-from flyte_nb.engine.segments import LEAST, Segment, Segments, mapped
+from flyte_nb.engine.segments import LEAST, Segment, Segments, mapped, release
 
 
 @pytest.fixture
@@ -61,3 +61,39 @@ def test_the_folder_is_private_and_goes() -> None:
     assert folder.stat().st_mode & 0o777 == 0o700
     segments.remove()
     assert not os.path.exists(folder)
+
+
+def test_memory_is_used_again(segments: Segments, tmp_path: Path) -> None:
+    (first,) = segments.shared([b"a" * LEAST])
+    assert isinstance(first, Segment)
+    segments.recycle(first)
+    (again,) = segments.shared([b"b" * (LEAST + 0)])
+    assert again == first
+    assert bytes(mapped([again])[0]) == b"b" * LEAST
+    (other,) = segments.shared([b"c" * LEAST])
+    assert other != first
+    segments.recycle(first)
+    (larger,) = segments.shared([b"d" * (3 * LEAST)])
+    assert larger != first
+    segments.trim()
+    assert not Path(first.path).exists()
+
+
+def test_no_more_is_kept_than_allowed(segments: Segments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flyte_nb.engine.segments.MOST_FREE", 2 * LEAST)
+    for part in segments.shared([bytes([n]) * LEAST for n in range(4)]):
+        assert isinstance(part, Segment)
+        segments.recycle(part)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_what_is_held_is_not_released(segments: Segments) -> None:
+    (segment,) = segments.shared([b"x" * LEAST])
+    assert isinstance(segment, Segment)
+    release()
+    view = segment.view()
+    assert release() is False
+    assert view[0] == ord("x")
+    view = segment.view()
+    view.release()
+    assert release() is True

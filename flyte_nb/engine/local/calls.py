@@ -49,6 +49,8 @@ class Call:
     #: its own share of the machine, and its worker; both are lent while it waits for tasks that it called
     lease: Lease | None = field(default=None, repr=False)
     given: Given | None = field(default=None, repr=False)
+    #: whether its process has let go of the shared memory that held its inputs
+    released: bool = False
     #: gives a text without the values of secrets
     clean: Callable[[str], str] = field(default=lambda text: text, repr=False)
     #: gives out what was held back of its output

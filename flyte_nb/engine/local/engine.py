@@ -40,6 +40,8 @@ from flyte_nb.plan.bundle import Bundle
 
 __all__ = ["LocalEngine"]
 
+KEEP = 10.0  # seconds that free shared memory is kept for further runs
+
 
 class LocalEngine:
     """Tasks in isolated processes on this machine.
@@ -58,10 +60,12 @@ class LocalEngine:
         self.secrets = Secrets(store.home.parent)
         self._surroundings = Surroundings(self.secrets)
         self._numbers = itertools.count(1)
+        self._trimming: asyncio.TimerHandle | None = None
         self._handle = recorded(cached(store, retried(self._attempt)))
 
     async def run(self, work: Work, emit: Emit, begun: Begun | None = None) -> Run:
         """Run a task to its end; what failed it is in the run's ``error``."""
+        self.pool.enter_loop()
         name = work.settings.name or new_name(work.task)
         run = Run(name=name, task=work.task, inputs=work.shown, version=work.version)
         if work.settings.name:
@@ -106,8 +110,19 @@ class LocalEngine:
         try:
             return await self._handle(call)
         finally:
-            for part in shared:
-                part.remove()
+            self._let_go(call, shared)
+
+    def _let_go(self, call: Call, inputs: list[Segment]) -> None:
+        """Use the memory of inputs again where nobody maps it: its process has ended, or says so."""
+        for segment in inputs:
+            if call.work.root and (call.work.policy.reusable is None or call.released):
+                self.pool.segments.recycle(segment)
+            else:
+                segment.remove()
+        if inputs:
+            if self._trimming is not None:
+                self._trimming.cancel()
+            self._trimming = asyncio.get_running_loop().call_later(KEEP, self.pool.segments.trim)
 
     async def _attempt(self, call: Call) -> Outcome:
         """Carry out one attempt: wait for a place, then run in a worker."""
@@ -172,6 +187,7 @@ class LocalEngine:
             head, parts = await given.replica.call(number, call.work, calling, call.context(given.replica.runs))
         if call.work.policy.reusable is None:  # of a warm worker it would be that of all its calls
             call.action.peak_memory = peak_of(given.replica.pid) or 0
+        call.released = bool(head.get("released"))
         if head.get("failed"):
             return Outcome(error=failure(head, parts, call.work, call.clean), cause=tuple(parts))
         return Outcome(tuple(parts), tuple(head["outputs"]))

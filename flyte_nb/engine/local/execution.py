@@ -16,7 +16,7 @@ from flyte_nb.engine import codec
 from flyte_nb.engine.definition import MAIN, module_of, tasks_in
 from flyte_nb.engine.local.children import ChildRunner, current_call
 from flyte_nb.engine.outputs import checked
-from flyte_nb.engine.segments import as_bytes
+from flyte_nb.engine.segments import as_bytes, release
 from flyte_nb.environments.calling import current_runner
 from flyte_nb.environments.function_task import AsyncFunctionTaskTemplate
 from flyte_nb.environments.interface import check_value
@@ -54,7 +54,15 @@ class Loop:
 
 
 def execute(head: Mapping[str, Any], parts: list[codec.Part], runner: ChildRunner, loop: Loop) -> Reply:
-    """Run what a ``call`` frame asks for in this thread, an async task in ``loop``; give its result."""
+    """Run what a ``call`` frame asks for in this thread, an async task in ``loop``; give its result.
+
+    Its head tells whether shared memory that held inputs is let go of.
+    """
+    reply, encoded = _executed(head, parts, runner, loop)
+    return {**reply, "released": release()}, encoded
+
+
+def _executed(head: Mapping[str, Any], parts: list[codec.Part], runner: ChildRunner, loop: Loop) -> Reply:
     try:
         task, inputs = wanted(head, parts)
         with running(head, task, runner):

@@ -139,7 +139,6 @@ class Pool:
         fit : tuple
             What else makes a warm worker fit: the module as it is now, the working directory, the import path.
         """
-        self._enter_loop()
         if work.policy.reusable is None:
             return await self._alone(work, need, output)
         return await self._replicas(work, need, fit, run).take(work, output)
@@ -212,7 +211,8 @@ class Pool:
             await self._limits.close()
         self._drop()
 
-    def _enter_loop(self) -> None:
+    def enter_loop(self) -> None:
+        """Belong to the running event loop from now on; what another one had ends."""
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
             self._drop()
