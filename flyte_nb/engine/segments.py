@@ -14,12 +14,13 @@ import mmap
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Part", "Segment", "Segments", "as_bytes", "mapped", "named", "received", "release"]
+__all__ = ["Part", "Segment", "Segments", "as_bytes", "mapped", "named", "received", "release", "tracked"]
 
 #: bytes from which a buffer is shared
 LEAST = 1 << 19
@@ -47,8 +48,8 @@ class Segment:
         """Map it into this process; changes stay in this process."""
         with open(self.path, "rb") as file:
             mapping = mmap.mmap(file.fileno(), self.nbytes, access=mmap.ACCESS_COPY)
-        _mapped.append(mapping)
-        del _mapped[:-_MOST_MAPPED]
+        if (found := _mapped.get()) is not None:
+            found.append(mapping)
         return memoryview(mapping)
 
     def remove(self) -> None:
@@ -57,17 +58,27 @@ class Segment:
             os.unlink(self.path)
 
 
-#: what this process has mapped since `release` was last asked
-_mapped: list[mmap.mmap] = []
-_MOST_MAPPED = 1000
+#: what one call has mapped; None where nobody keeps account
+_mapped: ContextVar[list[mmap.mmap] | None] = ContextVar("mapped", default=None)
 
 
-def release() -> bool:
-    """Unmap what was mapped since the last time; tell whether all of it could be: whether nothing holds on to it."""
+@contextlib.contextmanager
+def tracked() -> Iterator[list[mmap.mmap]]:
+    """Keep account of what is mapped in the block, for `release`."""
+    found: list[mmap.mmap] = []
+    token = _mapped.set(found)
+    try:
+        yield found
+    finally:
+        _mapped.reset(token)
+
+
+def release(mappings: list[mmap.mmap]) -> bool:
+    """Unmap what was mapped; tell whether all of it could be: whether nothing holds on to it."""
     held = False
-    while _mapped:
+    while mappings:
         try:
-            _mapped.pop().close()
+            mappings.pop().close()
         except BufferError:  # an array, or a view of one, is still alive
             held = True
     return not held

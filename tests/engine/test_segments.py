@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from flyte_nb.engine import codec
-from flyte_nb.engine.segments import LEAST, Segment, Segments, mapped, release
+from flyte_nb.engine.segments import LEAST, Segment, Segments, mapped, release, tracked
 
 
 @pytest.fixture
@@ -90,10 +90,12 @@ def test_no_more_is_kept_than_allowed(segments: Segments, tmp_path: Path, monkey
 def test_what_is_held_is_not_released(segments: Segments) -> None:
     (segment,) = segments.shared([b"x" * LEAST])
     assert isinstance(segment, Segment)
-    release()
-    view = segment.view()
-    assert release() is False
-    assert view[0] == ord("x")
-    view = segment.view()
+    with tracked() as mapped_here:
+        view = segment.view()
+    other = segment.view()  # nobody keeps account of this one
+    assert release(mapped_here) is False
+    assert view[0] == other[0] == ord("x")
+    with tracked() as mapped_here:
+        view = segment.view()
     view.release()
-    assert release() is True
+    assert release(mapped_here) is True

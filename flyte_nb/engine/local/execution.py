@@ -16,7 +16,7 @@ from flyte_nb.engine import codec
 from flyte_nb.engine.definition import MAIN, module_of, tasks_in
 from flyte_nb.engine.local.children import ChildRunner, current_call
 from flyte_nb.engine.outputs import checked
-from flyte_nb.engine.segments import as_bytes, release
+from flyte_nb.engine.segments import as_bytes, release, tracked
 from flyte_nb.environments.calling import current_runner
 from flyte_nb.environments.function_task import AsyncFunctionTaskTemplate
 from flyte_nb.environments.interface import check_value
@@ -58,8 +58,9 @@ def execute(head: Mapping[str, Any], parts: list[codec.Part], runner: ChildRunne
 
     Its head tells whether shared memory that held inputs is let go of.
     """
-    reply, encoded = _executed(head, parts, runner, loop)
-    return {**reply, "released": release()}, encoded
+    with tracked() as mapped:
+        reply, encoded = _executed(head, parts, runner, loop)
+    return {**reply, "released": release(mapped)}, encoded
 
 
 def _executed(head: Mapping[str, Any], parts: list[codec.Part], runner: ChildRunner, loop: Loop) -> Reply:
@@ -76,6 +77,12 @@ def _executed(head: Mapping[str, Any], parts: list[codec.Part], runner: ChildRun
 
 async def execute_async(head: Mapping[str, Any], parts: list[codec.Part], runner: ChildRunner) -> Reply:
     """Run what a ``call`` frame asks for in the running event loop, beside others; give its result."""
+    with tracked() as mapped:
+        reply, encoded = await _executed_async(head, parts, runner)
+    return {**reply, "released": release(mapped)}, encoded
+
+
+async def _executed_async(head: Mapping[str, Any], parts: list[codec.Part], runner: ChildRunner) -> Reply:
     try:
         task, inputs = wanted(head, parts)
         with running(head, task, runner):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,12 +15,14 @@ from scripts import Bench
 np = pytest.importorskip("numpy")
 
 TASKS = """
+import asyncio
 from typing import Any
 import numpy as np
 import flyte_nb as flyte
 
 env = flyte.TaskEnvironment(name="e")
 warm = flyte.TaskEnvironment(name="warm", reusable=flyte.ReusePolicy((1, 1)))
+shared = flyte.TaskEnvironment(name="shared", reusable=flyte.ReusePolicy((1, 1), concurrency=10))
 kept = []
 
 @env.task
@@ -48,6 +51,11 @@ def sums() -> list[float]:
 @warm.task
 def same(data: Any) -> Any:
     return data
+
+@shared.task
+async def awaits(data: Any) -> float:
+    await asyncio.sleep(0.05)
+    return float(data.sum())
 
 @warm.task
 def fails(data: Any) -> int:
@@ -100,6 +108,18 @@ def test_what_comes_back_does_not_change(bench: Bench) -> None:
 def test_from_task_to_task(bench: Bench) -> None:
     assert bench.run("passes_on", data=np.ones(SIZE)).outputs() == (SIZE + 2.0,)
     assert files(bench) == 1
+
+
+def test_async_tasks_that_share_a_worker(bench: Bench) -> None:
+    policy = Policy(environment="shared", reusable=ReusePolicy((1, 1), concurrency=10))
+
+    async def several() -> list[float]:
+        work = (bench.arun("shared.awaits", data=np.full(SIZE, float(n)), policy=policy) for n in range(10))
+        return [run.outputs()[0] for run in await asyncio.gather(*work)]
+
+    for _ in range(3):
+        assert bench.do(several()) == [SIZE * float(n) for n in range(10)]
+    assert files(bench) <= 10
 
 
 def test_a_failure_leaves_nothing(bench: Bench) -> None:
