@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import inspect
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
@@ -56,7 +57,7 @@ def execute(head: Mapping[str, Any], parts: list[codec.Part], runner: ChildRunne
         task, inputs = wanted(head, parts)
         with running(head, task, runner):
             value = begun(task, inputs)
-            if asyncio.iscoroutine(value):
+            if inspect.iscoroutine(value):
                 value = loop.run(value)
             return succeeded(value, task, head)
     except BaseException as error:  # sys.exit and KeyboardInterrupt end the task, never the report
@@ -69,7 +70,7 @@ async def execute_async(head: Mapping[str, Any], parts: list[codec.Part], runner
         task, inputs = wanted(head, parts)
         with running(head, task, runner):
             value = begun(task, inputs)
-            if asyncio.iscoroutine(value):
+            if inspect.iscoroutine(value):
                 value = await value
             return succeeded(value, task, head)
     except BaseException as error:
