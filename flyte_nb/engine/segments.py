@@ -14,7 +14,7 @@ import mmap
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,10 +100,12 @@ class Segments:
     ----------
     folder : Path, optional
         The folder; a new one, private to the user, by default.
+    made : callable, optional
+        Hears of a new folder, before there is anything in it.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path | None = None, made: Callable[[Path], None] | None = None) -> None:
+        self._folder, self._made = folder, made
         self._numbers = itertools.count(1)
         self._free: list[tuple[Segment, mmap.mmap]] = []
 
@@ -113,6 +115,8 @@ class Segments:
         if self._folder is None:
             memory = _MEMORY if os.access(_MEMORY, os.W_OK) else None
             self._folder = Path(tempfile.mkdtemp(prefix="flyte-nb-", dir=memory))
+            if self._made is not None:
+                self._made(self._folder)
         return self._folder
 
     def shared(self, parts: Sequence[Part]) -> tuple[Part, ...]:

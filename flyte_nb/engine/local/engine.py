@@ -103,7 +103,7 @@ class LocalEngine:
 
     async def _carry_out(self, call: Call) -> Outcome:
         """Carry out a call, its large inputs in shared memory while it lasts."""
-        inputs = self.pool.segments.shared(call.work.inputs)
+        inputs = self.pool.shared(call.work.inputs)
         shared = [part for part in inputs if isinstance(part, Segment)]
         if shared:
             call.work = replace(call.work, inputs=inputs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import inspect
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
@@ -68,7 +69,7 @@ def _executed(head: Mapping[str, Any], parts: list[codec.Part], runner: ChildRun
         task, inputs = wanted(head, parts)
         with running(head, task, runner):
             value = begun(task, inputs)
-            if asyncio.iscoroutine(value):
+            if inspect.iscoroutine(value):
                 value = loop.run(value)
             return succeeded(value, task, head)
     except BaseException as error:  # sys.exit and KeyboardInterrupt end the task, never the report
@@ -87,7 +88,7 @@ async def _executed_async(head: Mapping[str, Any], parts: list[codec.Part], runn
         task, inputs = wanted(head, parts)
         with running(head, task, runner):
             value = begun(task, inputs)
-            if asyncio.iscoroutine(value):
+            if inspect.iscoroutine(value):
                 value = await value
             return succeeded(value, task, head)
     except BaseException as error:

@@ -13,9 +13,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from flyte_nb.errors import RuntimeSystemError
+
 __all__ = ["Process", "Processes"]
 
 KILLED = -9
+TRIES = 3
+GRACE = 2.0  # seconds for the zygote to end by itself
 #: what starts a Python as a zygote; the folder that ``python -m`` puts first would shadow the standard library
 START = "import sys; sys.path[:] = sys.argv[2:]; from flyte_nb.engine.local.zygote import main; main()"
 
@@ -38,6 +42,29 @@ class Process:
         self.started: asyncio.Future[int] = loop.create_future()
         #: its exit code, a signal's number negative
         self.ended: asyncio.Future[int] = loop.create_future()
+
+    @classmethod
+    def piped(cls, loop: asyncio.AbstractEventLoop) -> tuple[Process, list[int]]:
+        """Give a process that is yet to start, and the file descriptors that are for it: link, stdout, stderr."""
+        with contextlib.ExitStack() as opened:
+            ours, theirs = socket.socketpair()
+            opened.callback(ours.close)
+            opened.callback(theirs.close)
+            fds: list[int] = []
+            for _ in range(2):
+                fds += os.pipe()
+                for fd in fds[-2:]:
+                    opened.callback(os.close, fd)
+            opened.pop_all()
+        ours.setblocking(False)
+        out, their_out, err, their_err = fds
+        return cls(ours, out, err, loop), [theirs.detach(), their_out, their_err]
+
+    def drop(self) -> None:
+        """Close its pipes, where nobody listens to them."""
+        self.link.close()
+        os.close(self.stdout)
+        os.close(self.stderr)
 
     def end(self, code: int) -> None:
         """Note that it has ended."""
@@ -65,10 +92,11 @@ class Processes:
         self._control: socket.socket | None = None
         self._heard = b""
         self._sending = asyncio.Lock()
+        self._over = False
         self.warm = asyncio.Event()
 
     async def start(self, env: dict[str, str], folder: str) -> Process:
-        """Start a worker.
+        """Start a worker; from another zygote, where the one there is ends before it could.
 
         Parameters
         ----------
@@ -76,32 +104,42 @@ class Processes:
             All its environment variables.
         folder : str
             Its working directory.
+
+        Raises
+        ------
+        RuntimeSystemError
+            When no process can be started.
         """
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)
-        out, their_out = os.pipe()
-        err, their_err = os.pipe()
+        why: object = "the process that starts workers was ended"
+        for _ in range(TRIES):
+            try:
+                process = await self._start(env, folder)
+            except OSError as error:  # the zygote has gone, or this process has no room for another file
+                why = error
+                continue
+            if process.pid or self._over:
+                return process
+            process.drop()
+        raise RuntimeSystemError("NoWorker", f"no process could be started: {why}")
+
+    async def _start(self, env: dict[str, str], folder: str) -> Process:
+        process, theirs = Process.piped(self.loop)
         number = next(self._numbers)
-        process = Process(ours, out, err, self.loop)
         path = list(map(str, sys.path)) if self._sys_path is None else self._sys_path
         try:
             async with self._sending:
                 control = self._open()
                 self._alive[number] = process
-                fds = [theirs.fileno(), their_out, their_err]
                 asked = json.dumps({"number": number, "env": env, "path": path, "folder": folder}).encode()
-                await self._send(control, asked, fds)
+                await self._send(control, asked, theirs)
             await process.started
         except BaseException:
             self._alive.pop(number, None)
-            ours.close()
-            os.close(out)
-            os.close(err)
+            process.drop()
             raise
         finally:
-            theirs.close()
-            os.close(their_out)
-            os.close(their_err)
+            for fd in theirs:
+                os.close(fd)
         return process
 
     def prepare(self) -> None:
@@ -109,15 +147,24 @@ class Processes:
         self._open()
 
     def close(self) -> None:
-        """End the zygote, and with it what it has started."""
+        """End the zygote for good, and with it what it has started."""
+        self._over = True
+        self._end()
+
+    def _end(self) -> None:
+        """End the zygote; the next worker is another one's."""
         if self._control is not None:
             with contextlib.suppress(RuntimeError):  # the loop may be closed already
                 self.loop.remove_reader(self._control)
             self._control.close()
             self._control = None
         if self._zygote is not None:
-            self._zygote.kill()
-            self._zygote.wait()
+            self._zygote.terminate()  # it ends what it has started, and what that has started
+            try:
+                self._zygote.wait(GRACE)
+            except subprocess.TimeoutExpired:
+                self._zygote.kill()
+                self._zygote.wait()
             self._zygote = None
         for process in self._alive.values():
             if not self.loop.is_closed():
@@ -127,7 +174,7 @@ class Processes:
     def _open(self) -> socket.socket:
         if self._control is not None and self._zygote is not None and self._zygote.poll() is None:
             return self._control
-        self.close()
+        self._end()
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         with theirs:
@@ -159,7 +206,7 @@ class Processes:
                 finally:
                     self.loop.remove_writer(control)
             except OSError:
-                self.close()  # the zygote is gone
+                self._end()  # the zygote is gone
                 raise
 
     def _hear(self) -> None:
@@ -171,7 +218,7 @@ class Processes:
         except OSError:
             data = b""
         if not data:
-            self.close()
+            self._end()
             return
         *lines, self._heard = (self._heard + data).split(b"\n")
         for line in lines:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,7 +20,7 @@ from flyte_nb.engine.local.limits import MemoryLimit
 from flyte_nb.engine.local.replica import Output, Replica
 from flyte_nb.engine.local.replicas import Replicas
 from flyte_nb.engine.local.slots import Slots
-from flyte_nb.engine.segments import Segments
+from flyte_nb.engine.segments import Part, Segments
 from flyte_nb.errors import RuntimeSystemError
 
 __all__ = ["Given", "Need", "Pool", "environment"]
@@ -118,8 +118,8 @@ class Pool:
     """Workers for the running event loop; another loop begins with none."""
 
     def __init__(self) -> None:
-        self.segments = Segments()
         self._guard = Guard()
+        self.segments = Segments(made=self._guard.begin)
         self._limits = MemoryLimit()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._processes: dict[tuple[Any, ...], Processes] = {}
@@ -188,8 +188,14 @@ class Pool:
             with contextlib.suppress(OSError):  # it may have ended already
                 os.sched_setaffinity(replica.pid, need.cores)
         self._alive.add(replica)
-        self._guard.watch(replica.pid, self.segments.folder)
+        assert self.segments.folder  # the guard begins with it
+        self._guard.watch(replica.pid)
         return replica
+
+    def shared(self, parts: Sequence[Part]) -> tuple[Part, ...]:
+        """Give the parts of a call's inputs with the large ones in the shared memory of the running event loop."""
+        self.enter_loop()
+        return self.segments.shared(parts)
 
     def forget(self, replica: Replica) -> None:
         """Note that a process has ended."""

@@ -2,7 +2,10 @@
 
 It has imported what every worker needs and nothing of the user's, and it runs one thread. Over its socket it is asked
 to start workers, each with the file descriptors it shall have, and tells when one has ended. It is their parent: they
-end with it, and it ends with its engine.
+end with it, and it ends with its engine, however that ends.
+
+On Linux a process that loses its parent becomes a child of its worker, and then, as the worker ends, of the zygote,
+which ends it: so a task leaves nothing behind, whatever sessions and groups its processes have made of themselves.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Iterator
 from typing import Any, NoReturn
@@ -35,28 +39,42 @@ FDS = 3  # link, stdout, stderr
 ALONE = "import sys; sys.path[:] = sys.argv[2:]; from flyte_nb.engine.local.worker import main; main()"
 #: variables that a process reads only when it starts, by their beginnings
 AT_START = ("PYTHON", "LD_", "DYLD_", "MALLOC_", "GLIBC_", "ASAN_", "UBSAN_")
-DEATH = signal.SIGKILL
+LAST = 5.0  # seconds for all that is left to end
+_DEATH_SIGNAL, _SUBREAPER = 1, 36  # options of Linux's prctl
 
 
 def main() -> None:
     """Serve one engine until it is gone."""
     control = socket.socket(fileno=int(sys.argv[1]))
     os.set_inheritable(control.fileno(), False)
-    die_with_parent()
+    die_with_parent(signal.SIGTERM)
+    adopt()
     warm_up()
+    try:
+        _serve(control)
+    finally:
+        end_all()
+
+
+def _serve(control: socket.socket) -> None:
+    """Start workers and tell of their ends, until the engine has gone."""
     woken, wakes = os.pipe()
     os.set_blocking(wakes, False)
     signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
+    for heard in (signal.SIGCHLD, signal.SIGTERM):
+        signal.signal(heard, lambda *_: None)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is for the engine, which ends what it started
     _tell(control, {"op": "warm"})
     started: dict[int, int] = {}
     while True:
         ready, _, _ = select.select([control.fileno(), woken], [], [])
         if woken in ready:
-            os.read(woken, 4096)
+            if signal.SIGTERM in os.read(woken, 4096):
+                return
             for pid, code in ended():
-                _tell(control, {"op": "ended", "number": started.pop(pid, 0), "code": code})
+                if pid in started:
+                    _tell(control, {"op": "ended", "number": started.pop(pid), "code": code})
+            kill(children().difference(started))
         if control.fileno() in ready and not _start_one(control, (woken, wakes), started):
             return
 
@@ -103,8 +121,10 @@ def _become_worker(asked: dict[str, Any], fds: list[int]) -> NoReturn:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.setsid()
-        die_with_parent()
+        die_with_parent(signal.SIGKILL)
+        adopt()
         nothing = os.open(os.devnull, os.O_RDONLY)
         for target, fd in enumerate((nothing, out, err)):
             os.dup2(fd, target)
@@ -156,12 +176,50 @@ def ended() -> Iterator[tuple[int, int]]:
         yield pid, os.waitstatus_to_exitcode(status)
 
 
-def die_with_parent() -> None:
-    """On Linux, ask the kernel to end this process when the thread that started it is gone."""
+def die_with_parent(death: signal.Signals) -> None:
+    """On Linux, ask the system to send this process a signal when the thread that started it is gone."""
+    _prctl(_DEATH_SIGNAL, death)
+
+
+def adopt() -> None:
+    """On Linux, become the parent of all that this process's descendants leave behind as they end."""
+    _prctl(_SUBREAPER, 1)
+
+
+def _prctl(option: int, value: int) -> None:
     if sys.platform == "linux":
         import ctypes
 
-        ctypes.CDLL(None).prctl(1, DEATH)  # PR_SET_PDEATHSIG
+        ctypes.CDLL(None).prctl(option, value)
+
+
+def children() -> set[int]:
+    """Give the children of this process, which runs one thread; none where the system does not tell."""
+    try:
+        with open(f"/proc/self/task/{os.getpid()}/children", "rb") as file:
+            return set(map(int, file.read().split()))
+    except OSError:
+        return set()
+
+
+def kill(numbers: set[int]) -> None:
+    """Kill processes that are this one's children, so that no number can be another process's."""
+    for number in numbers:
+        with contextlib.suppress(OSError):
+            os.kill(number, signal.SIGKILL)
+
+
+def end_all() -> None:
+    """Kill the workers, then whoever becomes this process's child by that, until there is none."""
+    until = time.monotonic() + LAST
+    while time.monotonic() < until:
+        for _ in ended():
+            pass
+        left = children()
+        if not left:
+            return
+        kill(left)
+        time.sleep(0.001)
 
 
 def _receive(control: socket.socket) -> tuple[bytes, list[int]]:
@@ -180,7 +238,5 @@ def _receive(control: socket.socket) -> tuple[bytes, list[int]]:
 
 
 def _tell(control: socket.socket, told: dict[str, Any]) -> None:
-    try:
+    with contextlib.suppress(OSError):  # the engine is gone, as the next look at the socket says
         control.sendall(json.dumps(told).encode() + b"\n")
-    except OSError:
-        os._exit(0)  # the engine is gone

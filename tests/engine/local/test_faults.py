@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import pickle
+import signal
 import subprocess
 from collections.abc import Iterator
 from datetime import timedelta
@@ -19,7 +22,7 @@ from flyte_nb.environments.policies import Timeout
 from scripts import Bench, is_gone, soon
 
 TASKS = """
-import os, subprocess, sys, time
+import os, signal, subprocess, sys, time
 import flyte_nb as flyte
 
 env = flyte.TaskEnvironment(name="e")
@@ -60,6 +63,30 @@ def daemons() -> int:
     if os.fork() == 0:
         time.sleep(60)
     return pid
+
+@env.task
+def zygote() -> int:
+    return os.getppid()
+
+@env.task
+def kills_the_zygote() -> int:
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(60)
+    return 1
+
+@env.task
+def size(data: object) -> int:
+    return len(bytes(data))
+
+@env.task
+def stops() -> int:
+    os.kill(os.getpid(), signal.SIGSTOP)
+    return 1
+
+@env.task
+def leaves() -> object:
+    return (n for n in range(3))
+
 """
 
 
@@ -130,3 +157,40 @@ def test_a_clock_that_is_set_back(bench: Bench, monkeypatch: pytest.MonkeyPatch)
     assert run.outputs() == ("fine",)
     assert run.root.duration == timedelta()
     assert bench.store.runs()[0].name == run.name
+
+
+def test_the_zygote_killed_while_a_task_runs(bench: Bench) -> None:
+    error = bench.run("kills_the_zygote").error
+    assert error is not None
+    assert "SIGKILL" in str(error)
+    assert bench.run("fine").outputs() == ("fine",)
+
+
+def test_the_zygote_killed_while_a_worker_starts(bench: Bench) -> None:
+    zygote = bench.run("zygote").outputs()[0]
+
+    async def killed() -> base.Run:
+        os.kill(zygote, signal.SIGSTOP)
+        run = asyncio.create_task(bench.arun("fine"))
+        await asyncio.sleep(0.1)
+        os.kill(zygote, signal.SIGKILL)
+        return await run
+
+    assert bench.do(killed()).outputs() == ("fine",)
+
+
+def test_a_large_input_of_the_first_run(bench: Bench) -> None:
+    """The loop's shared memory is there before its first worker is."""
+    assert bench.run("size", data=pickle.PickleBuffer(bytearray(1 << 20))).outputs() == (1 << 20,)
+
+
+def test_a_stopped_process_ends_at_its_limit(bench: Bench) -> None:
+    run = bench.run("stops", policy=Policy(timeout=Timeout(max_runtime=timedelta(seconds=0.5))))
+    assert run.phase is Phase.TIMED_OUT
+    assert bench.run("fine").outputs() == ("fine",)
+
+
+def test_a_generator_is_no_result(bench: Bench) -> None:
+    error = bench.run("leaves").error
+    assert error is not None
+    assert "cannot pickle 'generator' object" in str(error)
