@@ -20,7 +20,7 @@ def run(made: Run) -> Card:
         rows.append(("error", f"{made.error.code}: {made.error}", ""))
     if made.root.peak_memory:
         rows.append(("peak memory", f"{made.root.peak_memory / (1 << 20):.0f} MiB", ""))
-    strip = [made.phase.value, told(made.root.duration)]
+    strip = [made.phase.value, *filter(None, [told(made.root.duration)])]
     strip += ["kept outputs"] if made.root.cached else []
     strip += [f"attempt {made.root.attempt + 1}"] if made.root.attempt else []
     sections = [("to know", made.root.notice.splitlines()), ("tasks called", tree(made.actions))]
