@@ -11,6 +11,7 @@ from typing import Any, Literal
 from flyte_nb.engine import codec
 from flyte_nb.engine.base import Deployment, Deployments, Event, Run, Work, now
 from flyte_nb.engine.definition import SCRIPT, Definition, refuse_while_loading
+from flyte_nb.engine.policy import Policy
 from flyte_nb.engine.store import Store
 from flyte_nb.environments.base import Environment
 from flyte_nb.environments.declaration import mask_inputs
@@ -225,6 +226,7 @@ class Deployed:
         self.inputs: list[dict[str, str]] = row["tasks"][name]["inputs"]
         self._outputs: dict[str, str] = row["tasks"][name]["outputs"]
         self._env_vars = dict(row["declaration"].get("env_vars") or {})
+        self._policy = Policy.from_json(row["tasks"][name].get("policy", ""))
         home = store.bundles / row["bundle"]
         self._definition = Definition(home / FILE, SCRIPT, folder=home, inside=includes_files(home))
 
@@ -256,7 +258,8 @@ class Deployed:
         """Prepare a run; ``texts`` says that the inputs are to be read from text by the task's own types."""
         inputs = self.bind(args, kwargs)
         parts, _ = codec.encode(inputs, _definitions(self._definition.path))
-        return Work(self.name, self._definition, parts, mask_inputs(inputs), self._env_vars, self.version, texts)
+        shown = mask_inputs(inputs)
+        return Work(self.name, self._definition, parts, shown, self._env_vars, self.version, texts, policy=self._policy)
 
 
 def _definitions(path: Path | None) -> set[str]:

@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,7 +99,11 @@ class Bundle:
 
 
 def bundle_for(
-    environments: Iterable[Environment], module: Module, version: str | None = None, files: Iterable[Shipped] = ()
+    environments: Iterable[Environment],
+    module: Module,
+    version: str | None = None,
+    files: Iterable[Shipped] = (),
+    policy: Callable[[TaskTemplate], str] = lambda task: "",
 ) -> Bundle:
     """Make the bundle of some environments, in the order given.
 
@@ -113,6 +117,8 @@ def bundle_for(
         A name for the version in the place of the one from the content.
     files : iterable of Shipped
         What lies beside the module.
+    policy : callable
+        Gives what a task's settings ask of an engine, as JSON; empty for nothing.
 
     Raises
     ------
@@ -123,7 +129,7 @@ def bundle_for(
         {
             "environment": env.name,
             "declaration": env.to_dict(),
-            "tasks": {name: task_row(task) for name, task in sorted(_tasks(env).items())},
+            "tasks": {name: task_row(task, policy(task)) for name, task in sorted(_tasks(env).items())},
         }
         for env in environments
     )
@@ -165,8 +171,8 @@ def _tasks(env: Environment) -> dict[str, TaskTemplate]:
     return env.tasks if isinstance(env, TaskEnvironment) else {}
 
 
-def task_row(task: TaskTemplate) -> dict[str, Any]:
-    """Describe a task as JSON data: its inputs with type and default, its outputs, its description."""
+def task_row(task: TaskTemplate, policy: str = "") -> dict[str, Any]:
+    """Describe a task as JSON data: its inputs with type and default, its outputs, its description, its policy."""
     interface: NativeInterface = task.interface
     return {
         "inputs": [
@@ -176,4 +182,5 @@ def task_row(task: TaskTemplate) -> dict[str, Any]:
         "outputs": {name: describe(kind) for name, kind in interface.outputs.items()},
         "interface": str(interface),
         "description": interface.docstring,
+        **({"policy": policy} if policy else {}),
     }
