@@ -369,3 +369,35 @@ def test_what_is_deployed_runs_with_the_settings_it_was_deployed_with(tmp_path: 
     refused = ran(["-c", CALLS_THEM], tmp_path)
     assert "MissingSecretError" in refused.stderr
     assert "DEPLOYED_TOKEN" in refused.stderr
+
+
+KEPT = """
+import sys, uuid
+import flyte_nb as flyte
+
+env = flyte.TaskEnvironment("kept", cache="auto")
+other = flyte.TaskEnvironment("caller", depends_on=[env])
+
+@env.task
+def made(n: int) -> str:
+    return f"VERSION {uuid.uuid4().hex}"
+
+@other.task
+def calls(n: int) -> str:
+    return made(n)
+
+if __name__ == "__main__":
+    flyte.deploy(other)
+"""
+
+
+def test_outputs_of_what_is_deployed_are_kept_for_its_code(tmp_path: Path) -> None:
+    code = "import flyte_nb as f\nprint(*[f.deployed(n)(x) for n in ('kept.made', 'caller.calls') for x in (1, 1, 2)])"
+    seen = []
+    for version in ("one", "two"):
+        assert ran([str(written(tmp_path / "s.py", KEPT.replace("VERSION", version)))], tmp_path).returncode == 0
+        seen += [ran(["-c", code], tmp_path).stdout.replace(version, "").split() for _ in range(2)]
+    first, again, second, _ = seen
+    assert first[0] == first[1] == first[3] == first[4] != first[2] == first[5]
+    assert again == first
+    assert not set(first) & set(second)

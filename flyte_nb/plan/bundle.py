@@ -22,7 +22,7 @@ from flyte_nb.errors import DeploymentError
 from flyte_nb.notebook.module import FILE, Captured, Module
 from flyte_nb.plan.files import MANIFEST, Shipped, copy_files
 
-__all__ = ["Bundle", "bundle_for", "read_bundle"]
+__all__ = ["Bundle", "bundle_for", "names_of_tasks", "read_bundle"]
 
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
 
@@ -155,6 +155,15 @@ def read_bundle(home: Path) -> tuple[Module, dict[str, str]]:
     except (OSError, ValueError) as error:
         raise DeploymentError(f"the bundle {home} cannot be read: {error}; deploy again") from None
     return module, {row["path"]: row["digest"] for row in rows}
+
+
+def names_of_tasks(home: Path) -> list[str]:
+    """Name the tasks of a bundle that was written, of all its environments; none when it is not there any more."""
+    try:
+        rows = json.loads((home / MANIFEST).read_text())["environments"]
+    except (OSError, ValueError):
+        return []
+    return [name for row in rows for name in row["tasks"]]
 
 
 def _content(module: Module, rows: Iterable[dict[str, Any]], files: Iterable[Shipped]) -> str:
