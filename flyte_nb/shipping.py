@@ -10,6 +10,7 @@ from pathlib import Path
 
 from flyte_nb.changes import tasks_of
 from flyte_nb.engine.definition import Definition, definition_of, import_of
+from flyte_nb.engine.policy import policy_of
 from flyte_nb.engine.store import Store
 from flyte_nb.environments.base import Environment
 from flyte_nb.environments.template import TaskTemplate
@@ -101,7 +102,9 @@ class Shipping:
         """
         ordered = order(environments, self._registry.newest)
         module = self._module_of(ordered)
-        return bundle_for(ordered, module, version, self._files_of(ordered, module))
+        return bundle_for(
+            ordered, module, version, self._files_of(ordered, module), lambda task: policy_of(task).to_json()
+        )
 
     def _module_of(self, environments: list[Environment]) -> Module:
         if self._workbook.shell is None:

@@ -6,10 +6,11 @@ import linecache
 import os
 import re
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from types import TracebackType
 
+STANDARD = os.path.dirname(os.__file__) + os.sep
 PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _REWRITTEN = ("get_ipython().", "import flyte_nb as _flyte;", "raise __import__('flyte_nb')")
 _CELL_FILE = re.compile(r"[/\\]ipykernel_\d+[/\\]\d+\.py$|^<ipython-input-(?P<number>\d+)-")
@@ -45,6 +46,11 @@ def is_library(file: str) -> bool:
     return file.startswith((PACKAGE, "<frozen", "<string>")) or f"{os.sep}IPython{os.sep}" in file
 
 
+def is_standard(file: str) -> bool:
+    """Tell whether a file belongs to Python's standard library."""
+    return file.startswith(STANDARD) and f"{os.sep}site-packages{os.sep}" not in file
+
+
 #: gives "In [n]" for the file of a cell; set by the session, which knows the cell numbers
 name_cell: Callable[[str], str] = str
 
@@ -57,7 +63,16 @@ def place(frame: Frame) -> str:
 
 def told(list_of_frames: Iterable[Frame], where: Callable[[Frame], str] = place) -> str:
     """Tell the frames that are the user's own, one or two lines each."""
-    return "\n".join(_without_rewriting(f).told(where(f)) for f in list_of_frames if not is_library(f.file))
+    return "\n".join(_without_rewriting(f).told(where(f)) for f in _own(list_of_frames))
+
+
+def _own(list_of_frames: Iterable[Frame]) -> Iterator[Frame]:
+    """Leave out the frames of libraries, and those of the standard library that they called."""
+    inside = False
+    for frame in list_of_frames:
+        inside = is_library(frame.file) or (inside and is_standard(frame.file))
+        if not inside:
+            yield frame
 
 
 def _without_rewriting(frame: Frame) -> Frame:

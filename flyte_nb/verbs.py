@@ -11,6 +11,8 @@ from typing import Any, Literal
 from flyte_nb.engine import codec
 from flyte_nb.engine.base import Deployment, Deployments, Event, Run, Work, now
 from flyte_nb.engine.definition import SCRIPT, Definition, refuse_while_loading
+from flyte_nb.engine.fingerprint import fingerprint
+from flyte_nb.engine.policy import Policy
 from flyte_nb.engine.store import Store
 from flyte_nb.environments.base import Environment
 from flyte_nb.environments.declaration import mask_inputs
@@ -19,7 +21,7 @@ from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import DeploymentError, UnknownNameError, UsageError, UsageTypeError
 from flyte_nb.notebook.export import Export, check_target, write_export
 from flyte_nb.notebook.module import FILE
-from flyte_nb.plan.bundle import Bundle
+from flyte_nb.plan.bundle import Bundle, names_of_tasks
 from flyte_nb.plan.files import includes_files
 from flyte_nb.portal import Portal, Relay, Verb
 from flyte_nb.session import current_session, print_output
@@ -225,7 +227,9 @@ class Deployed:
         self.inputs: list[dict[str, str]] = row["tasks"][name]["inputs"]
         self._outputs: dict[str, str] = row["tasks"][name]["outputs"]
         self._env_vars = dict(row["declaration"].get("env_vars") or {})
+        self._policy = Policy.from_json(row["tasks"][name].get("policy", ""))
         home = store.bundles / row["bundle"]
+        self._codes = dict.fromkeys(names_of_tasks(home), f"bundle {home.name}")
         self._definition = Definition(home / FILE, SCRIPT, folder=home, inside=includes_files(home))
 
     def __repr__(self) -> str:
@@ -256,7 +260,19 @@ class Deployed:
         """Prepare a run; ``texts`` says that the inputs are to be read from text by the task's own types."""
         inputs = self.bind(args, kwargs)
         parts, _ = codec.encode(inputs, _definitions(self._definition.path))
-        return Work(self.name, self._definition, parts, mask_inputs(inputs), self._env_vars, self.version, texts)
+        caching = self._policy.caching
+        return Work(
+            self.name,
+            self._definition,
+            parts,
+            mask_inputs(inputs),
+            self._env_vars,
+            self.version,
+            texts,
+            policy=self._policy,
+            inputs_key=fingerprint(inputs, caching.ignored) if caching.behavior != "disable" else "",
+            codes=self._codes,
+        )
 
 
 def _definitions(path: Path | None) -> set[str]:

@@ -43,6 +43,7 @@ class Workbook:
         self.secret_values: Callable[[], list[str]] = list
         #: the cell that runs now
         self.running: Running | None = None
+        self._so_far: tuple[Running, int] | None = None
         self._slicer = Slicer(self.log)
         self._noticed: set[str] = set()
         self._folder = Path.cwd()
@@ -76,9 +77,7 @@ class Workbook:
 
         The statements of the running cell that are through count.
         """
-        line = None if self.running is None else _line_in(self.running.cell.file)
-        if self.running is not None and line is not None:
-            self.record(self.running, line)
+        self._record_so_far()
         module = self._slicer.module_for(self.namespace, secrets=self.secret_values(), **wanted)
         for notice in module.notices:
             if notice not in self._noticed:
@@ -94,6 +93,7 @@ class Workbook:
     def defined(self, task: TaskTemplate) -> Container[str]:
         """Give the names of this process's main module that the process of a task will have, too."""
         if self.holds(task):
+            self._record_so_far()
             return self.log
         return self.namespace if definition_of(task).path is not None else ()
 
@@ -107,6 +107,13 @@ class Workbook:
             runs=lambda statement: cells_run_by(self.shell, statement),
             is_live=self.namespace.__contains__,
         )
+
+    def _record_so_far(self) -> None:
+        """Take in the statements of the running cell that are through, once for each line it has reached."""
+        line = None if self.running is None else _line_in(self.running.cell.file)
+        if self.running is not None and line is not None and self._so_far != (self.running, line):
+            self._so_far = (self.running, line)
+            self.record(self.running, line)
 
     def _is_declared(self, name: str) -> bool:
         return isinstance(self.namespace.get(name), Declaration)

@@ -14,6 +14,8 @@ NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_lesson_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLYTE_NB_HOME", str(tmp_path / "store"))
+    monkeypatch.setenv("FLYTE_NB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("FORECAST_TOKEN", raising=False)
     executed = execute(path, timeout=120)
     assert executed.error is None, executed.error and executed.error.trace
     cells = [c for c in executed.notebook.cells if c.cell_type == "code"]

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import flyte_nb as flyte
 
+from test_architecture import LAYERS, PACKAGE
+
 README = (Path(__file__).parents[1] / "README.md").read_text()
 SECTION = README.partition("\n## Settings and levels\n")[2].partition("\n## ")[0]
 LEVELS = ["environment", "`@env.task`", "`task.override`"]
@@ -51,3 +53,21 @@ def test_the_settings_of_apps_are_listed() -> None:
     own = [name for name in fields(flyte.app.AppEnvironment) if name not in fields(flyte.Environment)]
     line = next(line for line in SECTION.split("\n\n") if line.startswith("An app"))
     assert re.findall(r"`(\w+)`", line.partition(":")[2]) == own
+
+
+def drawn() -> list[set[str]]:
+    """Give the rows of the drawing of the layers, from the bottom up; an indented line goes on the one above."""
+    drawing = README.partition("`tests/test_architecture.py` holds it.\n\n```\n")[2].partition("\n```")[0]
+    rows: list[set[str]] = []
+    for line in drawing.splitlines():
+        units = set(line[:60].split())
+        if line.startswith(" "):
+            rows[-1] |= units
+        else:
+            rows.append(units)
+    return rows[::-1]
+
+
+def test_the_drawing_of_the_layers_is_what_the_tests_hold() -> None:
+    there = {u for row in LAYERS for u in row if list(PACKAGE.glob(f"{u.replace('.', '/')}*"))}
+    assert drawn() == [set(row) & there for row in LAYERS]

@@ -321,3 +321,83 @@ def test_the_most_specific_variables_reach_the_task(folder: Path) -> None:
     )
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, cwd=folder)
     assert done.stdout == "root environment override\n", done.stderr
+
+
+DEPLOYED_SETTINGS = """
+import datetime, os, time
+import flyte_nb as flyte
+
+env = flyte.TaskEnvironment("strict", resources=flyte.Resources(memory="200Mi"), secrets="deployed-token")
+again = flyte.RetryStrategy(1, backoff=flyte.Backoff(base=datetime.timedelta(milliseconds=10)))
+
+@env.task(retries=again)
+def attempts() -> list[str]:
+    if flyte.ctx().attempt_number == 0:
+        raise ConnectionError("nobody answers")
+    return [os.environ["DEPLOYED_TOKEN"][:3], str(flyte.ctx().attempt_number)]
+
+@env.task(timeout=1)
+def late() -> None:
+    time.sleep(60)
+
+@env.task
+def greedy() -> int:
+    held = []
+    for _ in range(40):
+        held.append(b"x" * (32 << 20))
+        time.sleep(0.02)
+    return len(held)
+
+if __name__ == "__main__":
+    flyte.deploy(env)
+"""
+CALLS_THEM = """
+import flyte_nb as flyte
+print(flyte.deployed("strict.attempts")())
+for name in ("late", "greedy"):
+    try:
+        flyte.deployed(f"strict.{name}")()
+    except flyte.errors.RuntimeUserError as error:
+        print(type(error).__name__)
+"""
+
+
+def test_what_is_deployed_runs_with_the_settings_it_was_deployed_with(tmp_path: Path) -> None:
+    assert ran([str(written(tmp_path / "script.py", DEPLOYED_SETTINGS))], tmp_path).returncode == 0
+    called = ran(["-c", CALLS_THEM], tmp_path, DEPLOYED_TOKEN="abc-not-shown")
+    assert called.stdout == "['abc', '1']\nMaxRuntimeExceededError\nOOMError\n", called.stderr
+    refused = ran(["-c", CALLS_THEM], tmp_path)
+    assert "MissingSecretError" in refused.stderr
+    assert "DEPLOYED_TOKEN" in refused.stderr
+
+
+KEPT = """
+import sys, uuid
+import flyte_nb as flyte
+
+env = flyte.TaskEnvironment("kept", cache="auto")
+other = flyte.TaskEnvironment("caller", depends_on=[env])
+
+@env.task
+def made(n: int) -> str:
+    return f"VERSION {uuid.uuid4().hex}"
+
+@other.task
+def calls(n: int) -> str:
+    return made(n)
+
+if __name__ == "__main__":
+    flyte.deploy(other)
+"""
+
+
+def test_outputs_of_what_is_deployed_are_kept_for_its_code(tmp_path: Path) -> None:
+    code = "import flyte_nb as f\nprint(*[f.deployed(n)(x) for n in ('kept.made', 'caller.calls') for x in (1, 1, 2)])"
+    seen = []
+    for version in ("one", "two"):
+        assert ran([str(written(tmp_path / "s.py", KEPT.replace("VERSION", version)))], tmp_path).returncode == 0
+        seen += [ran(["-c", code], tmp_path).stdout.replace(version, "").split() for _ in range(2)]
+    first, again, second, _ = seen
+    assert first[0] == first[1] == first[3] == first[4] != first[2] == first[5]
+    assert again == first
+    assert not set(first) & set(second)

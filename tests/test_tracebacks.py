@@ -1,3 +1,5 @@
+import os
+
 import pytest
 from flyte_nb import tracebacks
 from flyte_nb.errors import DeclarationValueError, RuntimeUserError
@@ -49,6 +51,20 @@ def test_told_leaves_out_the_library_and_what_a_magic_was_rewritten_into():
         ]
     )
     assert text == "  /a/b.py, line 1\n    f()\n  /a/b.py, line 3, in f\n  /a/c.py, line 4, in g"
+
+
+def test_told_leaves_out_what_the_library_called_of_the_standard_library():
+    standard = os.path.join(os.path.dirname(os.__file__), "json", "decoder.py")
+    text = told(
+        [
+            Frame("/a/b.py", 1, "<module>"),
+            Frame(PACKAGE + "verbs.py", 2, "run"),
+            Frame(standard, 3, "decode"),
+            Frame("/a/b.py", 4, "task"),
+            Frame(standard, 5, "decode"),
+        ]
+    )
+    assert text == f"  /a/b.py, line 1\n  /a/b.py, line 4, in task\n  {standard}, line 5, in decode"
 
 
 def caught(function):

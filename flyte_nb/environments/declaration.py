@@ -19,6 +19,7 @@ from enum import Enum
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
+from flyte_nb.environments.shapes import shape_of
 from flyte_nb.errors import DeclarationError, DeclarationTypeError, DeclarationValueError
 
 _OWN = __name__.rpartition(".")[0].partition(".")[0] + "."  # "flyte_nb."
@@ -384,5 +385,5 @@ def shorten(value: Any, longest: int = _LONGEST) -> str:
         return f"{type(value).__name__}({name!r})"
     if isinstance(value, list) and value and type(value[0]).__name__.endswith("Environment"):
         return "[" + ", ".join(shorten(v) for v in value) + "]"
-    text = _safe_repr(value)
+    text = shape_of(value) or _safe_repr(value)
     return text if len(text) <= longest or isinstance(value, Declaration) else text[: longest - 1] + "…"

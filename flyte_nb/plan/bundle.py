@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from flyte_nb.errors import DeploymentError
 from flyte_nb.notebook.module import FILE, Captured, Module
 from flyte_nb.plan.files import MANIFEST, Shipped, copy_files
 
-__all__ = ["Bundle", "bundle_for", "read_bundle"]
+__all__ = ["Bundle", "bundle_for", "names_of_tasks", "read_bundle"]
 
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
 
@@ -99,7 +99,11 @@ class Bundle:
 
 
 def bundle_for(
-    environments: Iterable[Environment], module: Module, version: str | None = None, files: Iterable[Shipped] = ()
+    environments: Iterable[Environment],
+    module: Module,
+    version: str | None = None,
+    files: Iterable[Shipped] = (),
+    policy: Callable[[TaskTemplate], str] = lambda task: "",
 ) -> Bundle:
     """Make the bundle of some environments, in the order given.
 
@@ -113,6 +117,8 @@ def bundle_for(
         A name for the version in the place of the one from the content.
     files : iterable of Shipped
         What lies beside the module.
+    policy : callable
+        Gives what a task's settings ask of an engine, as JSON; empty for nothing.
 
     Raises
     ------
@@ -123,7 +129,7 @@ def bundle_for(
         {
             "environment": env.name,
             "declaration": env.to_dict(),
-            "tasks": {name: task_row(task) for name, task in sorted(_tasks(env).items())},
+            "tasks": {name: task_row(task, policy(task)) for name, task in sorted(_tasks(env).items())},
         }
         for env in environments
     )
@@ -151,6 +157,15 @@ def read_bundle(home: Path) -> tuple[Module, dict[str, str]]:
     return module, {row["path"]: row["digest"] for row in rows}
 
 
+def names_of_tasks(home: Path) -> list[str]:
+    """Name the tasks of a bundle that was written, of all its environments; none when it is not there any more."""
+    try:
+        rows = json.loads((home / MANIFEST).read_text())["environments"]
+    except (OSError, ValueError):
+        return []
+    return [name for row in rows for name in row["tasks"]]
+
+
 def _content(module: Module, rows: Iterable[dict[str, Any]], files: Iterable[Shipped]) -> str:
     beside = sorted((file.path, file.digest) for file in files)
     parts: list[Any] = [
@@ -165,8 +180,8 @@ def _tasks(env: Environment) -> dict[str, TaskTemplate]:
     return env.tasks if isinstance(env, TaskEnvironment) else {}
 
 
-def task_row(task: TaskTemplate) -> dict[str, Any]:
-    """Describe a task as JSON data: its inputs with type and default, its outputs, its description."""
+def task_row(task: TaskTemplate, policy: str = "") -> dict[str, Any]:
+    """Describe a task as JSON data: its inputs with type and default, its outputs, its description, its policy."""
     interface: NativeInterface = task.interface
     return {
         "inputs": [
@@ -176,4 +191,5 @@ def task_row(task: TaskTemplate) -> dict[str, Any]:
         "outputs": {name: describe(kind) for name, kind in interface.outputs.items()},
         "interface": str(interface),
         "description": interface.docstring,
+        **({"policy": policy} if policy else {}),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flyte_nb.engine.base import Deployments, Run
+from flyte_nb.environments.declaration import shorten
 from flyte_nb.views import Card, Diff, Table, View, bullet
 from flyte_nb.widgets.tree import told, tree
 
@@ -15,12 +16,12 @@ def run(made: Run) -> Card:
     """Show one run: its phase, times, inputs, outputs, and the tasks it called."""
     rows = [("inputs", made.inputs or "none", "")]
     if made.result is not None:
-        rows += [(name, f"{value!r:.300}", "") for name, value in _outputs(made).items()]
+        rows += [(name, shorten(value, 300), "") for name, value in _outputs(made).items()]
     if made.error is not None:
         rows.append(("error", f"{made.error.code}: {made.error}", ""))
     if made.root.peak_memory:
         rows.append(("peak memory", f"{made.root.peak_memory / (1 << 20):.0f} MiB", ""))
-    strip = [made.phase.value, told(made.root.duration)]
+    strip = [made.phase.value, *filter(None, [told(made.root.duration)])]
     strip += ["kept outputs"] if made.root.cached else []
     strip += [f"attempt {made.root.attempt + 1}"] if made.root.attempt else []
     sections = [("to know", made.root.notice.splitlines()), ("tasks called", tree(made.actions))]
@@ -47,7 +48,7 @@ def runs(made: list[Run]) -> View:
             r.name,
             r.task,
             r.phase.value,
-            r.root.started.astimezone().strftime("%Y-%m-%d %H:%M:%S") if r.root.started else "",
+            began.astimezone().strftime("%Y-%m-%d %H:%M:%S") if (began := r.root.started or r.root.queued) else "",
             told(r.root.duration if r.done() else None),
             r.version or "as declared",
             r.root.error.partition("\n")[0][:100] or r.inputs[:100],

@@ -166,3 +166,13 @@ def test_a_mutated_constant_reaches_the_next_run(kernel):
     assert kernel.value("flyte.run(look_up).outputs()") == "({'a': 1},)"
     kernel.run("table['b'] = 2")
     assert kernel.value("flyte.run(look_up).outputs()") == "({'a': 1, 'b': 2},)"
+
+
+def test_a_class_its_task_and_the_run_may_stand_in_one_cell(kernel):
+    ran = kernel.run(
+        "@dataclasses.dataclass\nclass Span:\n    low: int\n"
+        "@env.task\ndef low(of: Span) -> int:\n    return of.low\n"
+        "found = [flyte.run(low, Span(n)).outputs()[0] for n in range(2)]"
+    )
+    assert ran.error == ""
+    assert kernel.value("found") == "[0, 1]"
