@@ -19,7 +19,8 @@ from flyte_nb.engine.local.caching import cached
 from flyte_nb.engine.local.calls import Call, Outcome, recorded
 from flyte_nb.engine.local.failures import death, failure
 from flyte_nb.engine.local.journal import Journal
-from flyte_nb.engine.local.pool import Given, Need, Pool, environment
+from flyte_nb.engine.local.need import Need
+from flyte_nb.engine.local.pool import Given, Pool, environment
 from flyte_nb.engine.local.processes import peak_of
 from flyte_nb.engine.local.replica import Died
 from flyte_nb.engine.local.secrets import Secrets

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from flyte_nb.engine import codec
@@ -17,48 +15,20 @@ from flyte_nb.engine.local.bounds import bounded
 from flyte_nb.engine.local.forking import Processes
 from flyte_nb.engine.local.guard import Guard
 from flyte_nb.engine.local.limits import MemoryLimit
+from flyte_nb.engine.local.need import Need
 from flyte_nb.engine.local.replica import Output, Replica
 from flyte_nb.engine.local.replicas import Replicas
 from flyte_nb.engine.local.slots import Slots
 from flyte_nb.engine.segments import Part, Segments
 from flyte_nb.errors import RuntimeSystemError
 
-__all__ = ["Given", "Need", "Pool", "environment"]
+__all__ = ["Given", "Pool", "environment"]
 
 #: processes that run one call each at a time; those that wait for a child do not count
 MOST = max(32, 4 * (os.cpu_count() or 1))
 #: tasks that wait for their children at a time, each with a process of its own
 MOST_WAITING = 500
 _KERNEL_ONLY = ("JPY_", "PYDEVD", "IPYKERNEL", "FLYTE_NB_NOTEBOOK")
-
-
-@dataclass(frozen=True)
-class Need:
-    """What process a call needs.
-
-    Parameters
-    ----------
-    env : dict
-        All environment variables of the process.
-    python : Path
-        Its interpreter.
-    sys_path : tuple of str, optional
-        Where it finds modules; as this process does by default.
-    memory : int, optional
-        Bytes at which it is ended, with all that it has started.
-    cores : frozenset of int, optional
-        The cores that it runs on; any by default.
-    """
-
-    env: dict[str, str] = field(repr=False)
-    python: Path = Path(sys.executable)
-    sys_path: tuple[str, ...] | None = None
-    memory: int | None = None
-    cores: frozenset[int] | None = None
-
-    def at(self, python: Path, sys_path: tuple[str, ...]) -> Need:
-        """Give the same with another interpreter."""
-        return replace(self, python=python, sys_path=sys_path)
 
 
 class Given(Protocol):

@@ -7,19 +7,27 @@ from collections import Counter
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from flyte_nb.engine import codec
 from flyte_nb.engine.base import Work
+from flyte_nb.engine.local.need import Need
 from flyte_nb.engine.local.replica import Output, Replica
 from flyte_nb.engine.local.slots import Slots
 from flyte_nb.environments.durations import duration
 from flyte_nb.environments.policies import ReusePolicy
 
-if TYPE_CHECKING:
-    from flyte_nb.engine.local.pool import Need, Pool
+__all__ = ["Replicas", "Shared", "Starter"]
 
-__all__ = ["Replicas", "Shared"]
+
+class Starter(Protocol):
+    """Whoever starts the processes: the pool."""
+
+    async def start(self, need: Need, output: Output) -> Replica:
+        """Start a process; it counts as alive until it is forgotten."""
+
+    def forget(self, replica: Replica) -> None:
+        """Note that a process has ended."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +56,7 @@ class Replicas:
 
     Parameters
     ----------
-    pool : Pool
+    pool : Starter
         Starts and forgets their processes.
     fit : tuple
         What makes work fit: its definition, variables, interpreter and policy.
@@ -58,7 +66,7 @@ class Replicas:
         How many there are, how many async tasks each runs at a time, and how long they idle.
     """
 
-    def __init__(self, pool: Pool, fit: tuple[Any, ...], need: Need, policy: ReusePolicy) -> None:
+    def __init__(self, pool: Starter, fit: tuple[Any, ...], need: Need, policy: ReusePolicy) -> None:
         self.fit, self._pool, self._need, self._policy = fit, pool, need, policy
         self.slots = Slots(policy.max_replicas * policy.concurrency)
         self._all: list[Replica] = []

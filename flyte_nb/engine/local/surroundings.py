@@ -13,7 +13,7 @@ from flyte_nb.engine.local.admission import Admission, Demand, Lease
 from flyte_nb.engine.local.calls import Call
 from flyte_nb.engine.local.images import Interpreter, ensure, env_vars_of, needs_environment, unmet
 from flyte_nb.engine.local.machine import Machine
-from flyte_nb.engine.local.pool import Need
+from flyte_nb.engine.local.need import Need
 from flyte_nb.engine.local.redactor import Redactor
 from flyte_nb.engine.local.secrets import Secrets
 from flyte_nb.environments.image import Image
