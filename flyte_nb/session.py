@@ -130,7 +130,7 @@ class Session:
             policy=policy,
             live=(task, inputs),
             inputs_key=fingerprint(inputs, policy.caching.ignored) if policy.caching.behavior != "disable" else "",
-            codes=self.shipping.codes(),
+            codes=self.shipping.codes(task),
             notebook=str(self.workbook.location.file or "") if self.workbook.shell is not None else "",
         )
 

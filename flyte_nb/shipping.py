@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +27,18 @@ from flyte_nb.registry import Registry
 from flyte_nb.workbook import Workbook
 
 __all__ = ["Shipping"]
+
+
+class _Codes(dict[str, str]):
+    """Digests by task; a task that only an override lets keep its outputs has that of all that its run reads."""
+
+    def __init__(self, whole: Callable[[], str], known: dict[str, str]) -> None:
+        super().__init__(known)
+        self._whole = whole
+
+    def __missing__(self, task: str) -> str:
+        code = self[task] = self._whole()
+        return code
 
 
 class Shipping:
@@ -75,13 +87,13 @@ class Shipping:
         others = [one for one in tasks_of(env).values() if one.name != task.name and self._workbook.holds(one)]
         return [*others, task]
 
-    def codes(self) -> dict[str, str]:
-        """Give a digest of the code that each task reads, for the tasks whose outputs are kept.
+    def codes(self, task: TaskTemplate) -> Mapping[str, str]:
+        """Give a digest of the code that each task of a run reads, as far as their outputs are kept.
 
         Of a cell's task that is its slice and the local modules that this imports; of another one its file and those.
         """
-        tasks = (task for env in self._registry.values() for task in tasks_of(env).values())
-        return {task.name: self._code(task) for task in tasks if task.cache.is_enabled()}
+        tasks = (one for env in self._registry.values() for one in tasks_of(env).values())
+        return _Codes(lambda: self._code(task), {one.name: self._code(one) for one in tasks if one.cache.is_enabled()})
 
     def _code(self, task: TaskTemplate) -> str:
         if self._workbook.holds(task):

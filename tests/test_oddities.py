@@ -9,10 +9,13 @@ from __future__ import annotations
 import asyncio
 import copy
 import inspect
+import os
 import pickle
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import FrozenInstanceError, dataclass, fields
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -409,7 +412,40 @@ def _(session: Session) -> None:
     assert RetriesExhaustedError("RetriesExhausted", "3 attempts").kind == "user"
 
 
-later(30, "errors of a run", "retries that are exhausted raise it, once runs on this machine are repeated")
+@decided(30, "errors of a run", BETTER, "exhausted retries raise it, with the code and the cause of the last error")
+def _(session: Session) -> None:
+    quick = flyte.RetryStrategy(1, flyte.Backoff(timedelta(0)))
+    with pytest.raises(RetriesExhaustedError, match="attempt 2 of 2") as caught:
+        flyte.run(halve.override(retries=quick), x=-1)
+    assert caught.value.code == "KeyError"
+    assert isinstance(caught.value.__cause__, KeyError)
+
+
+several = flyte.TaskEnvironment("several", reusable=flyte.ReusePolicy((2, 4)))
+
+
+@several.task
+def sleeps(seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
+
+
+@tasks.task
+def leaves() -> None:
+    sys.exit(3)
+
+
+@tasks.task
+def says() -> list[str]:
+    return [os.environ["MODE"], os.environ["OWN"]]
+
+
+@tasks.task
+def maps(count: int, seconds: float) -> float:
+    list(flyte.map(sleeps, [0.0] * 4, concurrency=4))
+    start = time.monotonic()
+    assert list(flyte.map(sleeps, [seconds] * count, concurrency=4)) == [seconds] * count
+    return time.monotonic() - start
 
 
 @decided(31, "run mode", BETTER, "an unknown mode is refused")
@@ -417,7 +453,23 @@ def _() -> None:
     refused(lambda: flyte.with_runcontext("nowhere"), "mode")
 
 
-later(32, "local run", "timeouts, variables, resources and the limits of map, once runs on this machine act on them")
+@decided(
+    32,
+    "local run",
+    BETTER,
+    "limits, variables, overwrite_cache apply; sys.exit is an error; map is concurrent",
+)
+def _(session: Session) -> None:
+    with pytest.raises(flyte.errors.MaxRuntimeExceededError):
+        flyte.run(sleeps.override(timeout=timedelta(seconds=0.3)), 30.0)
+    with pytest.raises(RuntimeUserError, match=r"sys\.exit"):
+        flyte.run(leaves)
+    told = flyte.with_runcontext(env_vars={"MODE": "run"}).run(says.override(env_vars={"MODE": "task", "OWN": "1"}))
+    assert told.outputs() == (["run", "1"],)
+    assert flyte.run(maps, 8, 0.2).outputs()[0] < 8 * 0.2
+    cached = halve.override(cache="auto")
+    kept = [flyte.with_runcontext(overwrite_cache=over).run(cached, x=5) for over in (False, False, True)]
+    assert [run.root.cached for run in kept] == [False, True, False]
 
 
 @decided(33, "notebooks", BETTER, "a verb works in a running loop; a report is always text")

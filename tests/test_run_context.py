@@ -165,3 +165,23 @@ def test_kept_outputs(tmp_path: Path) -> None:
     assert not flyte.with_runcontext(disable_run_cache=True).run(stamped, 1, str(tmp_path)).root.cached
     assert not flyte.run(stamped.override(cache="disable"), 1, str(tmp_path)).root.cached
     assert len(list(tmp_path.iterdir())) == 5
+
+
+@env.task
+def keeps_children(folder: str) -> list[int]:
+    child = counted.override(cache="auto")
+    return [child(1, folder), child(1, folder), child(2, folder)]
+
+
+@env.task
+def counted(x: int, folder: str) -> int:
+    Path(folder, str(time.time_ns())).touch()
+    return x
+
+
+def test_outputs_that_only_an_override_keeps(tmp_path: Path) -> None:
+    runs = [flyte.run(counted.override(cache="auto"), 7, str(tmp_path)) for _ in range(2)]
+    assert [run.root.cached for run in runs] == [False, True]
+    run = flyte.run(keeps_children, str(tmp_path))
+    assert [action.cached for action in run.actions] == [False, False, True, False]
+    assert len(list(tmp_path.iterdir())) == 3

@@ -187,6 +187,15 @@ def test_environment_variables_are_passed_to_the_task_at_runtime(session: Sessio
     assert not {"MODE", "MORE"} & set(os.environ)
 
 
+def test_secrets_provide_secure_access_to_credentials(session: Session) -> None:
+    session.secrets.set("api-key", "s3cr3t-value")
+    run = flyte.run(seen.override(secrets=flyte.Secret("api-key")), ["API_KEY"])
+    assert run.outputs() == (["s3cr3t-value"],)
+    assert "API_KEY" not in os.environ
+    with pytest.raises(flyte.errors.MissingSecretError, match="other-key"):
+        flyte.run(seen.override(secrets="other-key"), [])
+
+
 @kinds
 def test_environment_variables_are_a_dictionary_of_strings(kind: Any) -> None:
     assert kind("env", env_vars={"MODE": "fast"}).env_vars == {"MODE": "fast"}
@@ -342,6 +351,19 @@ def test_reusable_containers_are_controlled_by_a_reuse_policy() -> None:
     assert flyte.TaskEnvironment("warm", reusable=policy).task(twice).reusable is policy
     with pytest.raises(TypeError, match="reusable"):
         flyte.TaskEnvironment("warm", reusable=True)  # type: ignore[arg-type]
+
+
+warm = flyte.TaskEnvironment("warm-containers", reusable=flyte.ReusePolicy(replicas=(1, 1)))
+
+
+@warm.task
+def process() -> int:
+    return os.getpid()
+
+
+def test_when_enabled_the_environment_maintains_warm_containers(session: Session) -> None:
+    assert len({flyte.run(process).outputs()[0] for _ in range(3)}) == 1
+    assert flyte.run(process.override(reusable="off")).outputs() != flyte.run(process).outputs()
 
 
 def test_if_reusable_is_set_plugin_config_cannot_be_used() -> None:

@@ -141,7 +141,10 @@ class Work:
     @property
     def code(self) -> str:
         """The digest of the code that the task reads; empty where nobody knows it."""
-        return self.codes.get(self.task, "")
+        try:
+            return self.codes[self.task]
+        except KeyError:
+            return ""
 
 
 Emit = Callable[[Event], None]
