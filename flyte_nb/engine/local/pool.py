@@ -127,15 +127,16 @@ class Pool:
 
     @asynccontextmanager
     async def _single_worker(self, work: Work, need: Need, output: Output) -> AsyncIterator[Given]:
-        if self._slots.lent > MOST_WAITING:
+        slots = self._slots  # those that it gives back to, should the pool close meanwhile
+        if slots.lent > MOST_WAITING:
             raise RuntimeSystemError(
-                "TooManyWaiting", f"{self._slots.lent} tasks wait for tasks that they called; does a task call itself?"
+                "TooManyWaiting", f"{slots.lent} tasks wait for tasks that they called; does a task call itself?"
             )
-        await self._slots.take()
+        await slots.take()
         try:
             replica = await self.start(need, output)
             try:
-                yield Alone(replica, await replica.load(work), self._slots)
+                yield Alone(replica, await replica.load(work), slots)
                 await replica.end()
             except BaseException:
                 await replica.kill()
@@ -143,7 +144,7 @@ class Pool:
             finally:
                 self.forget(replica)
         finally:
-            self._slots.give_back()
+            slots.give_back()
 
     def _replicas(self, work: Work, need: Need, run: str) -> Replicas:
         """Give the warm workers for some work; those of the same environment that fit no more are ended."""
