@@ -8,6 +8,7 @@ import pickle
 import random
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from flyte_nb.engine.policy import Policy
 from flyte_nb.engine.store import Store
 from flyte_nb.environments.policies import RetryStrategy, ReusePolicy, Timeout
 from flyte_nb.environments.resources import Resources
+from flyte_nb.errors import UsageError
 
 from scripts import Bench, soon
 
@@ -256,18 +258,33 @@ def test_cancelled_between_attempts_is_not_tried_again(bench: Bench, tmp_path: P
     assert soon(lambda: not workers())
 
 
+def test_one_name_for_two_runs_at_once(bench: Bench) -> None:
+    work = bench.work("alone", what="fine")
+    named = replace(work, settings=replace(work.settings, name="same"))
+
+    async def several() -> list[Run | BaseException]:
+        run = bench.engine.run
+        return await asyncio.gather(*(run(named, bench.events.append) for _ in range(2)), return_exceptions=True)
+
+    first, second = bench.do(several())
+    assert isinstance(first, Run)
+    assert first.phase is Phase.SUCCEEDED
+    assert isinstance(second, UsageError)
+    assert bench.store.run("same").phase is Phase.SUCCEEDED
+
+
 def test_a_timeout_beside_others_in_one_worker(bench: Bench) -> None:
     shared = warm("many", 1, concurrency=50)
-    short = Policy(**{**vars(shared), "timeout": Timeout(max_runtime=timedelta(seconds=0.3))})
+    short = [replace(shared, timeout=Timeout(max_runtime=timedelta(seconds=0.3 + n / 1000))) for n in range(40)]
     before = bench.run("many.waits", seconds=0, policy=shared).outputs()
 
     async def several() -> list[Run]:
-        late = [bench.arun("many.waits", seconds=30, policy=short) for _ in range(5)]
+        late = [bench.arun("many.waits", seconds=30, policy=each) for each in short]
         return await asyncio.gather(*late, *(bench.arun("many.waits", seconds=1, policy=shared) for _ in range(5)))
 
     runs = bench.do(several())
-    assert [run.phase for run in runs[:5]] == [Phase.TIMED_OUT] * 5
-    assert [run.outputs() for run in runs[5:]] == [before] * 5
+    assert [run.phase for run in runs[:40]] == [Phase.TIMED_OUT] * 40
+    assert [run.outputs() for run in runs[40:]] == [before] * 5
 
 
 # --- ends ---
