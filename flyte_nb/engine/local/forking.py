@@ -117,9 +117,11 @@ class Processes:
             except OSError as error:  # the zygote has gone, or this process has no room for another file
                 why = error
                 continue
-            if process.pid or self._over:
+            if process.pid:
                 return process
             process.drop()
+            if self._over:
+                break
         raise RuntimeSystemError("NoWorker", f"no process could be started: {why}")
 
     async def _start(self, env: dict[str, str], folder: str) -> Process:

@@ -114,20 +114,21 @@ class Pool:
         return await self._replicas(work, need, fit, run).take(work, output)
 
     async def _alone(self, work: Work, need: Need, output: Output) -> Alone:
-        if self._slots.lent > MOST_WAITING:
+        slots = self._slots  # those that it gives back to, should the pool close meanwhile
+        if slots.lent > MOST_WAITING:
             raise RuntimeSystemError(
-                "TooManyWaiting", f"{self._slots.lent} tasks wait for tasks that they called; does a task call itself?"
+                "TooManyWaiting", f"{slots.lent} tasks wait for tasks that they called; does a task call itself?"
             )
-        await self._slots.take()
+        await slots.take()
         try:
             replica = await self.start(need, output)
         except BaseException:
-            self._slots.give_back()
+            slots.give_back()
             raise
         try:
-            return Alone(replica, await replica.load(work), self._slots, self.forget)
+            return Alone(replica, await replica.load(work), slots, self.forget)
         except BaseException:
-            await Alone(replica, ({}, []), self._slots, self.forget).give_back(failed=True)
+            await Alone(replica, ({}, []), slots, self.forget).give_back(failed=True)
             raise
 
     def _replicas(self, work: Work, need: Need, fit: tuple[Any, ...], run: str) -> Replicas:

@@ -187,12 +187,15 @@ class Replica(asyncio.Protocol):
 
     async def _cancel(self, number: str, calling: Calling) -> None:
         """Let an async task that runs beside others end by itself; anything else is ended with its process."""
-        self.is_stuck = True
-        if self.at_once > 1:
-            calling.result = self._loop.create_future()  # the first one was cancelled with whoever awaited it
-            self._send({"op": "cancel", "id": number})
+        if self.at_once == 1:
+            self.is_stuck = True
+            return
+        calling.result = self._loop.create_future()  # the first one was cancelled with whoever awaited it
+        self._send({"op": "cancel", "id": number})
+        try:
             await asyncio.wait((calling.result,), timeout=CANCEL)
-            self.is_stuck = not calling.result.done()
+        finally:
+            self.is_stuck = self.is_stuck or not calling.result.done()
 
     async def end(self) -> None:
         """End the process and its whole group, gently, and let its last output through."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Awaitable
 from dataclasses import dataclass
@@ -12,10 +13,11 @@ from typing import Any, Protocol
 from flyte_nb.engine import codec
 from flyte_nb.engine.base import Work
 from flyte_nb.engine.local.need import Need
-from flyte_nb.engine.local.replica import Output, Replica
+from flyte_nb.engine.local.replica import Died, Output, Replica
 from flyte_nb.engine.local.slots import Slots
 from flyte_nb.environments.durations import duration
 from flyte_nb.environments.policies import ReusePolicy
+from flyte_nb.errors import BaseRuntimeError
 
 __all__ = ["Replicas", "Shared", "Starter"]
 
@@ -51,6 +53,29 @@ class Shared:
         await self.replicas.give_back(self.replica)
 
 
+@dataclass(eq=False)
+class Start:
+    """A worker that is about to be there: calls that it will have room for wait for it, and start no other.
+
+    Parameters
+    ----------
+    done : Future
+        The worker and its ``ready`` frame; cancelled with whoever started it.
+    """
+
+    done: asyncio.Future[tuple[Replica, codec.Frame]]
+    hoping: int = 0
+    replica: Replica | None = None
+
+    async def wait(self) -> None:
+        """Wait until it is there, or will not be."""
+        self.hoping += 1
+        try:
+            await asyncio.wait((self.done,))
+        finally:
+            self.hoping -= 1
+
+
 class Replicas:
     """Warm workers that fit the same work.
 
@@ -70,6 +95,7 @@ class Replicas:
         self.fit, self._pool, self._need, self._policy = fit, pool, need, policy
         self.slots = Slots(policy.max_replicas * policy.concurrency)
         self._all: list[Replica] = []
+        self._starting: list[Start] = []
         self._busy: Counter[Replica] = Counter()
         self._waits: Counter[Replica] = Counter()
         self._idle_since: dict[Replica, float] = {}
@@ -87,10 +113,7 @@ class Replicas:
         """
         await self.slots.take()
         try:
-            replica = self._free()
-            ready: codec.Frame = ({}, [])
-            if replica is None:
-                replica, ready = await self._start(work, output)
+            replica, ready = await self._found(work, output)
         except BaseException:
             self.slots.give_back()
             raise
@@ -105,12 +128,8 @@ class Replicas:
         if not replica.is_alive:
             if self._leave(replica):
                 await self._ended(replica.kill(), replica)
-        elif not self._busy[replica]:
-            if self._retired or len(self._all) > self._policy.max_replicas + self.slots.lent:
-                self._end(replica)
-            else:
-                self._idle_since[replica] = asyncio.get_running_loop().time()
-                self._plan_sweep()
+        elif not self._calls(replica):
+            self._idles(replica)
 
     def lend(self, replica: Replica) -> None:
         """Let others have a place of a worker whose call waits for a task that it called."""
@@ -134,16 +153,55 @@ class Replicas:
         if self._sweep is not None:
             self._sweep.cancel()
 
+    async def _found(self, work: Work, output: Output) -> tuple[Replica, codec.Frame]:
+        """Give a worker that has room, or will have once it has started, or is started for this."""
+        while True:
+            replica = self._free()
+            if replica is not None:
+                return replica, ({}, [])
+            start = next((s for s in self._starting if not s.done.done() and s.hoping < self._policy.concurrency), None)
+            if start is None:
+                return await self._start(work, output)
+            await start.wait()
+            if not start.done.cancelled():
+                return start.done.result()
+
     def _free(self) -> Replica | None:
         """Give the worker with the least to do that has room; an async call that waits for its child leaves some."""
         at_once = self._policy.concurrency
 
         def load(replica: Replica) -> int:
-            return self._busy[replica] - (self._waits[replica] if at_once > 1 else 0)
+            return self._calls(replica) - (self._waits[replica] if at_once > 1 else 0)
 
         return min((r for r in self._all if r.is_alive and load(r) < at_once), key=load, default=None)
 
-    async def _start(self, work: Work, output: Output) -> tuple[Replica, codec.Frame]:
+    def _calls(self, replica: Replica) -> int:
+        """Count the calls that a worker has, and those that it has just started for."""
+        return self._busy[replica] + sum(start.hoping for start in self._starting if start.replica is replica)
+
+    async def _start(self, work: Work, output: Output, hoping: int = 1) -> tuple[Replica, codec.Frame]:
+        """Start a worker, for so many calls that wait for it already."""
+        start = Start(asyncio.get_running_loop().create_future(), hoping)
+        self._starting = [known for known in self._starting if known.hoping or not known.done.done()]
+        self._starting.append(start)
+        try:
+            start.replica, ready = await self._started(work, output)
+        except BaseException as error:
+            if isinstance(error, Exception):
+                start.done.set_exception(error)
+                start.done.exception()  # nobody may be waiting
+            else:
+                start.done.cancel()
+            raise
+        finally:
+            start.hoping -= hoping
+        start.done.set_result((start.replica, ready))
+        if not start.replica.is_stuck and not self._filled:
+            self._filled = True
+            self._in_background(self._fill(work))
+        return start.replica, ready
+
+    async def _started(self, work: Work, output: Output) -> tuple[Replica, codec.Frame]:
         replica = await self._pool.start(self._need, output)
         try:
             ready = await replica.load(work, self._policy.concurrency)
@@ -154,17 +212,26 @@ class Replicas:
         self._all.append(replica)
         replica.output = _nowhere
         replica.is_stuck = bool(ready[0].get("failed"))
-        if not replica.is_stuck and not self._filled:
-            self._filled = True
-            self._in_background(self._fill(work))
         return replica, ready
 
     async def _fill(self, work: Work) -> None:
-        """Start workers up to the minimum, one after the other."""
-        while len(self._all) < self._policy.min_replicas and not self._retired:
-            replica, _ = await self._start(work, _nowhere)
+        """Start workers up to the minimum, one after the other, as far as they start."""
+        with contextlib.suppress(Died, BaseRuntimeError):
+            while len(self._all) + self._coming() < self._policy.min_replicas and not self._retired:
+                replica, _ = await self._start(work, _nowhere, hoping=0)
+                if not self._calls(replica):
+                    self._idles(replica)
+
+    def _coming(self) -> int:
+        return sum(not start.done.done() for start in self._starting)
+
+    def _idles(self, replica: Replica) -> None:
+        """Keep a worker that has nothing to do, for a while, unless it is one too many."""
+        if self._retired or len(self._all) > self._policy.max_replicas + self.slots.lent:
+            self._end(replica)
+        else:
             self._idle_since[replica] = asyncio.get_running_loop().time()
-        self._plan_sweep()
+            self._plan_sweep()
 
     def _leave(self, replica: Replica) -> bool:
         """Take a worker out; tell whether it was in."""

@@ -128,7 +128,10 @@ class Runs(File):
             When it has not ended.
         """
         with self._writing() as db:
-            query = f"SELECT phase, pid, born FROM actions JOIN runs ON run = name WHERE run = ? AND {UNFINISHED}"
+            query = (
+                "SELECT COALESCE(phase, 'queued') AS phase, pid, born FROM runs LEFT JOIN actions ON run = name "
+                f"WHERE name = ? AND (phase IS NULL OR {UNFINISHED})"
+            )
             for row in db.execute(query, (name,)).fetchall():
                 if is_alive(row["pid"], row["born"]):
                     raise UsageError(f"run {name!r} is still {row['phase']}; choose another name, or wait for its end")
