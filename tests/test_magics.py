@@ -233,3 +233,10 @@ def test_every_option_becomes_a_setting() -> None:
     )
     with pytest.raises(UsageError, match="NAME=VALUE"):
         declaration("a --env A")
+
+
+def test_what_a_cell_ends_with_is_a_card_in_text_too(kernel: Kernel) -> None:
+    shown = kernel.run("flyte.TaskEnvironment('ended', env_vars={'API_TOKEN': 'abc'})").shown
+    assert shown.startswith("ended  (TaskEnvironment, declared at In [")
+    assert "abc" not in shown
+    assert kernel.value("flyte.app.AppEnvironment('site')").startswith("site  (AppEnvironment, ")
