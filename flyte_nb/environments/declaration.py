@@ -97,6 +97,8 @@ class Declaration:
         super().__init_subclass__(**kwargs)
         if "__repr__" not in cls.__dict__:  # a user's ``@dataclass`` would put one in its place that masks nothing
             cls.__repr__ = cls.__repr__  # type: ignore[method-assign]
+        if pretty := getattr(cls, "_repr_pretty_", None):  # IPython asks each class for both, one after the other
+            cls._repr_pretty_ = pretty  # type: ignore[attr-defined]
 
     def __post_init__(self) -> None:
         check_fields(self)
