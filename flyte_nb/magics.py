@@ -282,10 +282,11 @@ def show_as_cards(shell: Any, session: Session) -> None:
         Deployments: run_views.deployments,
         Registry: lambda registry: cards.environments(registry, {e.name: state(session, e) for e in registry.values()}),
     }
-    formatters = shell.display_formatter.formatters
-    for kind, view in views.items():
-        formatters["text/html"].for_type(kind, lambda value, view=view: view(value).html())
-        formatters["text/plain"].for_type(kind, lambda value, p, cycle, view=view: p.text(view(value).text()))
+    formatter = shell.display_formatter
+    for kind, view in views.items():  # as bundles: a printer of text would give way to the __repr__ of a subclass
+        formatter.mimebundle_formatter.for_type(kind, lambda value, view=view: view(value)._repr_mimebundle_())
+    text = formatter.formatters["text/plain"]  # it knows lists, and so does not ask for the bundle of one
+    text.for_type(Deployments, lambda value, p, cycle: p.text(run_views.deployments(value).text()))
 
 
 def load(shell: Any) -> None:

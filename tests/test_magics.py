@@ -233,3 +233,20 @@ def test_every_option_becomes_a_setting() -> None:
     )
     with pytest.raises(UsageError, match="NAME=VALUE"):
         declaration("a --env A")
+
+
+def test_what_a_cell_ends_with_is_a_card_in_text_too(kernel: Kernel) -> None:
+    shown = kernel.run("flyte.TaskEnvironment('ended', env_vars={'API_TOKEN': 'abc'})").shown
+    assert shown.startswith("ended  (TaskEnvironment, declared at In [")
+    assert "abc" not in shown
+    assert kernel.value("flyte.app.AppEnvironment('site')").startswith("site  (AppEnvironment, ")
+
+
+def test_a_task_at_the_end_of_a_cell_tells_its_settings_and_their_levels(kernel: Kernel) -> None:
+    shown = kernel.run(
+        "env = flyte.TaskEnvironment('levels', env_vars={'API_TOKEN': 'abc'})\n"
+        "@env.task(retries=2)\ndef told() -> int: return 1\ntold"
+    ).shown
+    assert "retries = " in shown
+    assert "(task)" in shown
+    assert "abc" not in shown

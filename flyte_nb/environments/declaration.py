@@ -14,6 +14,7 @@ import json
 import re
 import typing
 from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from datetime import date, datetime, timedelta
 from enum import Enum
 from pathlib import PurePath
@@ -25,6 +26,8 @@ from flyte_nb.errors import DeclarationError, DeclarationTypeError, DeclarationV
 _OWN = __name__.rpartition(".")[0].partition(".")[0] + "."  # "flyte_nb."
 _LONGEST = 80
 _ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
+#: set while a declaration is read from its JSON form: whoever declared it has been warned already
+reading: ContextVar[bool] = ContextVar("reading", default=False)
 
 
 class WrongType(ValueError):  # noqa: N818 - the reason, not the error
@@ -94,6 +97,8 @@ class Declaration:
         super().__init_subclass__(**kwargs)
         if "__repr__" not in cls.__dict__:  # a user's ``@dataclass`` would put one in its place that masks nothing
             cls.__repr__ = cls.__repr__  # type: ignore[method-assign]
+        if pretty := getattr(cls, "_repr_pretty_", None):  # IPython asks each class for both, one after the other
+            cls._repr_pretty_ = pretty  # type: ignore[attr-defined]
 
     def __post_init__(self) -> None:
         check_fields(self)

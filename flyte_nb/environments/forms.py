@@ -12,7 +12,7 @@ from enum import Enum
 from pathlib import Path, PurePath
 from typing import Any, TypeVar
 
-from flyte_nb.environments.declaration import Change, Declaration, field_types, plain
+from flyte_nb.environments.declaration import Change, Declaration, field_types, plain, reading
 from flyte_nb.errors import DeclarationValueError, UnknownNameError
 
 __all__ = ["apply", "from_dict", "from_json", "json_schema"]
@@ -65,7 +65,11 @@ def from_dict(data: dict[str, Any], find: Find = _unknown) -> Declaration:
         )
     if "depends_on" in given:
         given["depends_on"] = [find(dependency) for dependency in given["depends_on"]]
-    return made(kind, {key: revived(value, hints.get(key, Any), find) for key, value in given.items()})
+    within = reading.set(True)
+    try:
+        return made(kind, {key: revived(value, hints.get(key, Any), find) for key, value in given.items()})
+    finally:
+        reading.reset(within)
 
 
 def made(kind: type[_D], values: dict[str, Any]) -> _D:

@@ -10,7 +10,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Annotated, Any, Literal, cast
 
-from flyte_nb.environments.declaration import Check, Declaration, refuse, refuse_type
+from flyte_nb.environments.declaration import Check, Declaration, reading, refuse, refuse_type
 from flyte_nb.environments.durations import ACCEPTED, Duration, duration, duration_argument, optional_duration
 
 __all__ = [
@@ -71,7 +71,7 @@ class ReusePolicy(Declaration):
     Notes
     -----
     One replica with concurrency 1 is accepted with a warning in the log: a task that waits for a task of the
-    same environment would wait for ever.
+    same environment would wait for ever in a cluster. On this machine it gives its place away while it waits.
     """
 
     replicas: Annotated[
@@ -85,10 +85,10 @@ class ReusePolicy(Declaration):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.max_replicas == 1 and self.concurrency == 1:
+        if self.max_replicas == 1 and self.concurrency == 1 and not reading.get():
             _logger.warning(
                 "ReusePolicy with one replica and concurrency 1: a task that calls a task of the same environment "
-                "would wait for ever; allow 2 replicas, or a higher concurrency"
+                "would wait for ever in a cluster; allow 2 replicas, or a higher concurrency"
             )
 
     @property

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeVar
 from flyte_nb.environments import overriding
 from flyte_nb.environments.cache import Cache, CacheRequest, cache_from_request
 from flyte_nb.environments.calling import awaited, current_runner, refuse_in_loop, user_error
-from flyte_nb.environments.declaration import Check, Declaration, same, shorten
+from flyte_nb.environments.declaration import Check, Declaration, mask, same
 from flyte_nb.environments.image import Image
 from flyte_nb.environments.interface import NativeInterface
 from flyte_nb.environments.links import links_from_request
@@ -341,7 +341,7 @@ class TaskTemplate(Declaration):
         return f"{type(self).__name__}({self.name!r}, {self.interface})"
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        settings = "".join(f"\n  {s.name} = {shorten(s.value)}  ({s.level})" for s in self.settings())
+        settings = "".join(f"\n  {s.name} = {mask(s.name, s.value)}  ({s.level})" for s in self.settings())
         printer.text(f"{self!r}{settings}")
 
     def __getstate__(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from flyte_nb.environments.forms import from_dict
 from flyte_nb.environments.policies import (
     Backoff,
     Documentation,
@@ -77,8 +78,11 @@ def test_reuse_is_mutable_and_unhashable() -> None:
 )
 def test_reuse_warns_of_starvation(policy: dict[str, Any], warns: bool, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        ReusePolicy(**policy)
-    assert bool(caplog.records) == warns
+        declared = ReusePolicy(**policy)
+        assert bool(caplog.records) == warns
+        caplog.clear()
+        assert from_dict(declared.to_dict()) == declared
+    assert caplog.records == []  # whoever declared it has been warned
 
 
 # --- Backoff
