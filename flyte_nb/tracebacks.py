@@ -5,12 +5,14 @@ from __future__ import annotations
 import linecache
 import os
 import re
+import sysconfig
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from types import TracebackType
 
 PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_STANDARD = os.path.realpath(sysconfig.get_path("stdlib")) + os.sep
 _REWRITTEN = ("get_ipython().", "import flyte_nb as _flyte;", "raise __import__('flyte_nb')")
 _CELL_FILE = re.compile(r"[/\\]ipykernel_\d+[/\\]\d+\.py$|^<ipython-input-(?P<number>\d+)-")
 
@@ -57,7 +59,23 @@ def place(frame: Frame) -> str:
 
 def told(list_of_frames: Iterable[Frame], where: Callable[[Frame], str] = place) -> str:
     """Tell the frames that are the user's own, one or two lines each."""
-    return "\n".join(_without_rewriting(f).told(where(f)) for f in list_of_frames if not is_library(f.file))
+    return "\n".join(_without_rewriting(f).told(where(f)) for f in _own(list_of_frames))
+
+
+def _own(list_of_frames: Iterable[Frame]) -> Iterator[Frame]:
+    """Leave out the library, and the standard library where it was called by it."""
+    called_by_library = False
+    for frame in list_of_frames:
+        if is_library(frame.file):
+            called_by_library = True
+        elif not (called_by_library and _is_standard(frame.file)):
+            called_by_library = False
+            yield frame
+
+
+def _is_standard(file: str) -> bool:
+    """Tell whether a file belongs to Python's standard library."""
+    return os.path.realpath(file).startswith(_STANDARD) and f"{os.sep}site-packages{os.sep}" not in file
 
 
 def _without_rewriting(frame: Frame) -> Frame:
@@ -85,6 +103,8 @@ def short(error: BaseException) -> list[str]:
     if rows is None:
         code = getattr(error, "code", title)  # of an exception in a task, the name of its class
         parts.append(f"{title}: {error}" if code == title else f"{title} ({code}): {error}")
+        if run := getattr(error, "run", ""):
+            parts.append(f"run {run}: %flyte runs {run}")
     else:
         parts.append(title + "".join(f"\n  {label:<9} {text}" for label, text in rows()))
     return parts
