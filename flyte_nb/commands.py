@@ -8,7 +8,21 @@ from typing import Any, NoReturn
 
 from flyte_nb.errors import UsageError, suggestion
 
-__all__ = ["Parser", "choose", "export_options", "key_values", "pair"]
+__all__ = ["HelpAsked", "Parser", "choose", "export_options", "key_values", "pair"]
+
+
+class HelpAsked(Exception):  # noqa: N818 - it is no error
+    """``--help`` on a line; whoever shows the answer shows what the parser takes.
+
+    Parameters
+    ----------
+    parser : Parser
+        The parser of the line.
+    """
+
+    def __init__(self, parser: Parser) -> None:
+        self.parser = parser
+        super().__init__(parser.prog)
 
 
 class Parser(argparse.ArgumentParser):
@@ -19,11 +33,25 @@ class Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse, and refuse what is not known with a suggestion."""
+        if "--help" not in self._option_string_actions and "--help" in (args or ()):
+            raise HelpAsked(self)
         found, rest = super().parse_known_args(args, namespace)
         unknown = [word for word in rest if word.startswith("-")]
         if unknown:
             self._refuse_option(unknown[0])
         return found, rest
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Give what the line may hold, and what each of it is."""
+        return [(self._written(action), (action.help or "").replace("%%", "%")) for action in self._actions]
+
+    @staticmethod
+    def _written(action: argparse.Action) -> str:
+        if not action.option_strings:
+            return str(action.metavar or action.dest.upper())
+        value = action.metavar or ("|".join(map(str, action.choices)) if action.choices else action.dest.upper())
+        option = action.option_strings[-1]
+        return option if action.nargs == 0 else f"{option} {value}"
 
     def _refuse_option(self, word: str) -> NoReturn:
         options = [o for action in self._actions for o in action.option_strings if o.startswith("--")]

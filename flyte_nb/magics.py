@@ -6,6 +6,7 @@ so that the cell is an ordinary cell: it may await, its line numbers hold, its m
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import re
 import shlex
@@ -18,11 +19,12 @@ from IPython.display import display
 
 from flyte_nb import run_commands
 from flyte_nb.changes import Changes
-from flyte_nb.commands import Parser, choose, export_options, key_values
+from flyte_nb.commands import HelpAsked, Parser, choose, export_options, key_values
 from flyte_nb.engine.base import Deployments, Run
 from flyte_nb.environments.base import Environment
 from flyte_nb.errors import FlyteError, UsageError
 from flyte_nb.notebook.shell import MAGIC, Running
+from flyte_nb.notebook.staleness import Stale
 from flyte_nb.registry import Registry
 from flyte_nb.secret_commands import secret_command
 from flyte_nb.session import Session, current_session
@@ -178,8 +180,17 @@ class FlyteMagics(Magics):
         if cell is not None:  # reached only by code that calls the magic itself; cells are rewritten before they run
             self._shell.run_cell(f"{MAGIC} {line}\n{cell}")
             return None
-        verb, words = choose("%flyte", shlex.split(line), list(self._verbs))
-        return self._verbs[verb](words)
+        try:
+            words = shlex.split(line)
+        except ValueError as error:
+            raise UsageError(f"%flyte: {str(error).lower()} in {line!r}") from None
+        return self._answer(*choose("%flyte", words, list(self._verbs)))
+
+    def _answer(self, verb: str, words: list[str]) -> View | None:
+        try:
+            return self._verbs[verb](words)
+        except HelpAsked as asked:
+            return Stack([_help_rows(verb), *([_options(asked.parser)] if asked.parser.rows() else [])])
 
     def _list(self, words: list[str]) -> View:
         _parser("list").parse_args(words)
@@ -188,16 +199,16 @@ class FlyteMagics(Magics):
 
     def _show(self, words: list[str]) -> View:
         parser = _parser("show")
-        parser.add_argument("name")
+        parser.add_argument("name", help="the name of an environment")
         name = parser.parse_args(words).name
         return card(self._session, self._session.registry.find(name))
 
     def _deploy(self, words: list[str]) -> View:
         parser = _parser("deploy")
-        parser.add_argument("names", nargs="*", metavar="NAME")
-        parser.add_argument("--dry-run", action="store_true")
-        parser.add_argument("--version")
-        parser.add_argument("--engine", default="local")
+        parser.add_argument("names", nargs="*", metavar="NAME", help="what to deploy; everything declared by default")
+        parser.add_argument("--dry-run", action="store_true", help="say what would be deployed, and which files")
+        parser.add_argument("--version", help="in place of the one made from the content")
+        parser.add_argument("--engine", default="local", help="where to: local, the store of this machine")
         options = parser.parse_args(words)
         registry = self._session.registry
         wanted = [registry.find(name) for name in options.names] or list(registry.values())
@@ -206,8 +217,8 @@ class FlyteMagics(Magics):
 
     def _export(self, words: list[str]) -> View:
         parser = _parser("export")
-        parser.add_argument("path", type=Path)
-        parser.add_argument("names", nargs="*", metavar="NAME")
+        parser.add_argument("path", type=Path, help="the module to write")
+        parser.add_argument("names", nargs="*", metavar="NAME", help="the environments; all of them by default")
         export_options(parser)
         options = parser.parse_args(words)
         wanted = [self._session.registry.find(name) for name in options.names]
@@ -222,21 +233,33 @@ class FlyteMagics(Magics):
 
     def _notebook(self, words: list[str]) -> View:
         parser = _parser("notebook")
-        parser.add_argument("path", nargs="?", type=Path)
+        parser.add_argument("path", nargs="?", type=Path, help="the notebook, or the folder that it lies in")
         path = parser.parse_args(words).path
         location = self._session.workbook.location if path is None else self._session.workbook.state_location(path)
         return Text(f"the notebook is {location}" if location.file else f"the notebook lies in {location}")
 
     def _help(self, words: list[str]) -> View:
-        if words == ["cell"]:
-            return Text(cell_parser().format_help())
-        known = [row for row in HELP if not words or row[0].startswith(f"%flyte {words[0]}")]
-        if not known:
-            choose("%flyte", words, list(self._verbs))
-        return Stack([Table(("type", "to"), [list(row) for row in known]), *self._cell_help(words)])
+        if not words or words == ["help"]:
+            return Stack([Table(("type", "to"), HELP), _options(cell_parser())])
+        verb, _ = choose("%flyte help", words, [*self._verbs, "cell"])
+        if verb == "cell":
+            return _options(cell_parser())
+        if verb in _WITH_VERBS:
+            return _help_rows(verb)
+        return self._answer(verb, ["--help"]) or _help_rows(verb)
 
-    def _cell_help(self, words: list[str]) -> list[View]:
-        return [] if words else [Text(cell_parser().format_help().partition("options:")[2].rstrip())]
+
+#: those whose first word is a verb of their own
+_WITH_VERBS = ("cache", "images", "secret")
+
+
+def _help_rows(verb: str) -> Table:
+    return Table(("type", "to"), [row for row in HELP if row[0].split()[1] == verb])
+
+
+def _options(parser: Parser) -> Table:
+    """Show what a line may hold."""
+    return Table((parser.prog, "what it is"), parser.rows())
 
 
 def _parser(verb: str) -> Parser:
@@ -263,9 +286,13 @@ def state(session: Session, env: Environment) -> list[str]:
 def outdated(session: Session, env: Environment) -> list[str]:
     """Say what makes an environment's runs or its deployment out of date; a view never fails for it."""
     try:
-        return [str(stale) for stale in session.shipping.outdated(env)]
+        stale = session.shipping.outdated(env)
     except FlyteError as error:
         return [str(error)]
+    since: dict[Stale, list[str]] = {}
+    for one in stale:
+        since.setdefault(dataclasses.replace(one, since=""), []).append(one.since)
+    return [str(dataclasses.replace(one, since=" and ".join(told))) for one, told in since.items()]
 
 
 def card(session: Session, env: Environment) -> View:

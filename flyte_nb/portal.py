@@ -16,6 +16,8 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
+from flyte_nb import tracebacks
+
 __all__ = ["Portal", "Relay", "Verb"]
 
 P = ParamSpec("P")
@@ -131,9 +133,12 @@ class Blocking:
             while (items := told.get()) != [_END]:
                 for item in items:
                     show(item)
-        except BaseException:  # an interrupt of the cell ends what the cell started
+        except BaseException as error:  # an interrupt of the cell ends what the cell started
             job.cancel()
             wait([job.done], PATIENCE)
+            if isinstance(error, KeyboardInterrupt):
+                _show_rest(told, show)
+                _shorten(error)
             raise
         return job.done.result()
 
@@ -146,6 +151,20 @@ class Blocking:
             return asyncio.run(work)
         with ThreadPoolExecutor(1, "flyte-nb-inline") as thread:  # a notebook's own loop runs in this thread
             return thread.submit(copy_context().run, asyncio.run, work).result()
+
+
+def _show_rest(told: queue.SimpleQueue[list[Any]], show: Show) -> None:
+    """Show how cancelled work ended, so that nothing of it still says that it runs."""
+    with contextlib.suppress(queue.Empty):
+        while (items := told.get(timeout=1)) != [_END]:
+            for item in items:
+                show(item)
+
+
+def _shorten(error: KeyboardInterrupt) -> None:
+    """Have IPython tell an interrupt in the user's own lines, and what became of what was interrupted."""
+    error.args = error.args or ("what was running has been cancelled",)
+    vars(error)["_render_traceback_"] = functools.partial(tracebacks.short, error)
 
 
 class Awaiting:

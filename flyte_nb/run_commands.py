@@ -30,13 +30,13 @@ HELP = (
 def run_task(words: list[str], session: Session) -> View:
     """Run a task by its name."""
     parser = _parser("run")
-    parser.add_argument("task")
-    parser.add_argument("inputs", nargs="*", metavar="NAME=VALUE")
-    parser.add_argument("--engine", default="local")
-    parser.add_argument("--fit", default="clamp")
-    parser.add_argument("--keep", default="never")
-    parser.add_argument("--name")
-    parser.add_argument("--overwrite-cache", action="store_true")
+    parser.add_argument("task", help="the name of a task, with or without its environment's")
+    parser.add_argument("inputs", nargs="*", metavar="NAME=VALUE", help="an input")
+    parser.add_argument("--engine", default="local", help="local, or inline: in this process, for breakpoints")
+    parser.add_argument("--fit", default="clamp", help="clamp a request over what this machine has, strict or ignore")
+    parser.add_argument("--keep", default="never", help="keep inputs for %%flyte rerun: on-failure, always or never")
+    parser.add_argument("--name", help="the name of the run; made up by default")
+    parser.add_argument("--overwrite-cache", action="store_true", help="compute kept outputs again")
     options = parser.parse_args(words)
     task = session.registry.find_task(options.task)
     settings = {name: getattr(options, name) for name in ("engine", "fit", "keep", "name", "overwrite_cache")}
@@ -47,8 +47,8 @@ def run_task(words: list[str], session: Session) -> View:
 def rerun_task(words: list[str], session: Session) -> View:
     """Run the task of a kept run again."""
     parser = _parser("rerun")
-    parser.add_argument("run")
-    parser.add_argument("--engine", default="inline")
+    parser.add_argument("run", help="the name of a run that kept its inputs")
+    parser.add_argument("--engine", default="inline", help="inline: in this process, for breakpoints; or local")
     options = parser.parse_args(words)
     return views.run(rerun(options.run, engine=options.engine))
 
@@ -56,8 +56,8 @@ def rerun_task(words: list[str], session: Session) -> View:
 def runs(words: list[str], session: Session) -> View:
     """Show the latest runs, or one of them with its actions."""
     parser = _parser("runs")
-    parser.add_argument("run", nargs="?")
-    parser.add_argument("--last", type=int, default=20)
+    parser.add_argument("run", nargs="?", help="the name of a run, to see it with its actions")
+    parser.add_argument("--last", type=int, default=20, help="how many; 20 by default")
     options = parser.parse_args(words)
     if options.run is not None:
         return views.run(session.store.run(options.run))
@@ -67,8 +67,8 @@ def runs(words: list[str], session: Session) -> View:
 def logs(words: list[str], session: Session) -> View:
     """Show what a run printed, or one action of it."""
     parser = _parser("logs")
-    parser.add_argument("run")
-    parser.add_argument("--action")
+    parser.add_argument("run", help="the name of a run")
+    parser.add_argument("--action", help="one of its actions, as %%flyte runs RUN lists them")
     options = parser.parse_args(words)
     found = session.store.run(options.run)
     text = found.logs() if options.action is None else _of_action(session, found, options.action)

@@ -54,8 +54,8 @@ class Session:
         self.engines: dict[str, Engine] = {"local": local, "inline": InlineEngine(self.store)}
         #: shows what a cell changed; the magics set it
         self.show_changes: Callable[[Changes, Running], None] = lambda changes, running: None
-        #: gives what shows the events of one run; the magics set it
-        self.show_run: Callable[[], Callable[[Event], None]] = lambda: print_output
+        #: gives what shows the events of one run, and None where nothing has happened for a while; the magics set it
+        self.show_run: Callable[[], Callable[[Event | None], None]] = lambda: print_output
         self._watch = Watch(shell, self) if shell is not None else None
         if self._watch is not None:
             self.workbook.catch_up(self._watch)
@@ -135,9 +135,9 @@ class Session:
         )
 
 
-def print_output(event: Event) -> None:
+def print_output(event: Event | None) -> None:
     """Show what a run prints, where the caller's own output goes."""
-    if event.text:
+    if event is not None and event.text:
         stream = sys.stderr if event.stream == "stderr" else sys.stdout
         stream.write(event.text)
         stream.flush()

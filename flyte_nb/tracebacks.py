@@ -5,6 +5,7 @@ from __future__ import annotations
 import linecache
 import os
 import re
+import sysconfig
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from types import TracebackType
 
 STANDARD = os.path.dirname(os.__file__) + os.sep
 PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_STANDARD = os.path.realpath(sysconfig.get_path("stdlib")) + os.sep
 _REWRITTEN = ("get_ipython().", "import flyte_nb as _flyte;", "raise __import__('flyte_nb')")
 _CELL_FILE = re.compile(r"[/\\]ipykernel_\d+[/\\]\d+\.py$|^<ipython-input-(?P<number>\d+)-")
 
@@ -100,6 +102,8 @@ def short(error: BaseException) -> list[str]:
     if rows is None:
         code = getattr(error, "code", title)  # of an exception in a task, the name of its class
         parts.append(f"{title}: {error}" if code == title else f"{title} ({code}): {error}")
+        if run := getattr(error, "run", ""):
+            parts.append(f"run {run}: %flyte runs {run}")
     else:
         parts.append(title + "".join(f"\n  {label:<9} {text}" for label, text in rows()))
     return parts

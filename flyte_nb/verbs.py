@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 from collections.abc import Callable, Coroutine
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
@@ -39,6 +40,8 @@ __all__ = [
     "run",
 ]
 
+_TICK = 1.0  # seconds
+
 
 def portal() -> Portal:
     """Give the loop that verbs run on."""
@@ -52,10 +55,25 @@ async def carry_out(relay: Relay, engine: str, work: Work) -> Run:
     if engine == "inline":
         return raised(await relay.here(chosen.run(work, show), work.policy.is_async))
 
-    def start(tell: Callable[[Event], None]) -> Coroutine[Any, Any, Run]:
-        return chosen.run(work, tell)
+    def start(tell: Callable[[Event | None], None]) -> Coroutine[Any, Any, Run]:
+        return _ticking(chosen.run(work, tell), tell)
 
     return raised(await relay(start, show))
+
+
+async def _ticking(work: Coroutine[Any, Any, Run], tell: Callable[[Event | None], None]) -> Run:
+    """Carry out work, telling None each second: however quiet a run is, what shows it can say how long it takes."""
+
+    async def tick() -> None:
+        while True:
+            await asyncio.sleep(_TICK)
+            tell(None)
+
+    ticking = asyncio.ensure_future(tick())
+    try:
+        return await work
+    finally:
+        ticking.cancel()
 
 
 def begin(engine: str, work: Work) -> Run:
@@ -109,6 +127,7 @@ async def _rerun(relay: Relay, name: str, *, engine: str = "inline") -> Run:
 def raised(run: Run) -> Run:
     """Give a run that succeeded, or raise what failed it."""
     if run.error is not None:
+        run.error.run = run.name
         raise run.error
     return run
 

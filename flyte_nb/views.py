@@ -22,7 +22,8 @@ _CODE = "font-family:var(--jp-code-font-family,ui-monospace,monospace);font-size
 _BORDER = "var(--jp-border-color1,#bdbdbd)"
 _SIGNS = {"+": "var(--jp-success-color1,#2e7d32)", "~": "var(--jp-warn-color1,#b26a00)",
           "-": "var(--jp-error-color1,#c62828)", "!": "var(--jp-warn-color1,#b26a00)"}  # fmt: skip
-_CELL = "padding:1px 16px 1px 0;text-align:left;vertical-align:top;white-space:pre-wrap;overflow-wrap:anywhere"
+_CELL = "padding:1px 16px 1px 0;text-align:left;vertical-align:top"
+_NARROW, _LONG_WORD = 24, 40  # characters: what stays on one line, and what is too long for one
 #: what a terminal obeys, what turns the direction of text, and what no message can carry: half a surrogate pair
 _HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 MOST_ROWS = 50
@@ -50,6 +51,15 @@ def _visible(text: str) -> str:
 def _line(text: Any) -> str:
     """Give text on one line."""
     return shown(text).replace("\n", "\\n").replace("\t", " ")
+
+
+def _cell(text: Any) -> str:
+    """Give the style of a table's cell: what is short stays on one line, and no word is broken that fits on one."""
+    text = str(text)
+    if len(text) <= _NARROW and "\n" not in text:
+        return f"{_CELL};white-space:nowrap"
+    long = max(map(len, text.split()), default=0) > _LONG_WORD
+    return f"{_CELL};white-space:pre-wrap;min-width:12em;overflow-wrap:{'anywhere' if long else 'break-word'}"
 
 
 class View:
@@ -108,16 +118,15 @@ class Table(View):
 
     def body(self) -> str:
         rows, more = self._shown()
-        head = "".join(f'<th style="{_CELL};{_MUTED};font-weight:600">{escape(h)}</th>' for h in self.headings)
+        head = "".join(f'<th style="{_cell(h)};{_MUTED};font-weight:600">{escape(h)}</th>' for h in self.headings)
         lines = "".join(
-            "<tr>" + "".join(f'<td style="{_CELL}">{escape(cell)}</td>' for cell in row) + "</tr>" for row in rows
+            "<tr>" + "".join(f'<td style="{_cell(cell)}">{escape(cell)}</td>' for cell in row) + "</tr>" for row in rows
         )
         title = f'<div style="font-weight:600">{escape(self.title)}</div>' if self.title else ""
         head = f"<thead><tr>{head}</tr></thead>" if head else ""
         foot = f'<div style="{_MUTED}">{escape(more)}</div>' if more else ""
-        return (
-            f'{title}<table style="border-collapse:collapse;background:none">{head}<tbody>{lines}</tbody></table>{foot}'
-        )
+        table = f'<table style="border-collapse:collapse;background:none">{head}<tbody>{lines}</tbody></table>'
+        return f'{title}<div style="overflow-x:auto">{table}</div>{foot}'
 
 
 @dataclass(repr=False)
@@ -145,7 +154,7 @@ class Card(View):
     sections: list[tuple[str, list[str]]] = field(default_factory=list)
 
     def text(self) -> str:
-        lines = [f"{_line(self.title)}  ({', '.join(map(_line, [self.kind, *self.strip]))})"]
+        lines = [f"{_line(self.title)}  ({', '.join(map(_line, [self.kind, *filter(None, self.strip)]))})"]
         width = max((len(_line(label)) for label, _, _ in self.rows), default=0)
         for label, value, note in bounded(self.rows, _more):
             lines.append(f"  {_line(label).ljust(width)}  {shown(value)}{f'  ({_line(note)})' if note else ''}")
@@ -158,11 +167,11 @@ class Card(View):
         strip = "".join(
             f'<span style="border:1px solid {_BORDER};border-radius:8px;padding:0 8px;margin-left:8px;'
             f'white-space:nowrap;{_MUTED}">{escape(word)}</span>'
-            for word in [self.kind, *self.strip]
+            for word in [self.kind, *filter(None, self.strip)]
         )
         rows = "".join(
-            f'<tr style="background:none"><th scope="row" style="{_CELL};{_MUTED};font-weight:400">{escape(label)}</th>'
-            f'<td style="{_CELL};{_CODE}">{escape(value)}'
+            f'<tr style="background:none"><th scope="row" style="{_cell(label)};{_MUTED};font-weight:400">'
+            f'{escape(label)}</th><td style="{_cell(value)};{_CODE}">{escape(value)}'
             + (f' <span style="{_MUTED}">{escape(note)}</span>' if note else "")
             + "</td></tr>"
             for label, value, note in bounded(self.rows, _more)

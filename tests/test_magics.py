@@ -250,3 +250,74 @@ def test_a_task_at_the_end_of_a_cell_tells_its_settings_and_their_levels(kernel:
     assert "retries = " in shown
     assert "(task)" in shown
     assert "abc" not in shown
+
+
+PARENT = """
+import time
+@env.task
+def child(i: int) -> int:
+    time.sleep(2)
+    print("late", flush=True)
+    if i: raise ValueError("no")
+    return i
+@env.task
+async def parent(i: int) -> int:
+    return await child.aio(i)
+"""
+
+
+def test_a_quiet_run_with_children_shows_its_line_before_they_end(kernel: Kernel) -> None:
+    kernel.run(ENV)
+    kernel.run(PARENT)
+    ran = kernel.run("flyte.run(parent, i=0)")
+    kinds = [o.output_type for o in ran.outputs]
+    assert kinds[:2] == ["display_data", "stream"]
+    assert "1 of 1 actions done" in ran.outputs[0].data["text/plain"]
+
+
+def test_a_failure_names_its_run(kernel: Kernel) -> None:
+    kernel.run(ENV)
+    kernel.run(PARENT)
+    last = kernel.run("flyte.run(parent, i=1)", fails=True).error.splitlines()[-1]
+    name = last.rpartition(" ")[2]
+    assert last == f"run {name}: %flyte runs {name}"
+    assert "a1  calc.child  failed" in kernel.run(f"%flyte runs {name}").shown
+
+
+def test_help_of_one_verb_tells_its_options(kernel: Kernel) -> None:
+    shown = kernel.run("%flyte help run").shown
+    assert "--overwrite-cache  compute kept outputs again" in shown
+    assert "keep inputs for %flyte rerun" in shown
+    assert "%flyte runs" not in shown
+    assert kernel.run("%flyte run --help").shown == shown
+    assert "--dry-run" in kernel.run("%flyte help deploy").shown
+    assert "unset KEY" in kernel.run("%flyte help secret").shown
+    assert "did you mean 'list'" in kernel.run("%flyte help lits", fails=True).error
+
+
+def test_an_open_quotation_is_told_in_a_line(kernel: Kernel) -> None:
+    error = kernel.run("%flyte show 'abc", fails=True).error
+    assert error.endswith('UsageError: %flyte: no closing quotation in "show \'abc"')
+
+
+def test_in_a_terminal_an_environment_is_a_card_too(kernel: Kernel) -> None:
+    kernel.run(ENV)
+    assert kernel.run("env").shown.startswith("calc  (TaskEnvironment, declared at In [")
+
+
+def test_a_change_within_a_setting_is_told_as_that(kernel: Kernel) -> None:
+    kernel.run("%%flyte big --memory 1Gi --replicas 1:2\npass")
+    shown = kernel.run("%%flyte big --memory 2Gi --replicas 1:3\npass").shown
+    assert "~ big.resources.memory  changed: '1Gi' → '2Gi'" in shown
+    assert "~ big.reusable.replicas  changed: (1, 2) → (1, 3)" in shown
+    assert "ReusePolicy(replicas=(1, 3))" in shown
+
+
+def test_what_changed_since_a_run_and_since_the_deployment_is_told_once(kernel: Kernel) -> None:
+    kernel.run(ENV)
+    kernel.run("K = 1\n@env.task\ndef k() -> int: return K")
+    kernel.run("flyte.run(k); flyte.deploy(env)")
+    kernel.run("K = 2")
+    shown = kernel.run("%flyte list").shown
+    assert shown.count("K (In [") == 1
+    assert "changed since the last run of k and the deployment" in shown

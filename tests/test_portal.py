@@ -134,9 +134,33 @@ def test_interrupt_ends_the_work_before_it_returns() -> None:
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     threading.Thread(target=interrupt).start()
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="cancelled") as caught:
         answer(work, Seen().show)
     assert work.log == ["cancelled", "cleaned up"]
+    *trace, last = caught.value._render_traceback_()  # type: ignore[attr-defined]  # what IPython asks for
+    assert "portal.py" not in "".join(trace).replace("test_portal.py", "")
+    assert last == "KeyboardInterrupt: what was running has been cancelled"
+
+
+def test_how_interrupted_work_ended_is_shown() -> None:
+    shown: list[str] = []
+
+    async def work(tell: Callable[[Any], None]) -> int:
+        tell("running")
+        try:
+            await asyncio.sleep(20)
+        finally:
+            tell("ended")
+        return 0
+
+    def show(item: str) -> None:
+        shown.append(item)
+        if item == "running":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        answer(work, show)
+    assert shown == ["running", "ended"]
 
 
 def test_cancelling_ends_the_work_before_it_returns() -> None:

@@ -1,4 +1,5 @@
 import os
+import traceback
 
 import pytest
 from flyte_nb import tracebacks
@@ -112,3 +113,24 @@ def test_short_tells_the_rows_of_a_declaration():
         "  accepted  lower case",
         "  because   upper",
     ]
+
+
+def test_the_standard_library_is_left_out_where_the_library_called_it():
+    standard = traceback.__file__
+    text = told(
+        [
+            Frame("/a/b.py", 1, "<module>", "f()"),
+            Frame(PACKAGE + "session.py", 2, "run", "inner()"),
+            Frame(standard, 3, "inner"),
+            Frame("/a/c.py", 4, "g"),
+            Frame(standard, 5, "called_by_the_user"),
+        ]
+    )
+    kept = ["  /a/b.py, line 1\n    f()", "  /a/c.py, line 4, in g", f"  {standard}, line 5, in called_by_the_user"]
+    assert text == "\n".join(kept)
+
+
+def test_the_run_that_failed_is_named():
+    error = RuntimeUserError("ValueError", "no")
+    error.run = "bad-1"
+    assert short(error)[-1] == "run bad-1: %flyte runs bad-1"

@@ -257,3 +257,24 @@ def test_a_thousand_changes_are_bounded(registry):
     for number in range(1_000):
         Environment(f"e{number}")
     assert len(cards.changes(registry.commit()).html()) < 40_000
+
+
+def styles(view, tag):
+    return re.findall(rf"<{tag}[^>]*style=\"([^\"]*)\"", view.html())
+
+
+def test_short_cells_and_labels_stay_on_one_line_and_words_are_not_broken():
+    words, word = "it ran out of memory, so ask for more of it", "w" * 200
+    table = Table(("phase", "", "text"), [("succeeded", words, word)])
+    assert all("white-space:nowrap" in style for style in styles(table, "th"))
+    short, sentence, long = styles(table, "td")
+    assert "nowrap" in short
+    assert "overflow-wrap:break-word" in sentence
+    assert "overflow-wrap:anywhere" in long
+    assert "nowrap" in styles(Card("t", "k", rows=[("description", word, "")]), "th")[0]
+
+
+def test_a_state_that_is_not_known_yet_leaves_no_gap():
+    card = Card("run-1", "e.t", ["queued", ""])
+    assert card.text() == "run-1  (e.t, queued)"
+    assert card.html().count("<span") == 2

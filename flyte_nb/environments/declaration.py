@@ -274,6 +274,8 @@ def set_fields(declared: Declaration) -> Iterator[tuple[str, Any]]:
             continue
         value = getattr(declared, f.name)
         default = f.default_factory() if callable(f.default_factory) else f.default
+        if isinstance(value, timedelta) and type(default) is int:  # a duration's default is written in seconds
+            default = timedelta(seconds=default)
         if default is dataclasses.MISSING or not same(value, default):
             yield f.name, value
 

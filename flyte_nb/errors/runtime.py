@@ -29,6 +29,8 @@ class BaseRuntimeError(FlyteError, RuntimeError):
         self.code, self.kind, self.worker = code, kind, worker
         #: the task's own frames, told in cells and lines; empty when it failed before its first line
         self.remote_traceback: str = ""
+        #: the run that it failed; empty for what is no run
+        self.run: str = ""
 
     def _raise_again(self, other: object) -> NoReturn:
         raise self

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flyte_nb.changes import Changes, EnvironmentChange, tasks_of
 from flyte_nb.environments.base import Environment
-from flyte_nb.environments.declaration import mask, set_fields
+from flyte_nb.environments.declaration import Change, Declaration, mask, set_fields
 from flyte_nb.registry import Registry
 from flyte_nb.views import Card, Diff, Stack, Table, View, bullet
 
@@ -76,11 +76,20 @@ def changes(made: Changes, cards: bool = True) -> View:
     return Stack([*views, *(environment(env) for env in shown[:5])]) if cards else Stack(views)
 
 
+def _parts(change: Change) -> list[Change]:
+    """Give the fields that changed within a declaration, such as the memory within resources."""
+    before, after = change.before, change.after
+    if not (isinstance(before, Declaration) and type(before) is type(after)):
+        return [change]
+    return [Change(f"{change.field}.{c.field}", c.before, c.after) for c in before.diff(after)] or [change]
+
+
 def _change(change: EnvironmentChange) -> list[tuple[str, str, str]]:
     env = change.env
     fields = [
         ("~", f"{env.name}.{c.field}", f"changed: {mask(c.field, c.before)} → {mask(c.field, c.after)}")
-        for c in change.fields
+        for field in change.fields
+        for c in _parts(field)
     ]
     added = [("+", name, "task added") for name in change.tasks_added]
     edited = [("~", name, "task changed") for name in change.tasks_changed]

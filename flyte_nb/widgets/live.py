@@ -38,26 +38,31 @@ class Live:
         self._show, self._clock = show, clock
         self._change: Callable[[Text], None] | None = None
         self._phases: dict[str, tuple[str, Phase, str]] = {}
+        self._run = ""
         self._began = self._last = clock()
 
-    def __call__(self, event: Event) -> None:
-        """Take an event."""
-        if event.text:
+    def __call__(self, event: Event | None) -> None:
+        """Take an event; None says that time has passed."""
+        if event is not None and event.text:
             stream = sys.stderr if event.stream == "stderr" else sys.stdout
             stream.write(event.text)
             stream.flush()
-            return
-        action = event.action
-        ended = self._take(event)
+        elif event is not None:
+            self._run = event.run
+            self._look(self._take(event))
+        elif self._phases:
+            self._look(ended=False)
+
+    def _look(self, ended: bool) -> None:
+        """Show or change the line, where there is something to say and the last change is a while ago."""
         now = self._clock()
         if now - self._began < FIRST or (now - self._last < EVERY and not ended):
             return
         self._last = now
-        line = Text(self.line(event.run))
         if self._change is not None:
-            self._change(line)
-        elif len(self._phases) > 1 or action.phase in _WAITS:
-            self._change = self._show(line)
+            self._change(Text(self.line(self._run)))
+        elif len(self._phases) > 1 or any(phase in _WAITS for _, phase, _ in self._phases.values()):
+            self._change = self._show(Text(self.line(self._run)))
 
     def _take(self, event: Event) -> bool:
         """Note an action's phase; tell whether the run has ended."""

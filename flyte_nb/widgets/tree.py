@@ -13,6 +13,8 @@ __all__ = ["tree"]
 #: siblings of one task that are listed one by one; more of them are told together
 MOST_ALIKE = 6
 MOST_LINES = 60
+#: of those that are told together, the failed ones that are listed as well
+MOST_FAILED = 3
 
 
 def tree(actions: list[Action]) -> list[str]:
@@ -26,7 +28,7 @@ def tree(actions: list[Action]) -> list[str]:
     Returns
     -------
     list of str
-        At most 60 lines; many children of one task are told in one line, with how they ended.
+        At most 60 lines, each action with its id; many children of one task are told in one line, with how they ended.
     """
     children: defaultdict[str | None, list[Action]] = defaultdict(list)
     for action in actions[1:]:
@@ -47,9 +49,11 @@ def _below(parent: str, children: dict[str | None, list[Action]], indent: str) -
         within = f"  in {group}" if group else ""
         if len(found) > MOST_ALIKE:
             yield f"{indent}{task} x {len(found):,}{within}  {_ends(found)}"
+            failed = [action for action in found if action.error]
+            yield from (f"{indent}  {action.id}  {_end(action)}" for action in failed[:MOST_FAILED])
             continue
         for action in found:
-            yield f"{indent}{task}{within}  {_end(action)}"
+            yield f"{indent}{action.id}  {task}{within}  {_end(action)}"
             yield from _below(action.id, children, indent + "  ")
 
 

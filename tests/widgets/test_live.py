@@ -66,3 +66,13 @@ def test_why_it_waits(screen: Screen) -> None:
     screen.time = 1
     screen.tell(0, Phase.WAITING_FOR_RESOURCES, "clamped\nwaiting for 2 cpu, 1 free")
     assert screen.shown == ["run-1: waiting for resources, 1.0 s · waiting for 2 cpu, 1 free"]
+
+
+def test_a_quiet_run_says_that_it_goes_on(screen: Screen) -> None:
+    screen.live(None)
+    screen.tell(0, Phase.RUNNING)
+    screen.tell(1, Phase.RUNNING)
+    for second in range(1, 4):
+        screen.time = second
+        screen.live(None)
+    assert screen.shown == [f"run-1: running, {n}.0 s · 0 of 1 actions done" for n in range(1, 4)]
