@@ -15,6 +15,9 @@ __all__ = ["Group", "Place", "ancestry", "make_group"]
 
 _ROOT = Path("/")
 _numbers = itertools.count(1)
+#: where the empty groups of killed processes were looked for
+_tidied: set[Path] = set()
+OLD = 60.0  # seconds after which an empty group is not just being filled
 
 
 @dataclass(frozen=True)
@@ -130,11 +133,23 @@ def make_group(controller: str, name: str, root: Path = _ROOT) -> Group | None:
         # version 2 hands a controller down only where no process is in the group itself
         if place.version == 2 and controller not in place.read("cgroup.subtree_control").split():
             continue
+        if place.folder not in _tidied:
+            _tidied.add(place.folder)
+            _remove_left(place.folder, name)
         folder = place.folder / f"{name}-{os.getpid()}-{next(_numbers)}"
         with contextlib.suppress(OSError):
             folder.mkdir()
             return Group(folder, place.version, places[0].folder)
     return None
+
+
+def _remove_left(folder: Path, name: str) -> None:
+    """Remove the empty groups that processes which were killed have left in a folder."""
+    for left in folder.glob(f"{name}-*-*"):
+        pid = left.name.split("-")[-2]
+        with contextlib.suppress(OSError):  # it is in use, or another's
+            if pid.isdigit() and not Path("/proc", pid).exists() and time.time() - left.stat().st_mtime > OLD:
+                left.rmdir()
 
 
 def _own(controller: str, root: Path) -> dict[int, Path]:

@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import TracebackType
 from typing import Any
 
 from flyte_nb import pickling
@@ -31,6 +32,7 @@ __all__ = ["Loop", "execute", "execute_async", "failure", "pickled"]
 MOST_RUNS = 1000  # more than an engine takes to be known
 #: the context of each run, without an action
 _runs: dict[str, TaskContext] = {}
+MOST_FRAMES = 25  # of each end of a traceback
 #: the head of a result, and its parts
 Reply = tuple[dict[str, Any], tuple[codec.Part, ...]]
 
@@ -203,11 +205,21 @@ def returned(value: Any, task: TaskTemplate, root: bool) -> tuple[codec.Part, ..
 def failure(error: BaseException) -> dict[str, Any]:
     """Describe a failure as JSON data: the class, the message, and the frames outside this package."""
     message = f"the task called sys.exit({error.code!r})" if isinstance(error, SystemExit) else said(error)
-    frames = [
-        [f.filename, f.lineno or 0, f.name, (f.line or "").strip()] for f in traceback.extract_tb(error.__traceback__)
-    ]
     return {"failed": True, "code": error.code if isinstance(error, BaseRuntimeError) else type(error).__name__,
-            "kind": type(error).__name__, "message": message, "frames": frames}  # fmt: skip
+            "kind": type(error).__name__, "message": message, "frames": frames(error.__traceback__)}  # fmt: skip
+
+
+def frames(trace: TracebackType | None) -> list[list[Any]]:
+    """Give the frames of a traceback as JSON data; of a long one, as of endless recursion, the two ends."""
+    walked = list(traceback.walk_tb(trace))
+    between = len(walked) - 2 * MOST_FRAMES
+    if between > 0:
+        walked = walked[:MOST_FRAMES] + walked[-MOST_FRAMES:]
+    summary = traceback.StackSummary.extract(walked)
+    found: list[list[Any]] = [[f.filename, f.lineno or 0, f.name, (f.line or "").strip()] for f in summary]
+    if between > 0:
+        found[MOST_FRAMES - 1][3] += f"\n  … {between} calls in between …"
+    return found
 
 
 def said(error: BaseException) -> str:

@@ -45,6 +45,21 @@ def test_version_2(tmp_path: Path) -> None:
     assert make_group("cpu", "task", root) is None
 
 
+def test_what_a_killed_process_has_left_is_removed(tmp_path: Path) -> None:
+    mounts = "30 25 0:26 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n"
+    root = system(tmp_path, "3:pids:/\n", mounts, {"sys/fs/cgroup/pids/cgroup.procs": ""})
+    process = subprocess.run([sys.executable, "-S", "-c", "import os; print(os.getpid())"], capture_output=True)
+    left = [f"task-{pid}-{number}" for pid in (int(process.stdout), os.getppid()) for number in (1, 2)]
+    for number, name in enumerate(left):
+        folder = root / "sys/fs/cgroup/pids" / name
+        folder.mkdir()
+        if number % 2 == 0:
+            os.utime(folder, (1e9, 1e9))
+    made = make_group("pids", "task", root)
+    assert made is not None
+    assert sorted(f.name for f in made.folder.parent.glob("task-*")) == sorted([*left[1:], made.folder.name])
+
+
 def test_no_control_groups(tmp_path: Path) -> None:
     assert ancestry("memory", tmp_path) == []
     assert make_group("memory", "task", tmp_path) is None

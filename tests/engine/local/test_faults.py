@@ -84,6 +84,13 @@ def stops() -> int:
     return 1
 
 @env.task
+def recurses(limit: int) -> int:
+    sys.setrecursionlimit(limit)
+    def deeper(n: int) -> int:
+        return deeper(n + 1)
+    return deeper(0)
+
+@env.task
 def leaves() -> object:
     return (n for n in range(3))
 
@@ -194,3 +201,11 @@ def test_a_generator_is_no_result(bench: Bench) -> None:
     error = bench.run("leaves").error
     assert error is not None
     assert "cannot pickle 'generator' object" in str(error)
+
+
+def test_recursion_without_end_is_told_shortly(bench: Bench) -> None:
+    error = bench.run("recurses", limit=50_000).error
+    assert error is not None
+    assert error.code == "RecursionError"
+    assert len(error.remote_traceback.splitlines()) < 110
+    assert "calls in between …" in error.remote_traceback
