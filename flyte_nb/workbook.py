@@ -43,7 +43,7 @@ class Workbook:
         self.secret_values: Callable[[], list[str]] = list
         #: the cell that runs now
         self.running: Running | None = None
-        self._so_far: tuple[Running, int] | None = None
+        self._so_far: tuple[Running | None, int] = None, 0
         self._slicer = Slicer(self.log)
         self._noticed: set[str] = set()
         self._folder = Path.cwd()
@@ -111,8 +111,11 @@ class Workbook:
     def _record_so_far(self) -> None:
         """Take in the statements of the running cell that are through, once for each line it has reached."""
         line = None if self.running is None else _line_in(self.running.cell.file)
-        if self.running is not None and line is not None and self._so_far != (self.running, line):
-            self._so_far = (self.running, line)
+        if self.running is None or line is None:
+            return
+        running, reached = self._so_far
+        if running is not self.running or reached != line:
+            self._so_far = self.running, line
             self.record(self.running, line)
 
     def _is_declared(self, name: str) -> bool:
