@@ -333,3 +333,13 @@ def test_a_terminal_prints_no_line_for_each_second(tmp_path: Path) -> None:
     )  # fmt: skip
     assert "a2  calc.child  succeeded" in done.stdout
     assert "actions done" not in done.stdout
+
+
+def test_a_deployment_tells_the_values_that_travel(kernel: Kernel) -> None:
+    kernel.run(ENV)
+    kernel.run("limits = [1]\nlimits.append(2)\n@env.task\ndef add() -> int: return sum(limits)")
+    for line in ("%flyte deploy --dry-run", "%flyte deploy"):
+        (row,) = [row for row in kernel.run(line).shown.splitlines() if row.startswith("+ limits  ")]
+        assert row.endswith(", line 1")
+        assert " bytes, computed by In [" in row
+    assert "limits" not in kernel.run("%flyte deploy").shown
