@@ -25,7 +25,8 @@ VERBS = {
     "run": "run a notebook without a front end: run NOTEBOOK [-p NAME=VALUE].. [-o OUT.ipynb] [--timeout S]",
     "export": "write a notebook's definitions as a module: export NOTEBOOK OUT.py [--for flyte] [--with-data]",
     "call": "call a deployed task: call ENV.TASK [--version V] [--INPUT VALUE]..",
-    "runs": "list the latest runs: runs [--last N]",
+    "runs": "list the latest runs, or show one with its actions: runs [RUN] [--last N]",
+    "version": "the version of flyte_nb",
     "help": "this page",
 }
 USAGE, FAILED = 2, 1
@@ -37,11 +38,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] in (["-h"], ["--help"]):
         words = ["help"]
+    if words[:1] == ["--version"]:
+        words = ["version"]
     commands: dict[str, Callable[[list[str]], int]] = {
         "run": _run,
         "export": _export,
         "call": _call,
         "runs": _runs,
+        "version": _version,
         "help": _help,
     }
     try:
@@ -61,7 +65,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _help(words: list[str]) -> int:
     print("Flyte's execution environments, at home in a notebook.\n")
     for verb, text in VERBS.items():
-        print(f"  flyte-nb {verb:<6} {text}")
+        print(f"  flyte-nb {verb:<7} {text}")
+    return 0
+
+
+def _version(words: list[str]) -> int:
+    from importlib.metadata import version
+
+    print(f"flyte_nb {version('flyte_nb')}")
     return 0
 
 
@@ -289,10 +300,12 @@ def _task_help(task: Any) -> str:
 
 def _runs(words: list[str]) -> int:
     parser = Parser(prog="flyte-nb runs", description="List the latest runs of this folder's store.")
-    parser.add_argument("--last", type=int, default=20)
+    parser.add_argument("run", nargs="?", help="the name of a run, to see it with its actions")
+    parser.add_argument("--last", type=int, default=20, help="how many; 20 by default")
     options = _parse(parser, words)
     from flyte_nb.engine.store import Store, home_for
-    from flyte_nb.widgets.runs import runs
+    from flyte_nb.widgets import runs as views
 
-    print(runs(Store(home_for(Path.cwd())).runs(options.last)).text())
+    store = Store(home_for(Path.cwd()))
+    print((views.runs(store.runs(options.last)) if options.run is None else views.run(store.run(options.run))).text())
     return 0

@@ -324,7 +324,8 @@ def load(shell: Any) -> None:
     if first_time:
         transformers.append(rewrite)
     session.show_changes = show_changes
-    session.show_run = in_notebook
+    if hasattr(shell, "kernel"):  # a terminal would print the line again for each change of it
+        session.show_run = in_notebook
     shell.register_magics(FlyteMagics(shell, session))
     show_as_cards(shell, session)
     if first_time:

@@ -202,7 +202,13 @@ async def _deploy(
         return planned(bundle, session.store.current())
     chosen = session.engine(engine)
     made = await relay(lambda tell: chosen.deploy(bundle), print_output)
+    return _with_contents(made, bundle)
+
+
+def _with_contents(made: Deployments, bundle: Bundle) -> Deployments:
+    """Say what travels beside the module."""
     made.files = bundle.files
+    made.values = tuple((value.name, value.label, len(value.data)) for value in bundle.module.captured)
     return made
 
 
@@ -218,8 +224,7 @@ def planned(bundle: Bundle, current: dict[str, str]) -> Deployments:
         )
         for row in bundle.environments
     )
-    made.files = bundle.files
-    return made
+    return _with_contents(made, bundle)
 
 
 class _Shown(str):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -195,6 +196,25 @@ def test_runs(folder: Path) -> None:
     assert done.returncode == 0
     assert "data-processing.minmax" in done.stdout
     assert "v1" in done.stdout
+
+
+def test_one_run(folder: Path) -> None:
+    call(folder, "data-processing.calls", "--rows", "2")
+    name = flyte_nb(folder, "runs", "--last", "1").stdout.splitlines()[1].split()[0]
+    done = flyte_nb(folder, "runs", name)
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"{name}  (data-processing.calls, succeeded")
+    assert "a1  data-processing.process_data  succeeded" in done.stdout
+    other = flyte_nb(folder, "runs", "nosuch")
+    assert (other.returncode, other.stdout) == (2, "")
+    assert "no run named 'nosuch'" in other.stderr
+
+
+@pytest.mark.parametrize("word", ["version", "--version"])
+def test_version(folder: Path, word: str) -> None:
+    done = flyte_nb(folder, word)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(r"flyte_nb \d+\.\d+\.\d+\n", done.stdout)
 
 
 def test_runs_where_there_are_none(tmp_path: Path) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from flyte_nb.errors import UsageError
@@ -321,3 +325,38 @@ def test_what_changed_since_a_run_and_since_the_deployment_is_told_once(kernel: 
     shown = kernel.run("%flyte list").shown
     assert shown.count("K (In [") == 1
     assert "changed since the last run of k and the deployment" in shown
+
+
+TERMINAL = """%load_ext flyte_nb
+import flyte_nb as flyte
+env = flyte.TaskEnvironment("calc")
+@env.task
+def child(i: int) -> int:
+    import time; time.sleep(2); return i
+
+@env.task
+def parent(i: int) -> int:
+    return child(i) + child(i)
+
+flyte.run(parent, i=1)
+"""
+
+
+def test_a_terminal_prints_no_line_for_each_second(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "IPython", "--colors=NoColor", "--simple-prompt"],
+        input=TERMINAL, capture_output=True, text=True, timeout=60, cwd=tmp_path,
+        env={**os.environ, "FLYTE_NB_HOME": str(tmp_path / "home"), "IPYTHONDIR": str(tmp_path / "ipython")},
+    )  # fmt: skip
+    assert "a2  calc.child  succeeded" in done.stdout
+    assert "actions done" not in done.stdout
+
+
+def test_a_deployment_tells_the_values_that_travel(kernel: Kernel) -> None:
+    kernel.run(ENV)
+    kernel.run("limits = [1]\nlimits.append(2)\n@env.task\ndef add() -> int: return sum(limits)")
+    for line in ("%flyte deploy --dry-run", "%flyte deploy"):
+        (row,) = [row for row in kernel.run(line).shown.splitlines() if row.startswith("+ limits  ")]
+        assert row.endswith(", line 1")
+        assert " bytes, computed by In [" in row
+    assert "limits" not in kernel.run("%flyte deploy").shown

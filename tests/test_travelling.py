@@ -209,8 +209,7 @@ def test_a_helper_that_changed_is_marked_after_a_run_and_a_deployment(kernel: Ke
     kernel.run("def helper(x): return x + FACTOR")
     (folder / "package" / "style.py").write_text('MARK = "?"\n')
     for shown in (kernel.run("%flyte show calc").shown, kernel.run("env").html):
-        assert "helper (In [11], line 1) changed since the last run of double" in shown
-        assert "helper (In [11], line 1) changed since the deployment" in shown
+        assert "helper (In [11], line 1) changed since the last run of double and the deployment" in shown
         assert "package/style.py changed since the deployment" in shown
     kernel.run("del helper")
     assert "'helper'" in kernel.run("%flyte list").shown

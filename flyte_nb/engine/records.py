@@ -270,9 +270,11 @@ class Deployment:
 
 
 class Deployments(list[Deployment]):
-    """What one deployment did: dependencies first; with the ``files`` that travelled beside the module."""
+    """What one deployment did: dependencies first; with the ``files`` and ``values`` beside the module."""
 
     files: tuple[Shipped, ...] = ()
+    #: the values that the notebook computed: name, cell and line, bytes
+    values: tuple[tuple[str, str, int], ...] = ()
 
     def __repr__(self) -> str:
         told = (f"{d.environment}@{d.version}{' (unchanged)' if d.unchanged else ''}" for d in self)

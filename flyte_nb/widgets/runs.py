@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flyte_nb.engine.base import Deployments, Run
 from flyte_nb.environments.declaration import shorten
-from flyte_nb.views import Card, Diff, Table, View, bullet
+from flyte_nb.views import Card, Diff, Table, View, bounded, bullet
 from flyte_nb.widgets.tree import told, tree
 
 __all__ = ["deployments", "run", "runs", "told"]
@@ -59,7 +59,7 @@ def runs(made: list[Run]) -> View:
 
 
 def deployments(made: Deployments, dry_run: bool = False) -> View:
-    """Show what was deployed, or would be, and the files that travel beside the module, with why each does."""
+    """Show what was deployed, or would be, and the values and files that travel, with why each does."""
     verb = "would deploy" if dry_run else "deployed"
     lines = [
         (
@@ -70,7 +70,10 @@ def deployments(made: Deployments, dry_run: bool = False) -> View:
         )
         for d in made
     ]  # fmt: skip
-    files = made.files if any(not d.unchanged for d in made) else ()
+    is_new = any(not d.unchanged for d in made)
+    values = bounded(made.values if is_new else (), lambda more: (f"… {more} more values", "", 0), _FILES)
+    lines += [("+", name, f"{told_size(size)}, computed by {label}" if label else "") for name, label, size in values]
+    files = made.files if is_new else ()
     lines += [("+", file.path, f"{told_size(file.size)}, {file.why}") for file in files[:_FILES]]
     if len(files) > _FILES:
         rest = sum(file.size for file in files[_FILES:])
