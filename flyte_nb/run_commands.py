@@ -11,7 +11,7 @@ from flyte_nb.engine.local.images import cached_images, prune
 from flyte_nb.run_context import with_runcontext
 from flyte_nb.session import Session
 from flyte_nb.verbs import rerun
-from flyte_nb.views import Diff, Table, Text, View
+from flyte_nb.views import Diff, Table, Text, View, told_size
 from flyte_nb.widgets import runs as views
 
 __all__ = ["HELP", "cache", "images", "logs", "rerun_task", "run_task", "runs"]
@@ -94,7 +94,7 @@ def cache(words: list[str], session: Session) -> View:
     if not entries:
         return Diff([("!", "no outputs are kept", 'a task keeps them with cache="auto"')])
     rows = [
-        (entry.task, entry.run, told_time(entry.created), str(entry.hits), views.told_size(entry.size),
+        (entry.task, entry.run, told_time(entry.created), str(entry.hits), told_size(entry.size),
          told_time(entry.expires) if entry.expires is not None else "")
         for entry in entries
     ]  # fmt: skip
@@ -111,7 +111,7 @@ def images(words: list[str], session: Session) -> View:
         return Text(f"{removed} environment{'' if removed == 1 else 's'} removed")
     parser.parse_args(rest)
     rows = [
-        (image.key[:12], image.python, "; ".join(image.layers)[:200], views.told_size(image.size),
+        (image.key[:12], image.python, "; ".join(image.layers)[:200], told_size(image.size),
          told_time(image.used), "in use" if image.in_use else "")
         for image in cached_images()
     ]  # fmt: skip

@@ -24,6 +24,7 @@ from flyte_nb.plan.graph import order
 from flyte_nb.plan.includes import included
 from flyte_nb.plan.local_modules import local_modules
 from flyte_nb.registry import Registry
+from flyte_nb.views import told_size
 from flyte_nb.workbook import Workbook
 
 __all__ = ["Shipping"]
@@ -77,7 +78,8 @@ class Shipping:
             return definition_of(task)
         module = self._workbook.module(names=used, tasks=self._together(task))
         self._sent[task.name] = module
-        return Definition(module.write(self._store.modules / module.digest[:16]))
+        values = tuple(f"{v.name} travels by value: {told_size(len(v.data))}, from {v.label}" for v in module.captured)
+        return Definition(module.write(self._store.modules / module.digest[:16]), values=values)
 
     def _together(self, task: TaskTemplate) -> list[TaskTemplate]:
         """Give the tasks that share a module with one: a reusable environment's workers take any of its tasks."""

@@ -247,6 +247,13 @@ class Text(View):
         return f'<pre style="{_CODE};margin:0;background:none;color:inherit">{content}</pre>'
 
 
+def told_size(size: int) -> str:
+    """Word a number of bytes."""
+    if size < 1024:
+        return f"{size} byte{'s' if size != 1 else ''}"
+    return f"{size / 1024:.1f} KiB" if size < 1 << 20 else f"{size / (1 << 20):.1f} MiB"
+
+
 def bullet(items: Iterable[str], most: int = 20) -> list[str]:
     """Bound a list of lines, saying how many more there are."""
     return bounded(list(items), lambda more: f"… and {more:,} more", most)

@@ -103,3 +103,11 @@ def test_a_secret_of_the_session_gets_into_no_module(kernel: Kernel) -> None:
     refused = kernel.run("flyte.run(greets)", fails=True)
     assert "SliceError" in str(refused.error)
     assert "v4lue-0f-mine" not in str(refused.error)
+
+
+def test_values_that_travel_are_told(kernel: Kernel) -> None:
+    kernel.run("table = [n * n for n in range(1000)]\n@plain.task\ndef looks_up(n: int) -> int: return table[n]")
+    shown = kernel.run("%flyte run looks_up n=3 --name lookup").shown
+    assert "table travels by value: " in shown
+    assert " KiB, from In [" in shown
+    assert "table travels by value" in kernel.run("%flyte runs lookup").shown

@@ -69,6 +69,8 @@ class Definition:
         The folder of a bundle, whose local modules the worker imports before all others.
     inside : bool
         Whether that folder is the worker's working directory as well, for it holds included files.
+    values : tuple of str
+        The values that travel beside the file: the name, the size and the cell of each, in words.
     """
 
     path: Path | None = None
@@ -77,6 +79,7 @@ class Definition:
     pickled: bytes = field(default=b"", repr=False)
     folder: Path | None = None
     inside: bool = False
+    values: tuple[str, ...] = field(default=(), compare=False)
 
     def stamp(self) -> tuple[str, int, int]:
         """Give what changes when its file does: the path, the time in nanoseconds, the size in bytes."""

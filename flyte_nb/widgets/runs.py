@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flyte_nb.engine.base import Deployments, Run
 from flyte_nb.environments.declaration import shorten
-from flyte_nb.views import Card, Diff, Table, View, bounded, bullet
+from flyte_nb.views import Card, Diff, Table, View, bounded, bullet, told_size
 from flyte_nb.widgets.tree import told, tree
 
 __all__ = ["deployments", "run", "runs", "told"]
@@ -79,10 +79,3 @@ def deployments(made: Deployments, dry_run: bool = False) -> View:
         rest = sum(file.size for file in files[_FILES:])
         lines.append(("+", f"… {len(files) - _FILES} more files", told_size(rest)))
     return Diff(lines)
-
-
-def told_size(size: int) -> str:
-    """Word a number of bytes."""
-    if size < 1024:
-        return f"{size} byte{'s' if size != 1 else ''}"
-    return f"{size / 1024:.1f} KiB" if size < 1 << 20 else f"{size / (1 << 20):.1f} MiB"

@@ -74,6 +74,7 @@ class LocalEngine:
         run.log = self.store.log_of(run.name)
         journal = Journal(run, work, self.store, emit)
         call = _call(journal, work, None, environment())
+        call.action.notice = "\n".join(work.definition.values)
         self._surroundings.check(call)
         journal.begin()
         if begun is not None:
