@@ -107,7 +107,8 @@ class Segments:
     def __init__(self, folder: Path | None = None, made: Callable[[Path], None] | None = None) -> None:
         self._folder, self._made = folder, made
         self._numbers = itertools.count(1)
-        self._free: list[tuple[Segment, mmap.mmap]] = []
+        self._maps: dict[str, mmap.mmap] = {}  # those that were free once, mapped still
+        self._free: list[str] = []
 
     @property
     def folder(self) -> Path:
@@ -143,33 +144,41 @@ class Segments:
 
     def _again(self, data: memoryview) -> Segment | None:
         """Write into the smallest free segment that is large enough, and not much larger."""
-        fit = [free for free in self._free if data.nbytes <= len(free[1]) <= 2 * data.nbytes]
+        fit = [path for path in self._free if data.nbytes <= len(self._maps[path]) <= 2 * data.nbytes]
         if not fit:
             return None
-        chosen = min(fit, key=lambda free: len(free[1]))
-        self._free.remove(chosen)
-        chosen[1][: data.nbytes] = data
-        return Segment(chosen[0].path, data.nbytes)
+        path = min(fit, key=lambda path: len(self._maps[path]))
+        self._free.remove(path)
+        self._maps[path][: data.nbytes] = data
+        return Segment(path, data.nbytes)
 
     def recycle(self, segment: Segment) -> None:
-        """Keep a segment that nobody maps for the next buffer of its size; the oldest beyond a limit are removed."""
+        """Keep a segment that nobody maps for the next buffer of its size; the oldest beyond a limit are removed.
+
+        It stays mapped here, so that the next buffer is a mere copy.
+        """
         try:
-            with open(segment.path, "r+b") as file:
-                self._free.append((segment, mmap.mmap(file.fileno(), 0)))
+            if segment.path not in self._maps:
+                with open(segment.path, "r+b") as file:
+                    self._maps[segment.path] = mmap.mmap(file.fileno(), 0)
         except OSError:
             return
-        while sum(len(mapping) for _, mapping in self._free) > MOST_FREE:
-            self._drop(self._free[0])
+        self._free.append(segment.path)
+        while sum(len(self._maps[path]) for path in self._free) > MOST_FREE:
+            self.discard(Segment(self._free[0], 0))
+
+    def discard(self, segment: Segment) -> None:
+        """Remove a segment; whoever has mapped it keeps what it held."""
+        if segment.path in self._free:
+            self._free.remove(segment.path)
+        if (mapping := self._maps.pop(segment.path, None)) is not None:
+            mapping.close()
+        segment.remove()
 
     def trim(self) -> None:
         """Remove the segments that are kept for later."""
-        for free in list(self._free):
-            self._drop(free)
-
-    def _drop(self, free: tuple[Segment, mmap.mmap]) -> None:
-        self._free.remove(free)
-        free[1].close()
-        free[0].remove()
+        for path in list(self._free):
+            self.discard(Segment(path, 0))
 
     def remove(self) -> None:
         """Remove the folder with all that is left in it."""

@@ -120,7 +120,7 @@ class LocalEngine:
             if call.work.root and (call.work.policy.reusable is None or call.released):
                 self.pool.segments.recycle(segment)
             else:
-                segment.remove()
+                self.pool.segments.discard(segment)
         if inputs:
             if self._trimming is not None:
                 self._trimming.cancel()
