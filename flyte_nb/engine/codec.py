@@ -16,7 +16,7 @@ from flyte_nb import pickling
 from flyte_nb.engine.segments import Part, as_bytes, mapped, named, received
 from flyte_nb.errors import InlineIOMaxBytesBreached
 
-__all__ = ["Frame", "Frames", "Part", "decode", "encode", "insist_inline", "pack"]
+__all__ = ["Frame", "Frames", "Part", "decode", "encode", "insist_inline", "pack", "size_of"]
 
 Frame = tuple[dict[str, Any], list[Part]]
 _COUNT = struct.Struct(">I")
@@ -92,15 +92,16 @@ def pack(head: dict[str, Any], parts: Sequence[Part] = ()) -> list[bytes | memor
     """Give the wire form of a frame, as buffers to write one after the other; small ones are joined."""
     head, whole = named(head, parts)
     text = _write(head).encode()
-    sizes = [len(text), *map(_size, whole)]
+    sizes = [len(text), *map(size_of, whole)]
     start = _COUNT.pack(len(sizes)) + struct.pack(f">{len(sizes)}Q", *sizes) + text
     if sum(sizes) < 1 << 16:
         return [b"".join((start, *whole))]
     return [start, *whole]
 
 
-def _size(part: bytes | memoryview) -> int:
-    return part.nbytes if isinstance(part, memoryview) else len(part)
+def size_of(part: Part) -> int:
+    """Give the number of bytes of a part."""
+    return len(part) if isinstance(part, bytes) else part.nbytes
 
 
 class Frames:

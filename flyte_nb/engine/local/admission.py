@@ -114,14 +114,21 @@ class Admission:
     ----------
     machine : Machine
         What there is.
+    crowded : callable
+        Hears when somebody has to wait.
     """
 
-    def __init__(self, machine: Machine) -> None:
-        self.machine = machine
+    def __init__(self, machine: Machine, crowded: Callable[[], None] = lambda: None) -> None:
+        self.machine, self._crowded = machine, crowded
         self._leases: set[Lease] = set()
         # whoever asks for the same kinds waits in one queue, so only the first of each can be next
         self._queues: dict[frozenset[str], list[_Waiter]] = {}
         self._numbers = itertools.count()
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether somebody waits."""
+        return any(self._queues.values())
 
     def demand_of(self, resources: Resources | None, fit: Fit = "clamp") -> Demand:
         """Give what resources ask of this machine; see `demand.demand_of`."""
@@ -149,6 +156,8 @@ class Admission:
         self._changed()
         if not (waiter.admitted.done() or waiter.reason):
             self._tell(waiter, "its turn")
+        if not waiter.admitted.done():
+            self._crowded()
         try:
             return await waiter.admitted
         except asyncio.CancelledError:

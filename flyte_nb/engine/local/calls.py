@@ -58,6 +58,8 @@ class Call:
     #: the work of each task that it has called, without inputs, by the number that its process gave the task
     called: dict[int, Work] = field(default_factory=dict, repr=False)
     steps: dict[str, Action] = field(default_factory=dict, repr=False)
+    #: how many quick calls of warm workers it has made
+    quick: int = 0
     _waits: int = 0
 
     def enter(self, phase: Phase, **changes: Any) -> None:
@@ -69,16 +71,20 @@ class Call:
 
     def context(self, known: set[str]) -> dict[str, Any]:
         """Give what the process of the call is told of its action, and of its run unless that is ``known`` to it."""
-        run = self.journal.context
-        own = {"run": run["run"], "action": self.action.id, "attempt": self.action.attempt}
+        own = {**self.told_of_run(known), "action": self.action.id, "attempt": self.action.attempt}
         if self.work.custom_context:
             own["custom_context"] = self.work.custom_context
-        if run["run"] not in known:
-            if len(known) >= MOST_RUNS:
-                known.clear()
-            known.add(run["run"])
-            own["of_run"] = run
         return own
+
+    def told_of_run(self, known: set[str]) -> dict[str, Any]:
+        """Give the name of its run, and what there is to tell of it unless that is ``known``, which it is then."""
+        run = self.journal.context
+        if run["run"] in known:
+            return {"run": run["run"]}
+        if len(known) >= MOST_RUNS:
+            known.clear()
+        known.add(run["run"])
+        return {"run": run["run"], "of_run": run}
 
     def notice(self, text: str) -> None:
         """Record and tell something that whoever looks at the run should know."""

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import socket
 import sys
 from collections.abc import Sequence
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from flyte_nb.context.task_context import TaskContext, ctx, current_context
 from flyte_nb.engine import codec
 from flyte_nb.engine.definition import MAIN, definition_of, holds, module_of
 from flyte_nb.engine.fingerprint import fingerprint
+from flyte_nb.engine.local.lines import SMALL, Closed, Line, Lines, Lost, may_be_direct
 from flyte_nb.engine.local.link import Answer, Link
-from flyte_nb.engine.policy import policy_of
+from flyte_nb.engine.policy import Policy, policy_of
+from flyte_nb.engine.segments import Segment
 from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import BaseRuntimeError
 
@@ -24,7 +28,7 @@ current_call: ContextVar[str] = ContextVar("current_call", default="")
 
 
 class ChildRunner:
-    """Runs the tasks that a task calls, through the engine."""
+    """Runs the tasks that a task calls, through the engine or over a line that it has offered."""
 
     def __init__(self, link: Link) -> None:
         self._link = link
@@ -32,14 +36,34 @@ class ChildRunner:
         self._tokens = itertools.count(1)
         #: what the engine was told of each task, by the call that told it and the task's name
         self._told: dict[tuple[str, str], Told] = {}
+        #: those to the workers of an environment, by the call that has them and what its workers are told apart by
+        self._lines: dict[tuple[Any, ...], Lines] = {}
+        link.offered = self._take
 
     def call(self, task: TaskTemplate, inputs: dict[str, Any]) -> Any:
         """Run a child task and wait for it."""
-        return value_of(self._link.wait(self._ask(task, inputs)))
+        asked = self._asked(task, inputs)
+        while (line := asked.told.line()) is not None:
+            try:
+                return value_of(self._over(line, asked))
+            except Closed:
+                continue
+        return value_of(self._link.wait(self._through(asked)))
 
     async def acall(self, task: TaskTemplate, inputs: dict[str, Any]) -> Any:
         """Run a child task without blocking the loop."""
-        return value_of(await self._link.awaited(self._ask(task, inputs)))
+        asked = self._asked(task, inputs)
+
+        async def through() -> codec.Frame:
+            return await self._link.awaited(self._through(asked))
+
+        async def over(line: Line) -> codec.Frame:
+            return await self._aover(line, asked)
+
+        lines = asked.told.lines
+        if lines is None:
+            return value_of(await through())
+        return value_of(await lines.call(over, through, sum(map(codec.size_of, asked.parts)) < SMALL))
 
     def step(self, name: str) -> Step:
         """Record the start of a step of the running task."""
@@ -47,38 +71,142 @@ class ChildRunner:
         assert context is not None
         return Step(self._link, context, f"{context.action.name}.{next(self._steps)}", name)
 
-    def _ask(self, task: TaskTemplate, inputs: dict[str, Any]) -> Answer:
+    def _asked(self, task: TaskTemplate, inputs: dict[str, Any]) -> Asked:
+        """Put together what a call needs, whichever way it goes."""
         parts, _ = codec.encode(inputs, vars(sys.modules[MAIN]))
+        if self._link.segments is not None:
+            parts = self._link.segments.shared(parts)
         by = current_call.get()
         known = self._told.get((by, task.name))
-        head: dict[str, Any] = {"op": "call", "by": by}
         if known is None or known.task is not task:
-            known = self._told[by, task.name] = Told(task, next(self._tokens), *told_of(task))
-            head["told"] = known.words
-        head["token"] = known.token
+            known = self._told[by, task.name] = self._told_of(task, by)
+        extras: dict[str, Any] = {}
         context = ctx()
         if context.group_data is not None:
-            head["group"] = context.group_data.name
+            extras["group"] = context.group_data.name
         if context.custom_context:
-            head["custom_context"] = context.custom_context
+            extras["custom_context"] = context.custom_context
         if known.ignored is not None:
-            head["inputs_key"] = fingerprint(inputs, known.ignored)
-        return self._link.call(head, (*known.by_value, *parts))
+            extras["inputs_key"] = fingerprint(inputs, known.ignored)
+        return Asked(by, known, extras, parts)
+
+    def _told_of(self, task: TaskTemplate, by: str) -> Told:
+        """Say what the engine is told of a task; tasks that the same workers take share the lines to them."""
+        words, by_value, ignored = told_of(task)
+        policy = Policy.from_json(words["policy"])
+        lines = None
+        if may_be_direct(policy) and not by_value:
+            assert policy.reusable is not None
+            key = (by, words["policy"], words["module"], *sorted(words["env_vars"].items()))
+            if key not in self._lines:
+                self._lines[key] = Lines(policy.reusable.max_replicas)
+            lines = self._lines[key]
+        return Told(task, next(self._tokens), words, by_value, ignored, lines)
+
+    # --- through the engine ---
+
+    def _through(self, asked: Asked) -> Answer:
+        """Ask the engine for a call."""
+        known = asked.told
+        head = {"op": "call", "by": asked.by, "token": known.token, **asked.extras}
+        if not known.is_known:
+            head["told"], known.is_known = known.words, True
+        return self._link.call(head, (*known.by_value, *asked.parts))
+
+    # --- over a line ---
+
+    def _over(self, line: Line, asked: Asked) -> codec.Frame:
+        """Carry out a call over a line that this thread has taken."""
+        try:
+            number, frame = line.call(asked.head, asked.parts)
+        except Lost as lost:
+            return self._link.wait(self._settle(line, lost.number, asked))
+        self._discard(asked)
+        return self._link.wait(self._settle(line, number, asked, frame)) if frame[0].get("failed") else frame
+
+    async def _aover(self, line: Line, asked: Asked) -> codec.Frame:
+        """Carry out a call over a line that this event loop has."""
+        try:
+            frame = await line.send(asked.head, asked.parts)
+        except Lost as lost:
+            return await self._link.awaited(self._settle(line, lost.number, asked))
+        self._discard(asked)
+        if not frame[0].get("failed"):
+            return frame
+        return await self._link.awaited(self._settle(line, frame[0]["n"], asked, frame))
+
+    def _settle(self, line: Line, number: int, asked: Asked, failed: codec.Frame | None = None) -> Answer:
+        """Tell the engine of a call that a worker has failed, or has not survived; its answer is the error."""
+        head = {"op": "call", "by": asked.by, "line": line.number, "number": number, "token": asked.told.token}
+        if failed is None:
+            return self._link.call({**head, **asked.extras}, ())
+        return self._link.call({**head, **asked.extras, "reply": failed[0]}, failed[1])
+
+    def _discard(self, asked: Asked) -> None:
+        """Let go of the inputs that lie in shared memory: the worker has read them."""
+        for part in asked.parts:
+            if isinstance(part, Segment):
+                part.remove()
+
+    def _take(self, head: dict[str, Any], end: socket.socket) -> None:
+        """Take a line that the engine offers, unless the call that it is for has ended."""
+        for (by, _), told in list(self._told.items()):
+            if by == head["by"] and told.token == head["token"] and told.lines is not None:
+                told.lines.add(Line(head["line"], end))
+                return
+        end.close()
 
     def forget(self, call: str) -> None:
         """Forget what was told for a call that has ended."""
         for key in [key for key in self._told if key[0] == call]:
             del self._told[key]
+        for key in [key for key in self._lines if key[0] == call]:
+            self._lines.pop(key).close()
 
 
-class Told(NamedTuple):
-    """What the engine was told of a task by one call that calls it."""
+@dataclass(eq=False)
+class Told:
+    """What the engine is told of a task by one call that calls it.
+
+    Parameters
+    ----------
+    token : int
+        The number that it is known by afterwards.
+    words : dict
+        Where it is found, and what its settings ask.
+    by_value : tuple of bytes
+        The task itself, where no module holds it.
+    ignored : tuple of str, optional
+        The inputs that no cache counts; None where none is used.
+    lines : Lines, optional
+        The lines to its workers, where there may be some.
+    """
 
     task: TaskTemplate
     token: int
     words: dict[str, Any]
     by_value: tuple[bytes, ...]
     ignored: tuple[str, ...] | None
+    lines: Lines | None
+    is_known: bool = False
+
+    def line(self) -> Line | None:
+        """Take a line, if there is one for it and nobody uses it."""
+        return self.lines.take() if self.lines is not None and self.is_known else None
+
+
+class Asked(NamedTuple):
+    """A call that a task makes, whichever way it goes."""
+
+    by: str
+    told: Told
+    extras: dict[str, Any]
+    parts: tuple[codec.Part, ...]
+
+    @property
+    def head(self) -> dict[str, Any]:
+        """What a worker is told of it on a line."""
+        return {"t": self.told.task.name, "k": self.told.token, **self.extras}
 
 
 class Step:

@@ -17,6 +17,7 @@ from flyte_nb.engine.base import Begun, Deployments, Emit, Outputs, Phase, Run, 
 from flyte_nb.engine.local.attempts import in_time, retried
 from flyte_nb.engine.local.caching import cached
 from flyte_nb.engine.local.calls import Call, Outcome, recorded
+from flyte_nb.engine.local.exchange import Exchange
 from flyte_nb.engine.local.failures import death, failure
 from flyte_nb.engine.local.journal import Journal
 from flyte_nb.engine.local.need import Need
@@ -59,7 +60,9 @@ class LocalEngine:
         self.store = store
         self.pool = Pool()
         self.secrets = Secrets(store.home.parent)
-        self._surroundings = Surroundings(self.secrets)
+        self._exchange = Exchange(self._idle, self._child)
+        self._surroundings = Surroundings(self.secrets, self._exchange.hang_up)
+        self.pool.crowded = self._exchange.hang_up
         self._numbers = itertools.count(1)
         self._trimming: asyncio.TimerHandle | None = None
         self._handle = recorded(cached(store, retried(self._attempt)))
@@ -186,7 +189,10 @@ class LocalEngine:
         if not head.get("failed"):
             number = f"r{next(self._numbers)}"
             calling = given.replica.calling(call.output, lambda h, p: self._child(call, h, p), call.step)
-            head, parts = await given.replica.call(number, call.work, calling, call.context(given.replica.runs))
+            try:
+                head, parts = await given.replica.call(number, call.work, calling, call.context(given.replica.runs))
+            finally:
+                await self._exchange.end(call)
         if call.work.policy.reusable is None:  # of a warm worker it would be that of all its calls
             call.action.peak_memory = peak_of(given.replica.pid) or 0
         call.released = bool(head.get("released"))
@@ -197,7 +203,9 @@ class LocalEngine:
     async def _child(
         self, parent: Call, head: dict[str, Any], parts: list[codec.Part]
     ) -> tuple[dict[str, Any], tuple[codec.Part, ...]]:
-        """Carry out a task that a task called, as an action of the same run."""
+        """Carry out a task that a task called, as an action of the same run; or take note of one that a line failed."""
+        if "line" in head:
+            return _told(await self._exchange.settle(parent, head, parts))
         work = _work_of_child(parent, head, parts)
         call = _call(parent.journal, work, parent.action.id, parent.env)
         call.parent_lease = parent.lease or parent.parent_lease
@@ -212,9 +220,23 @@ class LocalEngine:
         finally:
             parent.goes_on()
         if outcome.error is None:
-            return {}, outcome.parts
-        told = codec.encode(outcome.error)[0]
-        return {"failed": True, "cause": len(told)}, (*told, *outcome.cause)
+            self._exchange.consider(parent, call, head)
+        return _told(outcome)
+
+    def _idle(self, call: Call) -> Given | None:
+        """Give an idle warm worker that fits a call, if there is one and no call waits for anything."""
+        need = self._surroundings.plain(call)
+        if need is None or self._surroundings.is_crowded:
+            return None
+        return self.pool.take_idle(call.work, need, call.journal.fit(call.work.definition), call.journal.run.name)
+
+
+def _told(outcome: Outcome) -> tuple[dict[str, Any], tuple[codec.Part, ...]]:
+    """Give what the task that called is told of what became of its call."""
+    if outcome.error is None:
+        return {}, outcome.parts
+    told = codec.encode(outcome.error)[0]
+    return {"failed": True, "cause": len(told)}, (*told, *outcome.cause)
 
 
 def _call(journal: Journal, work: Work, parent: str | None, env: dict[str, str]) -> Call:

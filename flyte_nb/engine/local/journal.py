@@ -66,9 +66,9 @@ class Journal:
         own = path is not None and path.parent.parent == self._store.modules
         self._store.add_run(self.run, self._work.notebook, path.parent.name if path is not None and own else "")
 
-    def new_action(self, work: Work, parent: str | None) -> Action:
-        """Give the action of some work; it is recorded with its first phase."""
-        action = Action(f"a{len(self.run.actions)}", work.task, parent, queued=now(), group=work.group)
+    def new_action(self, work: Work, parent: str | None, number: str = "") -> Action:
+        """Give the action of some work, numbered in turn unless it has a number; recorded with its first phase."""
+        action = Action(number or f"a{len(self.run.actions)}", work.task, parent, queued=now(), group=work.group)
         self.run.actions.append(action)
         return action
 

@@ -79,6 +79,15 @@ class Link:
         self._requests: deque[codec.Frame] = deque()
         self._loops: Counter[asyncio.AbstractEventLoop] = Counter()
         self._arrived: asyncio.Event | None = None
+        self._ends: deque[int] = deque()
+        #: takes a line that the engine offers: the ``offer`` frame's head, and this end
+        self.offered: Callable[[dict[str, Any], socket.socket], None] = lambda head, end: end.close()
+
+    def received(self) -> socket.socket:
+        """Give the socket that has come along with the frame at hand."""
+        fd = self._ends.popleft()
+        os.set_inheritable(fd, False)
+        return socket.socket(fileno=fd)
 
     def send(self, head: dict[str, Any], parts: Sequence[codec.Part] = ()) -> None:
         """Write one frame; large parts go through shared memory."""
@@ -186,14 +195,17 @@ class Link:
 
     def _read(self, flags: int = 0, loop: asyncio.AbstractEventLoop | None = None) -> None:
         try:
-            data = self._socket.recv(_CHUNK, flags)
+            data, ends, _, _ = socket.recv_fds(self._socket, _CHUNK, 1, flags)
         except ConnectionError:
-            data = b""
+            data, ends = b"", []
         if not data:
             end_group()  # the engine is gone, and so is whoever waits for this task
+        self._ends.extend(ends)
         for frame in self._frames.feed(data):
             if frame[0]["op"] == "result":
                 self._children.pop(frame[0]["id"]).arrive(frame, loop)
+            elif frame[0]["op"] == "offer":
+                self.offered(frame[0], self.received())
             else:
                 self._requests.append(frame)
         if self._requests and self._arrived is not None:

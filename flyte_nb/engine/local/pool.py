@@ -95,7 +95,18 @@ class Pool:
         self._processes: dict[tuple[Any, ...], Processes] = {}
         self._alive: set[Replica] = set()
         self._warm: dict[tuple[Any, ...], Replicas] = {}
-        self._slots = Slots(MOST)
+        #: hears when a call has to wait for a worker
+        self.crowded: Callable[[], None] = lambda: None
+        self._slots = Slots(MOST, self._is_crowded)
+
+    def _is_crowded(self) -> None:
+        self.crowded()
+
+    def take_idle(self, work: Work, need: Need, fit: tuple[Any, ...], run: str) -> Given | None:
+        """Give a warm worker that has nothing to do, if there is one and no call waits for a worker."""
+        if self._slots.waiting or any(replicas.slots.waiting for replicas in self._warm.values()):
+            return None
+        return self._replicas(work, need, fit, run).take_idle()
 
     async def take(self, work: Work, need: Need, fit: tuple[Any, ...], run: str, output: Output) -> Given:
         """Give a worker for one call of a run; whoever takes it gives it back.
@@ -203,7 +214,7 @@ class Pool:
         self._processes.clear()
         self._alive.clear()
         self._warm.clear()
-        self._slots = Slots(MOST)
+        self._slots = Slots(MOST, self._is_crowded)
         self._guard.close()
         self.segments.remove()
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import sys
+from collections.abc import Iterator
 
 from flyte_nb.engine.local.children import current_call
 from flyte_nb.engine.local.link import Link
 
-__all__ = ["print_over"]
+__all__ = ["flush", "print_over", "printed_over"]
 
 
 class Attributed(io.TextIOBase):
@@ -67,3 +69,25 @@ def print_over(link: Link) -> None:
     """Let ``sys.stdout`` and ``sys.stderr`` say which call prints."""
     sys.stdout = Attributed("stdout", sys.stdout, link)  # type: ignore[arg-type]
     sys.stderr = Attributed("stderr", sys.stderr, link)  # type: ignore[arg-type]
+
+
+@contextlib.contextmanager
+def printed_over(link: Link) -> Iterator[None]:
+    """Let them say it in the block."""
+    before = sys.stdout, sys.stderr
+    print_over(link)
+    ours = sys.stdout, sys.stderr
+    try:
+        yield
+    finally:
+        if sys.stdout is ours[0]:
+            sys.stdout = before[0]
+        if sys.stderr is ours[1]:
+            sys.stderr = before[1]
+
+
+def flush() -> None:
+    """Let everything printed so far reach the engine before the result does."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):  # a task may have closed or replaced them
+            stream.flush()

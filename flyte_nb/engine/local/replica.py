@@ -7,9 +7,10 @@ import codecs
 import contextlib
 import os
 import signal
+import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from flyte_nb.engine import codec
 from flyte_nb.engine.base import Work
@@ -17,7 +18,7 @@ from flyte_nb.engine.local.forking import Process
 from flyte_nb.engine.local.limits import Exceeded
 from flyte_nb.engine.segments import Segments
 
-__all__ = ["Calling", "Died", "Replica"]
+__all__ = ["Answering", "Calling", "Died", "Replica"]
 
 GRACE = 2.0  # seconds for a worker to end by itself
 LAST_WORDS = 1.0  # seconds for what a process that ended has written to arrive
@@ -63,6 +64,19 @@ class Calling:
     children: set[asyncio.Task[None]] = field(default_factory=set)
 
 
+class Answering(Protocol):
+    """A line that a replica answers: calls that come to it past its engine."""
+
+    def calling(self, number: str) -> Calling:
+        """Give what a call on it is known by here."""
+
+    def told(self, head: dict[str, Any]) -> None:
+        """Take what the replica reports of it."""
+
+    def gone(self) -> None:
+        """Hear that the replica has ended."""
+
+
 class Replica(asyncio.Protocol):
     """One worker process.
 
@@ -88,6 +102,8 @@ class Replica(asyncio.Protocol):
         self.exceeded: Exceeded | None = None
         #: whether it works on something that nobody waits for any more
         self.is_stuck = False
+        #: the line that it answers, if it does
+        self.line: Answering | None = None
         self._loop = asyncio.get_running_loop()
         self._frames = codec.Frames()
         self._transport: asyncio.Transport | None = None
@@ -185,6 +201,27 @@ class Replica(asyncio.Protocol):
             if calling.children:
                 await asyncio.gather(*calling.children, return_exceptions=True)
 
+    def hand(self, head: dict[str, Any], end: socket.socket, line: Answering | None = None) -> bool:
+        """Send a frame with the end of a line; tell whether it was possible at once.
+
+        Parameters
+        ----------
+        line : Answering, optional
+            What hears of the line, when the replica is to answer it.
+        """
+        transport = self._transport
+        if transport is None or transport.is_closing() or transport.get_write_buffer_size():
+            return False
+        data = b"".join(codec.pack(head))
+        try:
+            sent = socket.send_fds(self.process.link, [data], [end.fileno()])
+        except OSError:  # no room, or it has ended
+            return False
+        if sent < len(data):
+            transport.write(data[sent:])
+        self.line = line or self.line
+        return True
+
     async def _cancel(self, number: str, calling: Calling) -> None:
         """Let an async task that runs beside others end by itself; anything else is ended with its process."""
         if self.at_once == 1:
@@ -264,6 +301,8 @@ class Replica(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Hear that the worker has closed its end."""
+        if self.line is not None:
+            self.line.gone()
         for future in (self._ready, *(calling.result for calling in self.calls.values())):
             if not future.done():
                 future.set_exception(ConnectionError())
@@ -281,7 +320,11 @@ class Replica(asyncio.Protocol):
                 self._ready.set_result((head, parts))
         elif head["op"] == "call":
             self._start_child(head, parts)
-        elif (calling := self.calls.get(head["id"])) is None:
+        elif "line" in head:
+            if self.line is not None:
+                self._drain()
+                self.line.told(head)
+        elif (calling := self._calling(head["id"])) is None:
             return  # nobody waits for it any more
         elif head["op"] == "step":
             calling.step(head)
@@ -292,7 +335,7 @@ class Replica(asyncio.Protocol):
             calling.result.set_result((head, parts))
 
     def _start_child(self, head: dict[str, Any], parts: list[codec.Part]) -> None:
-        calling = self.calls.get(head["by"]) or next(iter(self.calls.values()), None)
+        calling = self._calling(head["by"]) or next(iter(self.calls.values()), None)
         if calling is None:
             return
 
@@ -303,6 +346,12 @@ class Replica(asyncio.Protocol):
         task = self._loop.create_task(run())
         calling.children.add(task)
         task.add_done_callback(calling.children.discard)
+
+    def _calling(self, number: str) -> Calling | None:
+        """Give the call of a number; the calls of a line have theirs from both ends of it."""
+        if "." in number:
+            return self.line.calling(number) if self.line is not None else None
+        return self.calls.get(number)
 
     # --- what it prints ---
 

@@ -31,6 +31,9 @@ class Starter(Protocol):
     def forget(self, replica: Replica) -> None:
         """Note that a process has ended."""
 
+    def crowded(self) -> None:
+        """Hear that a call has to wait for a worker."""
+
 
 @dataclass(frozen=True)
 class Shared:
@@ -93,7 +96,7 @@ class Replicas:
 
     def __init__(self, pool: Starter, fit: tuple[Any, ...], need: Need, policy: ReusePolicy) -> None:
         self.fit, self._pool, self._need, self._policy = fit, pool, need, policy
-        self.slots = Slots(policy.max_replicas * policy.concurrency)
+        self.slots = Slots(policy.max_replicas * policy.concurrency, pool.crowded)
         self._all: list[Replica] = []
         self._starting: list[Start] = []
         self._busy: Counter[Replica] = Counter()
@@ -120,6 +123,15 @@ class Replicas:
         self._busy[replica] += 1
         self._idle_since.pop(replica, None)
         return Shared(replica, ready, self)
+
+    def take_idle(self) -> Shared | None:
+        """Give a worker that has nothing to do, if there is one and nobody waits."""
+        replica = self._free()
+        if replica is None or self._calls(replica) or not self.slots.take_now():
+            return None
+        self._busy[replica] += 1
+        self._idle_since.pop(replica, None)
+        return Shared(replica, ({}, []), self)
 
     async def give_back(self, replica: Replica) -> None:
         """Have a worker back after a call; one that is of no use any more, or one too many, is ended."""

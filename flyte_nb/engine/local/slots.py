@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 __all__ = ["Slots"]
 
@@ -15,10 +16,13 @@ class Slots:
     ----------
     most : int
         How many may be taken at a time.
+    crowded : callable
+        Hears when somebody has to wait.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, crowded: Callable[[], None] = lambda: None) -> None:
         self.most, self.taken, self.lent = most, 0, 0
+        self._crowded = crowded
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     @property
@@ -28,11 +32,11 @@ class Slots:
 
     async def take(self) -> None:
         """Take a place, once one is free."""
-        if self.taken < self.most and not self._waiting:
-            self.taken += 1
+        if self.take_now():
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
+        self._crowded()
         try:
             await turn
         except asyncio.CancelledError:
@@ -41,6 +45,12 @@ class Slots:
             elif not turn.cancelled():
                 self.give_back()  # it was its turn already
             raise
+
+    def take_now(self) -> bool:
+        """Take a place if one is free; tell whether it was."""
+        free = self.taken < self.most and not self._waiting
+        self.taken += free
+        return free
 
     def give_back(self) -> None:
         """Give a place back."""

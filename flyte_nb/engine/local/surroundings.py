@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -29,10 +29,12 @@ class Surroundings:
     ----------
     secrets : Secrets
         Where the values of secrets come from.
+    crowded : callable
+        Hears when a call has to wait for a share of the machine.
     """
 
-    def __init__(self, secrets: Secrets) -> None:
-        self._secrets = secrets
+    def __init__(self, secrets: Secrets, crowded: Callable[[], None] = lambda: None) -> None:
+        self._secrets, self._crowded = secrets, crowded
         self._admission: Admission | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._leases: dict[str, Lease] = {}
@@ -78,8 +80,13 @@ class Surroundings:
     def admission(self) -> Admission:
         """Who shares out this machine, in the running event loop."""
         if self._admission is None or self._loop is not asyncio.get_running_loop():
-            self._admission, self._loop = Admission(Machine.here()), asyncio.get_running_loop()
+            self._admission, self._loop = Admission(Machine.here(), self._crowded), asyncio.get_running_loop()
         return self._admission
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether a call waits for a share of the machine."""
+        return self._admission is not None and self._admission.is_crowded
 
     def check(self, call: Call) -> None:
         """Refuse a call whose secrets are nowhere, before anything starts; keep their values out of what it prints.

@@ -1,15 +1,14 @@
 """The worker: a process of its own that loads a module as ``__main__`` and runs tasks of it.
 
-Frames from the engine: ``load`` first, then ``call``, ``cancel``, ``result`` (of a child task) and ``bye``. Frames to
-it: ``ready``, ``result``, ``call`` (a child task) and ``print``. Calls run one by one, each in the main thread, or,
-where ``load`` says so, as many async tasks at a time as are sent. The worker listens to no declarations and ends with
-whoever started it.
+Frames from the engine: ``load`` first, then ``call``, ``cancel``, ``result`` (of a child task), ``offer`` (a line to
+call over), ``line`` (one to answer) and ``bye``. Frames to it: ``ready``, ``result``, ``call`` (a child task), ``print``,
+``step``, and ``done`` and ``over`` of a line. Calls run one by one, each in the main thread, or, where ``load`` says so,
+as many async tasks at a time as are sent. The worker listens to no declarations and ends with whoever started it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
 import faulthandler
 import functools
@@ -21,10 +20,11 @@ from types import ModuleType
 
 from flyte_nb.engine import codec
 from flyte_nb.engine.definition import MAIN, loading
+from flyte_nb.engine.local.answering import answer
 from flyte_nb.engine.local.children import ChildRunner, current_call
 from flyte_nb.engine.local.execution import Loop, execute, execute_async, failure, pickled
 from flyte_nb.engine.local.link import Link
-from flyte_nb.engine.local.printing import print_over
+from flyte_nb.engine.local.printing import flush, print_over
 from flyte_nb.engine.segments import Segments
 from flyte_nb.environments import base
 
@@ -77,6 +77,9 @@ def serve_one_by_one(link: Link) -> None:
     runner, loop = ChildRunner(link), Loop()
     while (request := link.next_request())[0]["op"] != "bye":
         head, parts = request
+        if head["op"] == "line":
+            answer(link, head, link.received(), runner, loop)
+            continue
         os.environ["FLYTE_ATTEMPT_NUMBER"] = str(head["context"]["attempt"])
         reply, encoded = contextvars.copy_context().run(execute, head, parts, runner, loop)
         flush()
@@ -88,7 +91,7 @@ async def serve_at_once(link: Link) -> None:
     runner, calls = ChildRunner(link), dict[str, asyncio.Task[None]]()
     print_over(link)
 
-    async def answer(head: dict[str, object], parts: list[codec.Part]) -> None:
+    async def carry_out(head: dict[str, object], parts: list[codec.Part]) -> None:
         current_call.set(str(head["id"]))
         reply, encoded = await execute_async(head, parts, runner)
         flush()
@@ -101,7 +104,7 @@ async def serve_at_once(link: Link) -> None:
             if call := calls.get(head["id"]):
                 call.cancel()
             continue
-        calls[head["id"]] = task = asyncio.create_task(answer(head, parts))
+        calls[head["id"]] = task = asyncio.create_task(carry_out(head, parts))
         task.add_done_callback(functools.partial(_forget, calls, head["id"]))
     for task in calls.values():
         task.cancel()
@@ -132,10 +135,3 @@ def settle(folder: str | None, inside: bool) -> None:
         sys.dont_write_bytecode = True  # a bundle stays as it was deployed
         if inside:
             os.chdir(folder)
-
-
-def flush() -> None:
-    """Let everything printed so far reach the engine before the result does."""
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(Exception):  # a task may have closed or replaced them
-            stream.flush()

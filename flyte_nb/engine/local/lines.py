@@ -1,0 +1,278 @@
+"""Lines: a task's direct way to warm workers that it calls again and again, past its engine.
+
+The engine offers a line when a task has called warm workers a few times, quickly, and nobody else waits for them; it
+closes it as soon as somebody does. What is sent on a line before that is carried out; what is not sent any more goes
+through the engine, as every call does without a line. So a line changes how long a call takes, and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from flyte_nb.engine import codec
+from flyte_nb.engine.policy import Policy
+
+__all__ = ["Closed", "Line", "Lines", "Lost", "may_be_direct"]
+
+_CHUNK = 1 << 18
+DEEP = 8  # calls that are sent ahead while they are quick, so that the worker never waits for the next one
+QUICK = 0.003  # seconds
+SMALL = 1 << 14  # bytes; what is larger is not sent ahead, so that no two ends ever wait for each other to read
+
+
+class Closed(Exception):  # noqa: N818 - it says what happened
+    """The line is closed, and the call was not begun on it."""
+
+
+class Lost(Exception):  # noqa: N818
+    """The worker ended while it had the call.
+
+    Parameters
+    ----------
+    number : int
+        The call.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        super().__init__(number)
+
+
+def may_be_direct(policy: Policy) -> bool:
+    """Tell whether calls of a task may go on a line: its workers are warm, and nothing of a call needs the engine."""
+    needs = (policy.timeout, policy.retries, policy.resources, policy.image, *policy.secrets)
+    return (
+        policy.reusable is not None
+        and policy.reusable.concurrency == 1
+        and policy.caching.behavior == "disable"
+        and not any(need is not None for need in needs)
+    )
+
+
+class Line:
+    """One line; a thread has it for one call at a time, an event loop for several.
+
+    Parameters
+    ----------
+    number : int
+        What the engine knows it by.
+    end : socket
+        The caller's end.
+    """
+
+    def __init__(self, number: int, end: socket.socket) -> None:
+        self.number, self._end = number, end
+        self.is_open = True
+        self._frames = codec.Frames()
+        self._numbers = itertools.count(1)
+        self._user = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._sent: deque[tuple[int, asyncio.Future[codec.Frame]]] = deque()
+        self._depth, self._since = 1, 0.0
+
+    # --- for a thread ---
+
+    def take(self) -> bool:
+        """Take it for one call of this thread; tell whether it was free."""
+        return self.is_open and self._user.acquire(blocking=False)
+
+    def call(self, head: dict[str, Any], parts: Sequence[codec.Part]) -> tuple[int, codec.Frame]:
+        """Call over it, and let others take it afterwards; give the call's number and the answer.
+
+        Raises
+        ------
+        Closed
+            When it is; the call is to go another way.
+        Lost
+            When the worker ended.
+        """
+        try:
+            number = self._send(head, parts)
+            return number, self._answer(number)
+        except BaseException:  # an answer that nobody has waited for would be taken for the next one
+            self.close()
+            raise
+        finally:
+            self._user.release()
+
+    def _answer(self, number: int) -> codec.Frame:
+        while True:
+            try:
+                data = self._end.recv(_CHUNK)
+            except ConnectionError:
+                data = b""
+            if not data:
+                raise Lost(number)
+            if frames := self._frames.feed(data):
+                return frames[0]
+
+    # --- for an event loop ---
+
+    def has_room(self, loop: asyncio.AbstractEventLoop, small: bool) -> bool:
+        """Tell whether an event loop may send a call now; one that is not small waits until there is no other."""
+        if not self.is_open or (self._loop is not loop and not self._begin(loop)):
+            return False
+        return len(self._sent) < (self._depth if small else 1)
+
+    def send(self, head: dict[str, Any], parts: Sequence[codec.Part]) -> asyncio.Future[codec.Frame]:
+        """Send a call, and give what will be its answer, with its number in the head.
+
+        Raises
+        ------
+        Closed
+            When it is; here, or from what is awaited.
+        Lost
+            From what is awaited, when the worker ended.
+        """
+        assert self._loop is not None
+        number = self._send(head, parts)
+        if not self._sent:
+            self._since = time.monotonic()
+        future: asyncio.Future[codec.Frame] = self._loop.create_future()
+        self._sent.append((number, future))
+        return future
+
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Belong to an event loop, for as long as the line lives."""
+        if self._loop is not None or not self.take():
+            return False
+        self._loop = loop
+        loop.add_reader(self._end, self._read)
+        return True
+
+    def _read(self) -> None:
+        try:
+            data = self._end.recv(_CHUNK, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        except ConnectionError:
+            data = b""
+        if not data:
+            self._lose()
+            return
+        for frame in self._frames.feed(data):
+            number, future = self._sent.popleft()
+            frame[0]["n"] = number
+            now = time.monotonic()
+            self._depth, self._since = DEEP if now - self._since < QUICK else 1, now
+            if not future.done():
+                future.set_result(frame)
+        if not self.is_open and not self._sent:
+            self.close()
+
+    def _lose(self) -> None:
+        """Tell those who wait that the worker is gone: it had the first call, and has not begun the others."""
+        waiting, self._sent = self._sent, deque()
+        self.close()
+        for place, (number, future) in enumerate(waiting):
+            if not future.done():
+                future.set_exception(Closed() if place else Lost(number))
+
+    # --- for both ---
+
+    def _send(self, head: dict[str, Any], parts: Sequence[codec.Part]) -> int:
+        number = next(self._numbers)
+        try:
+            for buffer in codec.pack({**head, "n": number}, parts):
+                self._end.sendall(buffer)
+        except OSError:  # the engine has closed it: nothing more is taken, what was sent will be answered
+            self.is_open = False
+            raise Closed from None
+        return number
+
+    def close(self) -> None:
+        """Close this end."""
+        self.is_open = False
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.remove_reader(self._end)
+        self._end.close()
+
+
+class Lines:
+    """The lines of one call to the workers of one environment, and those who wait for room on them.
+
+    Parameters
+    ----------
+    places : int
+        How many workers there are at most: as many calls are under way through the engine, and no more, while a line
+        may be had.
+    """
+
+    def __init__(self, places: int) -> None:
+        self._places = places
+        self._lines: list[Line] = []
+        self._under_way = 0
+        self._turns: deque[asyncio.Future[None]] = deque()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def add(self, line: Line) -> None:
+        """Have one more."""
+        self._lines = [known for known in self._lines if known.is_open]
+        self._lines.append(line)
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # it is closed
+                self._loop.call_soon_threadsafe(self._wake, DEEP)
+
+    def close(self) -> None:
+        """Close all of them."""
+        for line in self._lines:
+            line.close()
+        self._lines = []
+
+    def take(self) -> Line | None:
+        """Take one for a call of this thread, if one is free."""
+        return next((line for line in self._lines if line.take()), None)
+
+    async def call(
+        self, over: Callable[[Line], Awaitable[codec.Frame]], through: Callable[[], Awaitable[codec.Frame]], small: bool
+    ) -> codec.Frame:
+        """Call over a line, or through the engine, as soon as one of both has room; first come, first served."""
+        loop = self._loop = self._loop or asyncio.get_running_loop()
+        if loop is not asyncio.get_running_loop():
+            return await through()
+        if self._turns:
+            await self._turn()
+        while True:
+            line = next((line for line in self._lines if line.has_room(loop, small)), None)
+            if line is not None:
+                try:
+                    return await over(line)
+                except Closed:
+                    continue
+                finally:
+                    self._wake()
+            if self._under_way < max(1, self._places - sum(line.is_open for line in self._lines)):
+                self._under_way += 1
+                try:
+                    return await through()
+                finally:
+                    self._under_way -= 1
+                    self._wake()
+            await self._turn(again=True)
+
+    async def _turn(self, again: bool = False) -> None:
+        """Wait for a turn; whoever had one and found no room stays first."""
+        assert self._loop is not None
+        turn: asyncio.Future[None] = self._loop.create_future()
+        (self._turns.appendleft if again else self._turns.append)(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._wake()  # it was its turn already
+            raise
+
+    def _wake(self, count: int = 1) -> None:
+        while count and self._turns:
+            turn = self._turns.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                count -= 1
