@@ -25,6 +25,7 @@ R = TypeVar("R")
 Show = Callable[[Any], None]
 _END = object()
 PAUSE = 0.004  # seconds that the first of a few items waits for the others
+TICK = 1.0  # seconds without news, after which whoever shows them can say how long it takes
 PATIENCE = 5.0  # seconds for cancelled work to clean up after itself
 
 
@@ -85,7 +86,13 @@ class Relay(Protocol):
     """Waits for work on the loop and shows what it tells meanwhile."""
 
     async def __call__(self, work: Callable[[Show], Coroutine[Any, Any, R]], show: Show) -> R:
-        """Run ``work`` on the loop, call ``show`` here with what it tells, and give its result."""
+        """Run ``work`` on the loop, call ``show`` here with what it tells, and give its result.
+
+        ``show`` gets None when a second has passed without news: however quiet work is, one can say how long it takes.
+        """
+
+    def at_once(self, work: Callable[[], R]) -> R | None:
+        """Do something short here and now, where the caller waits anyway; None where he must not be held up."""
 
     async def here(self, work: Coroutine[Any, Any, R], suspends: bool) -> R:
         """Run work in the caller's own thread, for a debugger to stop in; ``suspends`` says that it needs a loop."""
@@ -130,7 +137,7 @@ class Blocking:
         job.done.add_done_callback(batches.flush)
         job.done.add_done_callback(lambda _: told.put([_END]))
         try:
-            while (items := told.get()) != [_END]:
+            while (items := _next(told)) != [_END]:
                 for item in items:
                     show(item)
         except BaseException as error:  # an interrupt of the cell ends what the cell started
@@ -142,6 +149,9 @@ class Blocking:
             raise
         return job.done.result()
 
+    def at_once(self, work: Callable[[], R]) -> R | None:
+        return work()
+
     async def here(self, work: Coroutine[Any, Any, R], suspends: bool) -> R:
         if not suspends:
             return await work  # never suspends, and so neither does this
@@ -151,6 +161,14 @@ class Blocking:
             return asyncio.run(work)
         with ThreadPoolExecutor(1, "flyte-nb-inline") as thread:  # a notebook's own loop runs in this thread
             return thread.submit(copy_context().run, asyncio.run, work).result()
+
+
+def _next(told: queue.SimpleQueue[list[Any]]) -> list[Any]:
+    """Give what is told next, or None in its place when a while has passed."""
+    try:
+        return told.get(timeout=TICK)
+    except queue.Empty:
+        return [None]
 
 
 def _show_rest(told: queue.SimpleQueue[list[Any]], show: Show) -> None:
@@ -186,7 +204,7 @@ class Awaiting:
         job.done.add_done_callback(batches.flush)
         job.done.add_done_callback(lambda _: give([_END]))
         try:
-            while (items := await told.get()) != [_END]:
+            while (items := await _anext(told)) != [_END]:
                 for item in items:
                     show(item)
         except BaseException:
@@ -197,8 +215,24 @@ class Awaiting:
             raise
         return job.done.result()
 
+    def at_once(self, work: Callable[[], R]) -> None:
+        return None
+
     async def here(self, work: Coroutine[Any, Any, R], suspends: bool) -> R:
         return await work
+
+
+async def _anext(told: asyncio.Queue[list[Any]]) -> list[Any]:
+    """Give what is told next, or None in its place when a while has passed."""
+    if not told.empty():
+        return told.get_nowait()
+    getting = asyncio.ensure_future(told.get())
+    try:
+        await asyncio.wait((getting,), timeout=TICK)
+    finally:
+        if not getting.done():
+            getting.cancel()
+    return getting.result() if getting.done() and not getting.cancelled() else [None]
 
 
 class Verb(Generic[P, R]):

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import ast
-import asyncio
-from collections.abc import Callable, Coroutine
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
 from typing import Any, Literal
 
 from flyte_nb.engine import codec
-from flyte_nb.engine.base import Deployment, Deployments, Event, Run, Work, now
+from flyte_nb.engine.base import Deployment, Deployments, Run, Work, now
 from flyte_nb.engine.definition import SCRIPT, Definition, refuse_while_loading
 from flyte_nb.engine.fingerprint import fingerprint
 from flyte_nb.engine.policy import Policy
@@ -40,8 +38,6 @@ __all__ = [
     "run",
 ]
 
-_TICK = 1.0  # seconds
-
 
 def portal() -> Portal:
     """Give the loop that verbs run on."""
@@ -54,26 +50,12 @@ async def carry_out(relay: Relay, engine: str, work: Work) -> Run:
     chosen, show = session.engine(engine), session.show_run()
     if engine == "inline":
         return raised(await relay.here(chosen.run(work, show), work.policy.is_async))
-
-    def start(tell: Callable[[Event | None], None]) -> Coroutine[Any, Any, Run]:
-        return _ticking(chosen.run(work, tell), tell)
-
-    return raised(await relay(start, show))
-
-
-async def _ticking(work: Coroutine[Any, Any, Run], tell: Callable[[Event | None], None]) -> Run:
-    """Carry out work, telling None each second: however quiet a run is, what shows it can say how long it takes."""
-
-    async def tick() -> None:
-        while True:
-            await asyncio.sleep(_TICK)
-            tell(None)
-
-    ticking = asyncio.ensure_future(tick())
-    try:
-        return await work
-    finally:
-        ticking.cancel()
+    run = relay.at_once(lambda: chosen.run_at_once(work, show))
+    if run is None:
+        run = await relay(lambda tell: chosen.run(work, tell), show)
+    elif not isinstance(run, Run):
+        run = await relay(run.go_on, show)
+    return raised(run)
 
 
 def begin(engine: str, work: Work) -> Run:

@@ -29,6 +29,7 @@ from flyte_nb.plan.bundle import Bundle
 __all__ = [
     "Action",
     "Attempt",
+    "Begins",
     "Begun",
     "Deployment",
     "Deployments",
@@ -151,6 +152,13 @@ Emit = Callable[[Event], None]
 Begun = Callable[[Run], None]
 
 
+class Begins(Protocol):
+    """A run that has begun in the thread that asked for it, and takes longer than that thread shall wait."""
+
+    async def go_on(self, tell: Emit) -> Run:
+        """Carry it on to its end, on the engine's event loop, telling what happens and what has happened so far."""
+
+
 class Engine(Protocol):
     """A way to run and to deploy; `serve` joins it with the apps."""
 
@@ -160,6 +168,12 @@ class Engine(Protocol):
         """Run a task to its end, telling ``emit`` what happens; a failure is in the run's ``error``.
 
         ``begun`` is given the run as soon as it is recorded.
+        """
+
+    def run_at_once(self, work: Work, show: Emit) -> Run | Begins | None:
+        """Run a task in the thread that asks for it where that is quicker: give its run, or what goes on with it.
+
+        None where it is not possible, and nothing has begun.
         """
 
     async def deploy(self, bundle: Bundle) -> Deployments:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import threading
@@ -157,4 +158,10 @@ def _script() -> Path | None:
     file = getattr(main, "__file__", None)
     if file is None or getattr(main, "__spec__", None) is not None:
         return None  # ``python -m`` and the kernel: their main module is not the user's
+    return _existing(file)
+
+
+@functools.cache
+def _existing(file: str) -> Path | None:
+    """Give the path of a file, looked for once: a script that runs is there."""
     return Path(file).absolute() if Path(file).is_file() else None

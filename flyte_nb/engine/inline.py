@@ -74,6 +74,9 @@ class InlineEngine:
             run.result = Outputs.of(value, tuple(task.interface.outputs))
         return run
 
+    def run_at_once(self, work: Work, show: Emit) -> None:
+        """Run nothing: every run is in the caller's thread."""
+
     async def deploy(self, bundle: Bundle) -> Deployments:
         """Refuse: nothing here outlives the process.
 

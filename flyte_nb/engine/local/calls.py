@@ -7,14 +7,15 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from flyte_nb.engine.base import Action, Phase, Work, now
+from flyte_nb.engine import codec
+from flyte_nb.engine.base import Action, Outputs, Phase, Run, Work, now
 from flyte_nb.engine.local.admission import Lease
 from flyte_nb.engine.local.journal import Journal
 from flyte_nb.engine.local.pool import Given
 from flyte_nb.engine.local.redactor import Redactor
 from flyte_nb.engine.local.replica import Output
 from flyte_nb.engine.segments import Part
-from flyte_nb.errors import BaseRuntimeError, TaskTimeoutError
+from flyte_nb.errors import BaseRuntimeError, RuntimeUserError, TaskTimeoutError
 
 __all__ = ["Call", "Handler", "Outcome", "recorded"]
 
@@ -106,6 +107,20 @@ class Call:
 
         self.output, self.end_output, self.clean = output, rest, stdout.redact
 
+    def end(self, outcome: Outcome) -> None:
+        """Record its end."""
+        self.end_output()
+        error = outcome.error
+        if error is None:
+            self.enter(Phase.SUCCEEDED, ended=now())
+        else:
+            phase = Phase.TIMED_OUT if isinstance(error, TaskTimeoutError) else Phase.FAILED
+            self.enter(phase, ended=now(), error=self.clean(f"{error.code}: {error}"))
+
+    def abort(self, why: str) -> None:
+        """Record that it was ended."""
+        self.enter(Phase.ABORTED, ended=now(), error=f"ABORTED: {why}")
+
     def step(self, told: dict[str, Any]) -> None:
         """Record a step of the task that is traced: its start or its end, as its process tells."""
         error = told.get("error", "")
@@ -158,6 +173,22 @@ class Outcome:
     error: BaseRuntimeError | None = None
     cause: tuple[Part, ...] = ()
 
+    def tell(self, run: Run) -> None:
+        """Tell a run what became of it: its error, or what its task returned."""
+        run.error = self.error
+        if self.error is not None:
+            return
+        try:
+            value = codec.decode(self.parts, last=True)
+        except Exception as error:  # a class that this process does not have, or one whose __setstate__ raises
+            run.error = RuntimeUserError(
+                "ResultUnreadable",
+                f"{run.task} succeeded, but what it returned cannot be read here: {error}. Return plain data, or "
+                "import the class where the result is used",
+            )
+            return
+        run.result = Outputs.of(value, self.names)
+
 
 Handler = Callable[[Call], Awaitable[Outcome]]
 
@@ -168,17 +199,10 @@ def recorded(handle: Handler) -> Handler:
     async def record(call: Call) -> Outcome:
         try:
             outcome = await handle(call)
-            call.end_output()
         except BaseException as stopped:
-            why = "the run was cancelled" if isinstance(stopped, asyncio.CancelledError) else repr(stopped)
-            call.enter(Phase.ABORTED, ended=now(), error=f"ABORTED: {why}")
+            call.abort("the run was cancelled" if isinstance(stopped, asyncio.CancelledError) else repr(stopped))
             raise
-        error = outcome.error
-        if error is None:
-            call.enter(Phase.SUCCEEDED, ended=now())
-        else:
-            phase = Phase.TIMED_OUT if isinstance(error, TaskTimeoutError) else Phase.FAILED
-            call.enter(phase, ended=now(), error=call.clean(f"{error.code}: {error}"))
+        call.end(outcome)
         return outcome
 
     return record

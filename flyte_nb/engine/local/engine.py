@@ -13,13 +13,15 @@ from dataclasses import replace
 from typing import Any
 
 from flyte_nb.engine import codec
-from flyte_nb.engine.base import Begun, Deployments, Emit, Outputs, Phase, Run, Work, now
+from flyte_nb.engine.base import Begun, Deployments, Emit, Phase, Run, Work, now
 from flyte_nb.engine.local.attempts import in_time, retried
 from flyte_nb.engine.local.caching import cached
 from flyte_nb.engine.local.calls import Call, Outcome, recorded
+from flyte_nb.engine.local.direct import Direct, GoesOn
 from flyte_nb.engine.local.exchange import Exchange
 from flyte_nb.engine.local.failures import death, failure
 from flyte_nb.engine.local.journal import Journal
+from flyte_nb.engine.local.lines import may_be_direct
 from flyte_nb.engine.local.need import Need
 from flyte_nb.engine.local.pool import Given, Pool, environment
 from flyte_nb.engine.local.processes import peak_of
@@ -36,7 +38,6 @@ from flyte_nb.errors import (
     MaxQueuedTimeExceededError,
     MaxRuntimeExceededError,
     RuntimeSystemError,
-    RuntimeUserError,
 )
 from flyte_nb.plan.bundle import Bundle
 
@@ -63,6 +64,7 @@ class LocalEngine:
         self._exchange = Exchange(self._idle, self._child)
         self._surroundings = Surroundings(self.secrets, self._exchange.hang_up)
         self.pool.crowded = self._exchange.hang_up
+        self._direct = Direct(self._exchange, self._begin)
         self._numbers = itertools.count(1)
         self._trimming: asyncio.TimerHandle | None = None
         self._handle = recorded(cached(store, retried(self._attempt)))
@@ -70,31 +72,40 @@ class LocalEngine:
     async def run(self, work: Work, emit: Emit, begun: Begun | None = None) -> Run:
         """Run a task to its end; what failed it is in the run's ``error``."""
         self.pool.enter_loop()
-        name = work.settings.name or new_name(work.task)
-        run = Run(name=name, task=work.task, inputs=work.shown, version=work.version)
         if work.settings.name:
-            self.store.forget(name)
-        run.log = self.store.log_of(run.name)
-        journal = Journal(run, work, self.store, emit)
-        call = _call(journal, work, None, environment())
-        call.action.notice = "\n".join(work.definition.values)
+            self.store.forget(work.settings.name)
+        call, run = self._begin(work, emit)
         self._surroundings.check(call)
-        journal.begin()
+        call.journal.begin()
         if begun is not None:
             begun(run)
         try:
             outcome = await self._carry_out(call)
         finally:
-            journal.close()
-            self.pool.end_run(name)
-        run.error = outcome.error
+            call.journal.close()
+            self.pool.end_run(run.name)
+        outcome.tell(run)
         if work.settings.keep == "always" or (work.settings.keep == "on-failure" and outcome.error is not None):
             await asyncio.to_thread(
-                self.store.put_value, name, run.root.id, "inputs", tuple(map(as_bytes, work.inputs))
+                self.store.put_value, run.name, run.root.id, "inputs", tuple(map(as_bytes, work.inputs))
             )
         if outcome.error is None:
-            _read_result(run, outcome)
+            self._direct.consider(call, self._surroundings.plain(call))
         return run
+
+    def run_at_once(self, work: Work, show: Emit) -> Run | GoesOn | None:
+        """Run a warm task in the thread that asks for it, where that is possible; see `Direct.run`."""
+        if not may_be_direct(work.policy):
+            return None
+        return self._direct.run(work, Need({**environment(), **work.env_vars, **work.settings.env_vars}), show)
+
+    def _begin(self, work: Work, emit: Emit) -> tuple[Call, Run]:
+        """Give the call and the run that some work becomes."""
+        run = Run(work.settings.name or new_name(work.task), work.task, inputs=work.shown, version=work.version)
+        run.log = self.store.log_of(run.name)
+        call = _call(Journal(run, work, self.store, emit), work, None, environment())
+        call.action.notice = "\n".join(work.definition.values)
+        return call, run
 
     async def deploy(self, bundle: Bundle) -> Deployments:
         """Write the bundle, then make its environments current in one transaction."""
@@ -270,16 +281,3 @@ def new_name(task: str) -> str:
     """Give a name to a run: the function's, and a few random digits."""
     function = re.sub(r"[^a-z0-9]+", "-", task.rpartition(".")[2].lower()).strip("-") or "run"
     return f"{function}-{secrets.token_hex(4)}"
-
-
-def _read_result(run: Run, outcome: Outcome) -> None:
-    try:
-        value = codec.decode(outcome.parts, last=True)
-    except Exception as error:  # a class that this process does not have, or one whose __setstate__ raises
-        run.error = RuntimeUserError(
-            "ResultUnreadable",
-            f"{run.task} succeeded, but what it returned cannot be read here: {error}. Return plain data, or import "
-            "the class where the result is used",
-        )
-        return
-    run.result = Outputs.of(value, outcome.names)

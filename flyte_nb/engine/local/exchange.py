@@ -1,147 +1,34 @@
-"""Exchange: gives tasks lines to the warm workers that they call again and again, and takes them away.
+"""Exchange: gives lines to those who call warm workers again and again, and takes them away.
 
-A line is a socket from one worker to another. The exchange keeps a copy of the caller's end, so that it can close it for
-writing: then the worker answers what was sent, and reports that it is free.
+A line is a socket from a task's process, or from this one, to a warm worker. The exchange keeps a copy of the caller's
+end, so that it can close it for writing: then the worker answers what was sent, and reports that it is free.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import socket
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from datetime import datetime, timezone
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from flyte_nb.engine import codec
-from flyte_nb.engine.base import Phase, Work, now
+from flyte_nb.engine.base import Action, Phase, now
 from flyte_nb.engine.local.calls import Call, Outcome
-from flyte_nb.engine.local.failures import death, failure
+from flyte_nb.engine.local.connections import Child, Connection, OfRuns, OfTask
+from flyte_nb.engine.local.failures import failure
 from flyte_nb.engine.local.lines import may_be_direct
 from flyte_nb.engine.local.pool import Given
-from flyte_nb.engine.local.replica import GRACE, Calling, Died, Replica
 
 __all__ = ["Exchange"]
 
-MANY = 3  # calls of a task by another, after which it may have a line
+MANY = 3  # calls of warm workers, after which there may be a line
 LONGEST = 0.05  # seconds that such a call takes; a line would not make a longer one any quicker
 QUIET = 0.5  # seconds without a report, after which a line is closed: its worker idles, or has a long call to show
 END = 0.2  # seconds for a worker to end the call that it has when nobody waits for it any more
 _BUFFER = 1 << 18
 
-Child = Callable[[Call, dict[str, Any], list[codec.Part]], Awaitable[tuple[dict[str, Any], tuple[codec.Part, ...]]]]
-
-
-@dataclass(eq=False)
-class Connection:
-    """One line, and the worker at its end.
-
-    Parameters
-    ----------
-    number : int
-        What both ends know it by.
-    parent : Call
-        The call that has it.
-    given : Given
-        The worker, which counts as busy.
-    token : int
-        The task that it was made for; others that the same workers take may be called over it, too.
-    end : socket
-        A copy of the caller's end.
-    over : Future
-        Done when the worker is free again, or has ended.
-    """
-
-    number: int
-    parent: Call
-    given: Given
-    token: int
-    end: socket.socket
-    child: Child
-    over: asyncio.Future[None]
-    last: int = 0
-    reported: float = 0.0
-    calls: dict[int, tuple[Call, Calling]] = field(default_factory=dict)
-
-    @property
-    def is_open(self) -> bool:
-        """Whether calls may be sent over it."""
-        return self.end.fileno() >= 0
-
-    def hang_up(self) -> None:
-        """Close it: what was sent is still answered."""
-        if self.is_open:
-            with contextlib.suppress(OSError):  # both ends are closed already
-                self.end.shutdown(socket.SHUT_WR)
-            self.end.close()
-
-    def gone(self) -> None:
-        """Hear that the worker has ended."""
-        self.hang_up()
-        if not self.over.done():
-            self.over.set_result(None)
-
-    def told(self, head: dict[str, Any]) -> None:
-        """Take what the worker reports of the line."""
-        self.reported = asyncio.get_running_loop().time()
-        if head["op"] == "over":
-            self.gone()
-            return
-        for number, token, started, ended, group in head["rows"]:
-            call = self._call(number, token)
-            call.action.task, call.action.group = self.parent.called[token].task, group
-            call.action.queued = call.action.started = _time(started)
-            self.last = max(self.last, number)
-            self.calls.pop(number, None)
-            call.enter(Phase.SUCCEEDED, ended=_time(ended))
-
-    def calling(self, number: str) -> Calling:
-        """Give what a call on the line is known by here: it prints, has steps, and calls tasks as any other."""
-        _, call, token = map(int, number.split("."))
-        if call not in self.calls:
-            self.running(self._call(call, token))
-        return self.calls[call][1]
-
-    def show(self) -> None:
-        """Show the call that the worker has in hand since the line is closed, if it has one."""
-        if not self.over.done():
-            self.running(self._call(self.last + 1, self.token))
-
-    def running(self, call: Call) -> None:
-        """Show a call as running."""
-        if call.action.started is None:
-            call.enter(Phase.RUNNING, started=now())
-
-    def failed(self, number: int, token: int) -> Call:
-        """Give the call that has failed."""
-        self.last = max(self.last, number)
-        call = self._call(number, token)
-        self.calls.pop(number, None)
-        return call
-
-    def _call(self, number: int, token: int) -> Call:
-        known = self.calls.get(number)
-        if known is None:
-            journal, parent = self.parent.journal, self.parent
-            work = parent.called[token]
-            action = journal.new_action(work, parent.action.id, f"a{self.number}-{number}")
-            call = Call(journal, action, work, parent.env, journal.output_of(action))
-            call.given, call.parent_lease = self.given, parent.lease or parent.parent_lease
-            calling = self.given.replica.calling(call.output, lambda h, p: self._child(call, h, p), call.step)
-            known = self.calls[number] = (call, calling)
-        return known[0]
-
-    async def _child(
-        self, call: Call, head: dict[str, Any], parts: list[codec.Part]
-    ) -> tuple[dict[str, Any], tuple[codec.Part, ...]]:
-        """Carry out a task that a call on the line calls: the caller of that one waits, too."""
-        self.parent.waits()
-        try:
-            return await self.child(call, head, parts)
-        finally:
-            self.parent.goes_on()
+C = TypeVar("C", bound=Connection)
 
 
 class Exchange:
@@ -151,7 +38,7 @@ class Exchange:
     ----------
     take : callable
         Gives an idle warm worker for a call, if there is one and nobody waits.
-    child : callable
+    child : Child
         Carries out a task that a task called.
     """
 
@@ -171,60 +58,67 @@ class Exchange:
         head : dict
             The frame that asked for it.
         """
-        action, caller = call.action, parent.given
-        if caller is None or not may_be_direct(call.work.policy) or call.work.definition.pickled:
-            return
-        if action.started is None or action.ended is None or (action.ended - action.started).total_seconds() > LONGEST:
+        caller = parent.given
+        if caller is None or not self.may_have(call):
             return
         parent.quick += 1
-        if parent.quick >= MANY and (given := self._take(call)) is not None and not self._connect(
-            parent, caller.replica, given, call.work, head
-        ):  # fmt: skip
-            self._in_background(given.give_back(failed=False))
+        if parent.quick < MANY:
+            return
 
-    def _connect(self, parent: Call, caller: Replica, given: Given, work: Work, head: dict[str, Any]) -> bool:
-        """Give each of two workers an end of a line; tell whether they have it."""
-        number = next(self._numbers)
+        def make(**known: Any) -> OfTask:
+            return OfTask(**known, parent=parent, token=head["token"])
+
+        line = self.connect(call, make, parent.told_of_run)
+        if line is not None:
+            offer = {"op": "offer", "line": line.number, "by": head["by"], "token": head["token"]}
+            if not caller.replica.hand(offer, line.end):
+                line.hang_up()
+
+    def may_have(self, call: Call) -> bool:
+        """Tell whether a line to the workers of a call that has succeeded would make the next ones quicker."""
+        return may_be_direct(call.work.policy) and not call.work.definition.pickled and _is_quick(call.action)
+
+    def connect(self, call: Call, make: Callable[..., C], told: Callable[[set[str]], dict[str, Any]]) -> C | None:
+        """Give an idle worker that fits a call one end of a line; None where there is none.
+
+        Parameters
+        ----------
+        make : callable
+            Makes the connection of what all have in common.
+        told : callable
+            Gives what the worker is told beside the line, by the runs that it knows.
+        """
+        given = self._take(call)
+        if given is None:
+            return None
         ours, theirs = socket.socketpair()
         for end in (ours, theirs):
             for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
                 end.setsockopt(socket.SOL_SOCKET, option, _BUFFER)
-        loop = asyncio.get_running_loop()
-        connection = Connection(
-            number, parent, given, head["token"], ours, self._child, loop.create_future(), reported=loop.time()
-        )
-        told = {
-            "op": "line",
-            "line": number,
-            "module": work.definition.module,
-            **parent.told_of_run(given.replica.runs),
-        }
+        loop, number = asyncio.get_running_loop(), next(self._numbers)
+        connection = make(number=number, given=given, end=ours, child=self._child, over=loop.create_future(),
+                          reported=loop.time())  # fmt: skip
+        frame = {"op": "line", "line": number, "module": call.work.definition.module, **told(given.replica.runs)}
         with theirs:
-            if not given.replica.hand(told, theirs, connection):
+            if not given.replica.hand(frame, theirs, connection):
                 ours.close()
-                return False
-        offered = caller.hand({"op": "offer", "line": number, "by": head["by"], "token": head["token"]}, ours)
+                self._in_background(given.give_back(failed=False))
+                return None
         self._connections[number] = connection
         self._in_background(self._give_back(connection))
-        if offered:
-            loop.call_later(QUIET, self._look, connection)
-        else:
-            connection.hang_up()
-        return True
+        loop.call_later(QUIET, self._look, connection)
+        return connection
 
     async def settle(self, parent: Call, head: dict[str, Any], parts: list[codec.Part]) -> Outcome:
-        """Record a call on a line that has failed, or whose worker has ended; give what its caller is told."""
+        """Record a call on a task's line that has failed, or whose worker has ended; give what its caller is told."""
         connection = self._connections[head["line"]]
+        assert isinstance(connection, OfTask)
         call = connection.failed(head["number"], head["token"])
         call.action.group = head.get("group", "")
-        connection.running(call)
         if "reply" in head:
             outcome = Outcome(error=failure(head["reply"], parts, call.work, call.clean), cause=tuple(parts))
         else:
-            replica = connection.given.replica
-            await asyncio.wait((replica.process.ended,), timeout=GRACE)
-            replica.kill_group()
-            outcome = Outcome(error=death(Died(await replica.process.ended, replica.exceeded), call.work.task))
+            outcome = await connection.lost(call)
         error = outcome.error
         assert error is not None
         call.enter(Phase.FAILED, ended=now(), error=f"{error.code}: {error}")
@@ -237,7 +131,7 @@ class Exchange:
 
     async def end(self, parent: Call) -> None:
         """End the lines of a call that has ended; a worker that still works on one for it ends, too."""
-        mine = [connection for connection in self._connections.values() if connection.parent is parent]
+        mine = [c for c in self._connections.values() if isinstance(c, OfTask) and c.parent is parent]
         if not mine:
             return
         for connection in mine:
@@ -253,19 +147,18 @@ class Exchange:
         """Close a line that has been quiet for a while; if that is for a long call, show it."""
         loop = asyncio.get_running_loop()
         rest = connection.reported + QUIET - loop.time()
-        if not connection.is_open:
-            return
-        if rest > 0:
+        if connection.is_open and rest > 0:
             loop.call_later(rest, self._look, connection)
-            return
-        connection.hang_up()
-        loop.call_later(END, connection.show)
+        elif connection.is_open:
+            connection.hang_up()
+            loop.call_later(END, connection.show)
 
     async def _give_back(self, connection: Connection) -> None:
         """Give a worker back when its line is over."""
         await connection.over
-        replica = connection.given.replica
-        replica.line = None
+        connection.given.replica.line = None
+        if isinstance(connection, OfRuns):
+            self._connections.pop(connection.number, None)
         await connection.given.give_back(failed=False)
 
     def _in_background(self, work: Any) -> None:
@@ -274,5 +167,7 @@ class Exchange:
         task.add_done_callback(self._background.discard)
 
 
-def _time(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, timezone.utc)
+def _is_quick(action: Action) -> bool:
+    if action.started is None or action.ended is None:
+        return False
+    return (action.ended - action.started).total_seconds() < LONGEST

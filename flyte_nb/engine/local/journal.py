@@ -78,6 +78,10 @@ class Journal:
         self.run.actions.append(action)
         return action
 
+    def tell(self, emit: Emit) -> None:
+        """Tell somebody else from now on."""
+        self._emit = emit
+
     def put(self, action: Action) -> None:
         """Record an action as it is now, and tell of it."""
         self._store.put_action(self.run.name, action)

@@ -95,15 +95,37 @@ class Line:
             When the worker ended.
         """
         try:
-            number = self._send(head, parts)
-            return number, self._answer(number)
+            number = self.number_next()
+            self.begin(number, head, parts)
+            return number, self.answer(number)
         except BaseException:  # an answer that nobody has waited for would be taken for the next one
             self.close()
             raise
         finally:
-            self._user.release()
+            self.release()
 
-    def _answer(self, number: int) -> codec.Frame:
+    def release(self) -> None:
+        """Let others take it."""
+        self._user.release()
+
+    def patient(self, seconds: float | None) -> None:
+        """Wait for an answer so long at a time; for ever when None."""
+        self._end.settimeout(seconds)
+
+    def number_next(self) -> int:
+        """Give the number of the next call."""
+        return next(self._numbers)
+
+    def answer(self, number: int) -> codec.Frame:
+        """Wait for the answer to the call that was begun.
+
+        Raises
+        ------
+        TimeoutError
+            When it is not there in time.
+        Lost
+            When the worker ended.
+        """
         while True:
             try:
                 data = self._end.recv(_CHUNK)
@@ -133,7 +155,8 @@ class Line:
             From what is awaited, when the worker ended.
         """
         assert self._loop is not None
-        number = self._send(head, parts)
+        number = self.number_next()
+        self.begin(number, head, parts)
         if not self._sent:
             self._since = time.monotonic()
         future: asyncio.Future[codec.Frame] = self._loop.create_future()
@@ -178,19 +201,26 @@ class Line:
 
     # --- for both ---
 
-    def _send(self, head: dict[str, Any], parts: Sequence[codec.Part]) -> int:
-        number = next(self._numbers)
+    def begin(self, number: int, head: dict[str, Any], parts: Sequence[codec.Part]) -> None:
+        """Send a call.
+
+        Raises
+        ------
+        Closed
+            When the line is.
+        """
         try:
             for buffer in codec.pack({**head, "n": number}, parts):
                 self._end.sendall(buffer)
         except OSError:  # the engine has closed it: nothing more is taken, what was sent will be answered
             self.is_open = False
             raise Closed from None
-        return number
 
     def close(self) -> None:
         """Close this end."""
         self.is_open = False
+        if self._end.fileno() < 0:
+            return
         if self._loop is not None and not self._loop.is_closed():
             self._loop.remove_reader(self._end)
         self._end.close()

@@ -67,8 +67,11 @@ class Calling:
 class Answering(Protocol):
     """A line that a replica answers: calls that come to it past its engine."""
 
-    def calling(self, number: str) -> Calling:
-        """Give what a call on it is known by here."""
+    def calling(self, number: str) -> Calling | None:
+        """Give what a call on it is known by here; None for one that has ended."""
+
+    def newest(self) -> Calling | None:
+        """Give the newest call that has not ended."""
 
     def told(self, head: dict[str, Any]) -> None:
         """Take what the replica reports of it."""
@@ -102,6 +105,8 @@ class Replica(asyncio.Protocol):
         self.exceeded: Exceeded | None = None
         #: whether it works on something that nobody waits for any more
         self.is_stuck = False
+        #: whether what it has printed is being taken in at this moment
+        self.is_read = False
         #: the line that it answers, if it does
         self.line: Answering | None = None
         self._loop = asyncio.get_running_loop()
@@ -335,7 +340,7 @@ class Replica(asyncio.Protocol):
             calling.result.set_result((head, parts))
 
     def _start_child(self, head: dict[str, Any], parts: list[codec.Part]) -> None:
-        calling = self._calling(head["by"]) or next(iter(self.calls.values()), None)
+        calling = self._calling(head["by"]) or self._newest()
         if calling is None:
             return
 
@@ -353,6 +358,10 @@ class Replica(asyncio.Protocol):
             return self.line.calling(number) if self.line is not None else None
         return self.calls.get(number)
 
+    def _newest(self) -> Calling | None:
+        """Give the call that what it prints belongs to, as far as can be told."""
+        return self.line.newest() if self.line is not None else next(iter(self.calls.values()), None)
+
     # --- what it prints ---
 
     def _drain(self) -> None:
@@ -364,14 +373,17 @@ class Replica(asyncio.Protocol):
 
     def _print(self, name: str) -> bool:
         fd, decoder = self._decoders[name]
+        self.is_read = True
         try:
             data = os.read(fd, _CHUNK)
+            text = decoder.decode(data, final=not data)
+            if text:
+                calling = self._newest()
+                (self.output if calling is None else calling.output)(name, text)
         except BlockingIOError:
             return False
-        text = decoder.decode(data, final=not data)
-        if text:
-            calling = next(iter(self.calls.values()), None)
-            (self.output if calling is None else calling.output)(name, text)
+        finally:
+            self.is_read = False
         if not data:
             self._shut(name)
         return len(data) == _CHUNK

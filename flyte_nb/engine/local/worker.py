@@ -1,9 +1,10 @@
 """The worker: a process of its own that loads a module as ``__main__`` and runs tasks of it.
 
 Frames from the engine: ``load`` first, then ``call``, ``cancel``, ``result`` (of a child task), ``offer`` (a line to
-call over), ``line`` (one to answer) and ``bye``. Frames to it: ``ready``, ``result``, ``call`` (a child task), ``print``,
-``step``, and ``done`` and ``over`` of a line. Calls run one by one, each in the main thread, or, where ``load`` says so,
-as many async tasks at a time as are sent. The worker listens to no declarations and ends with whoever started it.
+call over), ``line`` (one to answer) and ``bye``. Frames to it: ``ready``, ``result``, ``call`` (a child task),
+``print``, ``step``, and ``done`` and ``over`` of a line. Calls run one by one, each in the main thread, or, where
+``load`` says so, as many async tasks at a time as are sent. The worker listens to no declarations and ends with whoever
+started it.
 """
 
 from __future__ import annotations
