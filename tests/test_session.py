@@ -296,7 +296,8 @@ def test_a_line_is_one_piece_of_output_also_where_python_is_unbuffered(folder: P
         "def f() -> None: print('one', 'two')\n"
         "pieces = []\n"
         "if __name__ == '__main__':\n"
-        "    current_session().show_run = lambda: lambda event: pieces.append(event.text) if event is not None and event.text else None\n"
+        "    show = lambda event: pieces.append(event.text) if event is not None and event.text else None\n"
+        "    current_session().show_run = lambda: show\n"
         "    flyte.run(f)\n"
         "    print(pieces)\n"
     )
