@@ -34,6 +34,7 @@ from flyte_nb.errors import (
     FlyteError,
     MaxQueuedTimeExceededError,
     MaxRuntimeExceededError,
+    NonRecoverableError,
     RuntimeSystemError,
     RuntimeUserError,
 )
@@ -41,6 +42,7 @@ from flyte_nb.plan.bundle import Bundle
 
 __all__ = ["LocalEngine"]
 
+MOST_DEEP = 128  # tasks that wait in a row, each for the one that it called
 KEEP = 10.0  # seconds that free shared memory is kept for further runs
 
 
@@ -201,11 +203,13 @@ class LocalEngine:
         work = _work_of_child(parent, head, parts)
         call = _call(parent.journal, work, parent.action.id, parent.env)
         call.parent_lease = parent.lease or parent.parent_lease
+        call.callers = (*parent.callers, parent.work.task)
         parent.waits()
         try:
             self._surroundings.check(call)
+            _insist_on_end(call)
             outcome = await self._carry_out(call)
-        except BaseRuntimeError as error:  # a secret that is nowhere
+        except BaseRuntimeError as error:  # a secret that is nowhere, a recursion without end
             outcome = Outcome(error=error)
         except FlyteError as error:  # the store, most likely; whoever waits for this task must hear of it
             outcome = Outcome(error=RuntimeSystemError(type(error).__name__, str(error)))
@@ -242,6 +246,25 @@ def _work_of_task(parent: Work, told: dict[str, Any], parts: list[codec.Part]) -
         found = replace(found, module=told["module"], pickled=as_bytes(parts[0]) if by_value else b"")
     return replace(parent, task=told["task"], definition=found, inputs=(), env_vars=told["env_vars"], shown="",
                    texts=False, root=False, policy=Policy.from_json(told["policy"]))  # fmt: skip
+
+
+def _insist_on_end(call: Call) -> None:
+    """Refuse a task when too many wait for it, each for the one that it called.
+
+    Raises
+    ------
+    NonRecoverableError
+        As trying again at every level would multiply.
+    """
+    task, callers = call.work.task, call.callers
+    if len(callers) > MOST_DEEP:
+        chain = " → ".join((*callers[:2], "…", *callers[-1:], task))
+        raise NonRecoverableError(
+            f"{task}: {len(callers)} tasks wait, each for the one that it called ({chain}); at most {MOST_DEEP} may. "
+            "Let the recursion end earlier, or call the function itself for its inner steps: "
+            f"{task.rpartition('.')[2]}.forward(…)",
+            "TooDeep",
+        )
 
 
 def new_name(task: str) -> str:

@@ -33,8 +33,8 @@ Child = Callable[[dict[str, Any], list[codec.Part]], Awaitable[tuple[dict[str, A
 class Died(Exception):  # noqa: N818 - it says what happened
     """The worker's process ended before it answered."""
 
-    def __init__(self, exit_code: int, exceeded: Exceeded | None = None) -> None:
-        self.exit_code, self.exceeded = exit_code, exceeded
+    def __init__(self, exit_code: int, exceeded: Exceeded | None = None, zygote_ended: int | None = None) -> None:
+        self.exit_code, self.exceeded, self.zygote_ended = exit_code, exceeded, zygote_ended
         super().__init__(exit_code)
 
 
@@ -238,7 +238,7 @@ class Replica(asyncio.Protocol):
                 self.kill_group()  # it closed its pipe: it is of no use any more
             code = await self.process.ended
             await self.kill()
-            raise Died(code, self.exceeded) from None
+            raise Died(code, self.exceeded, self.process.zygote_ended) from None
 
     def _send(self, head: dict[str, Any], parts: tuple[codec.Part, ...] = ()) -> None:
         if self._transport is not None and not self._transport.is_closing():
