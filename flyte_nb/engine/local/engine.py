@@ -53,14 +53,16 @@ class LocalEngine:
     ----------
     store : Store
         Takes the records.
+    secrets : Secrets, optional
+        Where the values of secrets come from; the usual sources beside the store by default.
     """
 
     name = "local"
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, secrets: Secrets | None = None) -> None:
         self.store = store
         self.pool = Pool()
-        self.secrets = Secrets(store.home.parent)
+        self.secrets = secrets or Secrets(store.home.parent)
         self._surroundings = Surroundings(self.secrets)
         self._numbers = itertools.count(1)
         self._trimming: asyncio.TimerHandle | None = None

@@ -102,7 +102,8 @@ class Guard:
             [sys.executable, "-I", "-S", "-c", _SOURCE, str(self._folder), str(os.getpid())],
             bufsize=0, start_new_session=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        assert process.stdin is not None and process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
         os.set_blocking(process.stdin.fileno(), False)
         self._end = weakref.finalize(self, _end, process, self._folder)
         self._began = time.monotonic()
