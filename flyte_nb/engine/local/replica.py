@@ -210,8 +210,11 @@ class Replica(asyncio.Protocol):
         await self.process.ended
         await self.watching.aclose()
         if self._open and self._transport is not None:
-            with contextlib.suppress(asyncio.TimeoutError):  # a process outside the group still holds the pipe
-                await asyncio.wait_for(self._quiet.wait(), LAST_WORDS)
+            quiet = self._loop.create_task(self._quiet.wait())
+            try:
+                await asyncio.wait((quiet,), timeout=LAST_WORDS)  # a process outside the group may still hold the pipe
+            finally:
+                quiet.cancel()
         self._close()
 
     def kill_group(self) -> None:
