@@ -170,8 +170,10 @@ class LocalEngine:
         async with self._surroundings.around(call) as need:
             given = await self._take(call, need)
             failed = True
+            cores = call.lease.cores if call.lease is not None and call.work.policy.reusable is not None else None
             try:
-                yield given
+                with given.replica.binding.held(cores):
+                    yield given
                 failed = False
             finally:
                 call.given = None

@@ -13,6 +13,7 @@ from typing import Any
 
 from flyte_nb.engine import codec
 from flyte_nb.engine.base import Work
+from flyte_nb.engine.local.binding import Binding
 from flyte_nb.engine.local.forking import Process
 from flyte_nb.engine.local.limits import Exceeded
 from flyte_nb.engine.segments import Segments
@@ -82,6 +83,8 @@ class Replica(asyncio.Protocol):
         self.at_once = 1
         #: the runs that it was told of
         self.runs: set[str] = set()
+        #: the cores it runs on
+        self.binding = Binding(process.pid)
         #: what watches its memory
         self.watching = contextlib.AsyncExitStack()
         #: set when it was ended for its memory
