@@ -21,7 +21,7 @@ from flyte_nb.engine.local.failures import death, failure
 from flyte_nb.engine.local.journal import Journal
 from flyte_nb.engine.local.need import Need
 from flyte_nb.engine.local.pool import Given, Pool, environment
-from flyte_nb.engine.local.processes import peak_of
+from flyte_nb.engine.local.processes import peak_of, reset_peak
 from flyte_nb.engine.local.replica import Died
 from flyte_nb.engine.local.secrets import Secrets
 from flyte_nb.engine.local.surroundings import Surroundings
@@ -189,11 +189,12 @@ class LocalEngine:
 
     async def _in_worker(self, call: Call, given: Given) -> Outcome:
         head, parts = given.ready
+        measured = _is_measured(call, given)
         if not head.get("failed"):
             number = f"r{next(self._numbers)}"
             calling = given.replica.calling(call.output, lambda h, p: self._child(call, h, p), call.step)
             head, parts = await given.replica.call(number, call.work, calling, call.context(given.replica.runs))
-        if call.work.policy.reusable is None:  # of a warm worker it would be that of all its calls
+        if measured:
             call.action.peak_memory = peak_of(given.replica.pid) or 0
         call.released = bool(head.get("released"))
         if head.get("failed"):
@@ -250,6 +251,19 @@ def _work_of_task(parent: Work, told: dict[str, Any], parts: list[codec.Part]) -
         found = replace(found, module=told["module"], pickled=as_bytes(parts[0]) if by_value else b"")
     return replace(parent, task=told["task"], definition=found, inputs=(), env_vars=told["env_vars"], shown="",
                    texts=False, root=False, policy=Policy.from_json(told["policy"]))  # fmt: skip
+
+
+def _is_measured(call: Call, given: Given) -> bool:
+    """Tell whether the peak of a process's memory is that of the call.
+
+    It is where the process has this call only. A warm worker that runs one call at a time begins to count anew; that
+    takes a little time, and is done where the task says something of its memory.
+    """
+    policy = call.work.policy
+    if policy.reusable is None:
+        return True
+    asks = policy.resources is not None and policy.resources.memory is not None
+    return asks and given.replica.at_once == 1 and reset_peak(given.replica.pid)
 
 
 def _insist_on_end(call: Call) -> None:
