@@ -29,7 +29,7 @@ __all__ = ["Part", "Segment", "Segments", "as_bytes", "mapped", "named", "receiv
 LEAST = 1 << 19
 #: bytes that are kept for use again, at most
 MOST_FREE = 1 << 28
-PREFIX, LOCK = "flyte-nb-", "in-use"
+PREFIX, LOCK = "flyte-nb-", "lock"
 YOUNG = 60.0  # seconds after which a folder without a lock is one that was left
 _MEMORY = Path("/dev/shm")
 

@@ -124,7 +124,7 @@ def test_a_new_folder_sweeps_those_that_were_left(tmp_path: Path) -> None:
         link.symlink_to(tmp_path)
         segments = Segments()
         try:
-            assert (ended / "in-use").exists()
+            assert (ended / "lock").exists()
             aged(ended)
             assert segments.folder.exists()
             assert [p.exists() for p in (ended, old, young, lives, link)] == [False, False, True, True, True]
