@@ -23,7 +23,7 @@ from flyte_nb.environments.policies import RetryStrategy, ReusePolicy, Timeout
 from flyte_nb.environments.resources import Resources
 from flyte_nb.errors import UsageError
 
-from scripts import Bench, soon
+from scripts import Bench, is_gone, soon
 
 TASKS = """
 import asyncio, os, sys, time
