@@ -17,7 +17,7 @@ from typing import Any
 from IPython.core.magic import Magics, line_cell_magic, magics_class
 from IPython.display import display
 
-from flyte_nb import run_commands
+from flyte_nb import mapping, run_commands
 from flyte_nb.changes import Changes
 from flyte_nb.commands import HelpAsked, Parser, choose, export_options, key_values
 from flyte_nb.engine.base import Deployments, Run
@@ -32,7 +32,7 @@ from flyte_nb.verbs import deploy, export
 from flyte_nb.views import Stack, Table, Text, View
 from flyte_nb.widgets import environments as cards
 from flyte_nb.widgets import runs as run_views
-from flyte_nb.widgets.live import in_notebook
+from flyte_nb.widgets.live import in_notebook, map_in_notebook
 
 __all__ = ["FlyteMagics", "declaration", "load"]
 
@@ -326,6 +326,7 @@ def load(shell: Any) -> None:
     session.show_changes = show_changes
     if hasattr(shell, "kernel"):  # a terminal would print the line again for each change of it
         session.show_run = in_notebook
+        mapping.progress.shown = map_in_notebook
     shell.register_magics(FlyteMagics(shell, session))
     show_as_cards(shell, session)
     if first_time:

@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import functools
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable, Iterator, Sized
-from contextvars import Context, copy_context
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator, Sized
+from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,28 @@ from flyte_nb.environments.calling import current_runner
 from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import UsageError, UsageTypeError
 
-__all__ = ["map"]
+__all__ = ["Progress", "map", "progress"]
+
+#: takes how many elements are done, how many of them failed, and whether the map has ended
+Show = Callable[[int, int, bool], None]
+
+
+@dataclass
+class Progress:
+    """Who shows how far a map outside a task has come; nobody by default, the magics in a notebook.
+
+    Parameters
+    ----------
+    shown : callable, optional
+        Gets the name of a task and the number of elements, None where it is not known; gives what is told of them.
+    """
+
+    shown: Callable[[str, int | None], Show] | None = None
+
+
+progress = Progress()
+#: whether an element of another map is being computed, which is shown already
+_inside: ContextVar[bool] = ContextVar("inside", default=False)
 
 
 @dataclass(frozen=True)
@@ -28,6 +49,8 @@ class Mapped:
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     rows: Iterable[tuple[Any, ...]]
+    #: how many rows there are, where that is known before
+    total: int | None = None
 
     def call(self, row: tuple[Any, ...]) -> Any:
         """Call the task for one element."""
@@ -59,7 +82,7 @@ def checked(target: Any, iterables: tuple[Iterable[Any], ...]) -> Mapped:
     if len(sizes) > 1:
         told = f"flyte.map: given iterables of {sorted(sizes)} items; accepted: as many in each"
         raise UsageError(told) if current_runner.get() is None else ValueError(told)
-    return Mapped(task, args, kwargs, zip(*iterables, strict=True))
+    return Mapped(task, args, kwargs, zip(*iterables, strict=True), next(iter(sizes), None))
 
 
 def _wrong_type(told: str) -> TypeError:
@@ -94,6 +117,7 @@ def _check_partial(task: TaskTemplate, args: tuple[Any, ...], kwargs: dict[str, 
 def _grouped(task: TaskTemplate, group_name: str | None) -> Context:
     """Give a copy of this context in which a task's children belong to the map's group."""
     context = copy_context()
+    context.run(_inside.set, True)
     running = current_context.get()
     if running is not None:
         named = running.replace(group_data=GroupData(f"{task.name}_{group_name or 'map'}"))
@@ -149,19 +173,42 @@ async def _values(mapped: Mapped, context: Context, limit: int, return_exception
             yield value
 
 
-def _plain(mapped: Mapped, return_exceptions: bool) -> Iterator[Any]:
+@contextlib.contextmanager
+def _progress(mapped: Mapped) -> Iterator[Callable[[Any], None]]:
+    """Tell how far a map has come that no run tells of; gives what takes each of its values."""
+    if progress.shown is None or _inside.get() or current_runner.get() is not None:
+        yield lambda value: None
+        return
+    done = failed = 0
+    show = progress.shown(mapped.task.name, mapped.total)
+
+    def count(value: Any) -> None:
+        nonlocal done, failed
+        done, failed = done + 1, failed + isinstance(value, Exception)
+        show(done, failed, False)
+
+    try:
+        yield count
+    finally:
+        show(done, failed, True)
+
+
+def _plain(mapped: Mapped, return_exceptions: bool) -> Generator[Any, None, None]:
     """Call a sync task outside any task, one element after the other, in this thread."""
     for row in mapped.rows:
+        inside = _inside.set(True)
         try:
             value = mapped.call(row)
         except Exception as error:  # the user's own code
             if not return_exceptions:
                 raise
             value = error
+        finally:
+            _inside.reset(inside)
         yield value
 
 
-def _blocking(values: AsyncGenerator[Any, None]) -> Iterator[Any]:
+def _blocking(values: AsyncGenerator[Any, None]) -> Generator[Any, None, None]:
     """Go through an async iterator from any thread, on a loop of its own."""
     try:
         while True:
@@ -234,10 +281,14 @@ class Map:
             return
         mapped = checked(func, iterables)
         if current_runner.get() is None and mapped.task._call_as_synchronous:
-            yield from _plain(mapped, return_exceptions)
+            values = _plain(mapped, return_exceptions)
         else:
             context = _grouped(mapped.task, group_name)
-            yield from _blocking(_values(mapped, context, concurrency, return_exceptions))
+            values = _blocking(_values(mapped, context, concurrency, return_exceptions))
+        with contextlib.closing(values), _progress(mapped) as count:
+            for value in values:
+                count(value)
+                yield value
 
     async def aio(
         self,
@@ -253,8 +304,10 @@ class Map:
         mapped = checked(func, iterables)
         context = _grouped(mapped.task, group_name)
         async with contextlib.aclosing(_values(mapped, context, concurrency, return_exceptions)) as values:
-            async for value in values:
-                yield value
+            with _progress(mapped) as count:
+                async for value in values:
+                    count(value)
+                    yield value
 
 
 map = Map()

@@ -7,7 +7,6 @@ from typing import Any
 
 from flyte_nb.commands import Parser, choose, key_values
 from flyte_nb.engine.base import Run
-from flyte_nb.engine.local.images import cached_images, prune
 from flyte_nb.run_context import with_runcontext
 from flyte_nb.session import Session
 from flyte_nb.verbs import rerun
@@ -103,6 +102,8 @@ def cache(words: list[str], session: Session) -> View:
 
 def images(words: list[str], session: Session) -> View:
     """Show the environments made for images, or remove those that are not used."""
+    from flyte_nb.engine.local.images.listing import cached_images, prune
+
     verb, rest = choose("%flyte images", words, ["list", "prune"], default="list")
     parser = _parser(f"images {verb}")
     if verb == "prune":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,7 @@ from flyte_nb.engine import codec
 from flyte_nb.engine.base import Engine, Event, Work
 from flyte_nb.engine.definition import MAIN, SCRIPT
 from flyte_nb.engine.fingerprint import fingerprint
-from flyte_nb.engine.inline import InlineEngine
-from flyte_nb.engine.local.engine import LocalEngine
+from flyte_nb.engine.local.secrets import Secrets
 from flyte_nb.engine.policy import policy_of
 from flyte_nb.engine.store import Store, home_for
 from flyte_nb.environments.declaration import mask_inputs
@@ -28,6 +28,8 @@ from flyte_nb.shipping import Shipping
 from flyte_nb.workbook import Workbook
 
 __all__ = ["Session", "current_registry", "current_session"]
+
+ENGINES = ("local", "inline")
 
 
 class Session:
@@ -47,11 +49,11 @@ class Session:
         self.store = Store(home_for(folder or Path.cwd()))
         self.workbook = Workbook(shell, self.registry)
         self.shipping = Shipping(self.workbook, self.registry, self.store)
-        local = LocalEngine(self.store)
         #: where the values of secrets come from
-        self.secrets = local.secrets
+        self.secrets = Secrets(self.store.home.parent)
         self.workbook.secret_values = self.secrets.set_values
-        self.engines: dict[str, Engine] = {"local": local, "inline": InlineEngine(self.store)}
+        self._engines: dict[str, Engine] = {}
+        self._making = threading.Lock()
         #: shows what a cell changed; the magics set it
         self.show_changes: Callable[[Changes, Running], None] = lambda changes, running: None
         #: gives what shows the events of one run, and None where nothing has happened for a while; the magics set it
@@ -70,16 +72,30 @@ class Session:
         UnknownNameError
             With the names there are.
         """
-        if name not in self.engines:
-            raise UnknownNameError("engine", name, self.engines)
-        return self.engines[name]
+        if name not in ENGINES:
+            raise UnknownNameError("engine", name, ENGINES)
+        with self._making:
+            if name not in self._engines:
+                self._engines[name] = self._made(name)
+            return self._engines[name]
+
+    def _made(self, name: str) -> Engine:
+        """Make an engine when it is first asked for: loading one takes longer than all that comes before a run."""
+        if name == "inline":
+            from flyte_nb.engine.inline import InlineEngine
+
+            return InlineEngine(self.store)
+        from flyte_nb.engine.local.engine import LocalEngine
+
+        return LocalEngine(self.store, self.secrets)
 
     def close(self) -> None:
         """Stop the engines and listen to no more cells."""
         if self._watch is not None:
             self._watch.stop()
-        for engine in self.engines.values():
+        for engine in self._engines.values():
             self.portal.submit(engine.stop()).done.result(timeout=10)
+        self.store.close()
 
     # --- cells ---
 

@@ -60,6 +60,9 @@ DEFERRED = {
     ("cli", "verbs"): "each command loads what it needs",
     ("cli", "engine.store"): "each command loads what it needs",
     ("cli", "widgets"): "each command loads what it needs",
+    ("session", "engine.inline"): "an engine is loaded when it is first asked for",
+    ("session", "engine.local"): "an engine is loaded when it is first asked for",
+    ("run_commands", "engine.local"): "most kernels never make an image",
 }
 FRONT = {"__init__", "__main__"}  # the package's own doors may open on anything
 HEAVY = [

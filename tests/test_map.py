@@ -14,6 +14,8 @@ import pytest
 from flyte_nb import session
 from flyte_nb.errors import RuntimeUserError
 
+from kernels import Kernel
+
 env = flyte.TaskEnvironment("map-env")
 
 
@@ -237,3 +239,40 @@ def test_in_a_task_a_wrong_map_has_the_code_of_pythons_own_error(which: int, cod
     with pytest.raises(RuntimeUserError, match=r"flyte\.map: given") as caught:
         flyte.run(wrongly_mapped, which)
     assert caught.value.code == code
+
+
+MAPPED = """
+import time
+env = flyte.TaskEnvironment("mapped")
+
+@env.task
+def slow(x: int) -> int:
+    time.sleep(0.3)
+    return 1 // x
+
+@env.task
+async def aslow(x: int) -> int:
+    time.sleep(0.3)
+    return x
+
+@env.task
+def outer(x: int) -> int:
+    return sum(flyte.map(slow, [1, 1, 1, 1]))
+"""
+
+
+def test_a_long_map_in_a_cell_says_how_far_it_is(kernel: Kernel) -> None:
+    kernel.run(MAPPED)
+    ran = kernel.run("results = list(flyte.map(slow, [1, 0, 1, 1]))")
+    assert ran.shown.startswith("map of mapped.slow: 4 of 4 done, 1.")
+    assert ran.shown.endswith("s · 1 failed")
+    assert len(ran.outputs) == 1
+    assert kernel.value("[str(r) for r in results]") == "['1', 'integer division or modulo by zero', '1', '1']"
+    ran = kernel.run("async for value in flyte.map.aio(aslow, iter(range(4))): pass")
+    assert ran.shown.startswith("map of mapped.aslow: 4 done, 1.")
+    assert kernel.run("quick = list(flyte.map(slow, [1]))").outputs == []
+
+
+def test_a_map_within_a_map_adds_no_line(kernel: Kernel) -> None:
+    kernel.run(MAPPED)
+    assert kernel.run("list(flyte.map(outer, [1, 2]));").shown.splitlines()[0].startswith("map of mapped.outer: 2 of 2")

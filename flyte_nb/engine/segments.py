@@ -9,23 +9,28 @@ engine uses a segment again that nobody maps any more, since its memory is there
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import itertools
 import mmap
 import os
 import shutil
+import stat
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Part", "Segment", "Segments", "as_bytes", "mapped", "named", "received", "release", "tracked"]
+__all__ = ["Part", "Segment", "Segments", "as_bytes", "mapped", "named", "received", "release", "sweep", "tracked"]
 
 #: bytes from which a buffer is shared
 LEAST = 1 << 19
 #: bytes that are kept for use again, at most
 MOST_FREE = 1 << 28
+PREFIX, LOCK = "flyte-nb-", "lock"
+YOUNG = 60.0  # seconds after which a folder without a lock is one that was left
 _MEMORY = Path("/dev/shm")
 
 
@@ -107,6 +112,7 @@ class Segments:
     def __init__(self, folder: Path | None = None, made: Callable[[Path], None] | None = None) -> None:
         self._folder, self._made = folder, made
         self._numbers = itertools.count(1)
+        self._lock: int | None = None
         self._maps: dict[str, mmap.mmap] = {}  # those that were free once, mapped still
         self._free: list[str] = []
 
@@ -115,7 +121,9 @@ class Segments:
         """The folder, made when it is first asked for."""
         if self._folder is None:
             memory = _MEMORY if os.access(_MEMORY, os.W_OK) else None
-            self._folder = Path(tempfile.mkdtemp(prefix="flyte-nb-", dir=memory))
+            self._folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=memory))
+            self._lock = _locked(self._folder)
+            sweep(self._folder.parent)
             if self._made is not None:
                 self._made(self._folder)
         return self._folder
@@ -186,6 +194,49 @@ class Segments:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def sweep(where: Path) -> None:
+    """Remove the folders of engines that ended without doing it; those of others, and those in use, stay.
+
+    An engine holds a lock on its folder while it lives, which the system takes away as it ends: so neither a number
+    that is another process's by now nor a process of another container is taken for it.
+    """
+    with contextlib.suppress(OSError), os.scandir(where) as entries:
+        for entry in entries:
+            if entry.name.startswith(PREFIX) and _is_left(entry):
+                shutil.rmtree(entry.path, ignore_errors=True)
+
+
+def _is_left(entry: os.DirEntry[str]) -> bool:
+    """Tell whether a folder is this user's and of an engine that has ended."""
+    try:
+        found = entry.stat(follow_symlinks=False)
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or time.time() - found.st_mtime < YOUNG:
+            return False
+        lock = os.open(Path(entry.path) / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:  # it ended before it had the lock
+        return True
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # its engine lives
+        return False
+    finally:
+        os.close(lock)
+    return True
+
+
+def _locked(folder: Path) -> int:
+    """Say that a folder is in use, as long as the file that is returned is open."""
+    lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with contextlib.suppress(OSError):  # a file system without locks: then nothing there is taken for left
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    return lock
 
 
 def _size(part: Part) -> int:

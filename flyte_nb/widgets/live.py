@@ -13,7 +13,7 @@ from flyte_nb.engine.base import Event, Phase
 from flyte_nb.views import Text
 from flyte_nb.widgets.tree import told
 
-__all__ = ["Live"]
+__all__ = ["Live", "MapLine", "in_notebook", "map_in_notebook"]
 
 #: seconds that a run goes on before the line appears, and between two changes of it
 FIRST, EVERY = 0.5, 0.2
@@ -83,6 +83,48 @@ class Live:
         return " · ".join([*words, *waits.splitlines()[-1:]])
 
 
+class MapLine:
+    """Shows how far a map outside a task has come, once it takes a while.
+
+    Parameters
+    ----------
+    task : str
+        What is mapped.
+    total : int or None
+        Over how many elements, if that is known.
+    show, clock
+        As for `Live`.
+    """
+
+    def __init__(
+        self,
+        task: str,
+        total: int | None,
+        show: Callable[[Text], Callable[[Text], None]],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._task, self._total, self._show, self._clock = task, total, show, clock
+        self._change: Callable[[Text], None] | None = None
+        self._began = self._last = clock()
+
+    def __call__(self, done: int, failed: int, ended: bool) -> None:
+        """Take what is done so far."""
+        now = self._clock()
+        if now - self._began < FIRST or (now - self._last < EVERY and not ended):
+            return
+        self._last = now
+        if self._change is None and not ended:
+            self._change = self._show(Text(self.line(done, failed)))
+        elif self._change is not None:
+            self._change(Text(self.line(done, failed)))
+
+    def line(self, done: int, failed: int) -> str:
+        """Word how far it has come."""
+        of = "" if self._total is None else f" of {self._total:,}"
+        words = [f"map of {self._task}: {done:,}{of} done, {told_seconds(self._clock() - self._began)}"]
+        return " · ".join([*words, *([f"{failed:,} failed"] if failed else [])])
+
+
 def told_seconds(seconds: float) -> str:
     """Word a number of seconds."""
     return told(timedelta(seconds=seconds))
@@ -90,10 +132,17 @@ def told_seconds(seconds: float) -> str:
 
 def in_notebook() -> Live:
     """Give what shows a run in a notebook: the line is one display that changes."""
+    return Live(_displayed)
+
+
+def map_in_notebook(task: str, total: int | None) -> MapLine:
+    """Give what shows a map in a notebook."""
+    return MapLine(task, total, _displayed)
+
+
+def _displayed(line: Text) -> Callable[[Text], None]:
+    """Show a line as a display of its own; give what changes it."""
     from IPython.display import display
 
-    def show(line: Text) -> Callable[[Text], None]:
-        handle: Any = display(line, display_id=True)
-        return lambda changed: handle.update(changed) if handle is not None else None
-
-    return Live(show)
+    handle: Any = display(line, display_id=True)
+    return lambda changed: handle.update(changed) if handle is not None else None

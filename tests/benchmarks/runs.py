@@ -20,6 +20,7 @@ from collections.abc import Callable
 from typing import Any
 
 import flyte_nb as flyte
+from flyte_nb.session import current_session
 
 warm = flyte.TaskEnvironment("warm", reusable=flyte.ReusePolicy((2, 2)))
 cold = flyte.TaskEnvironment("cold")
@@ -220,7 +221,10 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as home:
         os.environ["FLYTE_NB_HOME"] = home
-        ours = own()
+        try:
+            ours = own()
+        finally:
+            current_session().close()  # before the folder of its store goes
     peers = {name: peer(options.peers, name) for name in PEERS} if options.peers else {}
     each = lambda key, unit="ms": [told(name, found, key, unit) for name, found in peers.items()]  # noqa: E731
     floor = ours["pipe"] * 1e3

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -99,3 +103,49 @@ def test_what_is_held_is_not_released(segments: Segments) -> None:
         view = segment.view()
     view.release()
     assert release(mapped_here) is True
+
+
+def aged(folder: Path) -> Path:
+    """Make a folder look as if nothing had happened in it for a long time."""
+    os.utime(folder, (1, 1))
+    return folder
+
+
+def test_a_new_folder_sweeps_those_that_were_left(tmp_path: Path) -> None:
+    code = "from flyte_nb.engine.segments import Segments; import os\n"
+    leaves = [sys.executable, "-c", code + "print(Segments().folder, flush=True); os._exit(0)"]
+    ended, young = (Path(subprocess.check_output(leaves, text=True).strip()) for _ in range(2))
+    code += "print(Segments().folder, flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        lives = aged(Path(other.stdout.readline().decode().strip()))
+        old = aged(Path(tempfile.mkdtemp(prefix="flyte-nb-", dir=lives.parent)))
+        link = lives.parent / f"flyte-nb-link-{os.getpid()}"
+        link.symlink_to(tmp_path)
+        segments = Segments()
+        try:
+            assert (ended / "lock").exists()
+            aged(ended)
+            assert segments.folder.exists()
+            assert [p.exists() for p in (ended, old, young, lives, link)] == [False, False, True, True, True]
+        finally:
+            segments.remove()
+            link.unlink()
+            shutil.rmtree(young)
+            other.communicate(b"\n")
+            shutil.rmtree(lives, ignore_errors=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make another user's folder")
+def test_a_folder_of_another_user_stays() -> None:
+    segments = Segments()
+    other = Path(tempfile.mkdtemp(prefix="flyte-nb-", dir=segments.folder.parent))
+    os.chown(other, 65534, 65534)
+    aged(other)
+    segments.remove()
+    try:
+        assert segments.folder.exists()
+        assert other.exists()
+    finally:
+        segments.remove()
+        other.rmdir()

@@ -84,6 +84,9 @@ def _exhausted(outcome: Outcome, attempts: int) -> Outcome:
 async def in_time(work: Awaitable[T], limit: float | None, late: BaseRuntimeError) -> T:
     """Await work for so many seconds at most, without a limit when None; then it is cancelled.
 
+    Whoever is cancelled here ends as cancelled, also where the work is done at that moment: ``asyncio.wait_for`` of
+    Python before 3.12 would go on. A ``TimeoutError`` of the work's own is its own.
+
     Raises
     ------
     BaseRuntimeError
@@ -91,7 +94,16 @@ async def in_time(work: Awaitable[T], limit: float | None, late: BaseRuntimeErro
     """
     if limit is None:
         return await work
+    task = asyncio.ensure_future(work)
     try:
-        return await asyncio.wait_for(work, limit)
-    except (TimeoutError, asyncio.TimeoutError):
-        raise late from None
+        done, _ = await asyncio.wait({task}, timeout=limit)
+        if not done:
+            task.cancel()
+            await asyncio.wait({task})  # it cleans up first
+    except asyncio.CancelledError:
+        task.cancel()
+        await asyncio.wait({task})
+        raise
+    if not done and task.cancelled():
+        raise late
+    return task.result()

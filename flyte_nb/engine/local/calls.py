@@ -45,6 +45,8 @@ class Call:
     work: Work
     env: dict[str, str] = field(repr=False)
     output: Output = field(repr=False)
+    #: the tasks that wait for this one: the first of the run, …, the one that called it
+    callers: tuple[str, ...] = field(default=(), repr=False)
     #: the share of the machine of the call that called this one, and waits for it
     parent_lease: Lease | None = field(default=None, repr=False)
     #: its own share of the machine, and its worker; both are lent while it waits for tasks that it called

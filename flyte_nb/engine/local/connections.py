@@ -118,7 +118,8 @@ class Connection:
         replica = self.given.replica
         await asyncio.wait((replica.process.ended,), timeout=GRACE)
         replica.kill_group()
-        return Outcome(error=death(Died(await replica.process.ended, replica.exceeded), call.work.task))
+        died = Died(await replica.process.ended, replica.exceeded, replica.process.zygote_ended)
+        return Outcome(error=death(died, call.work.task))
 
 
 @dataclass(eq=False, kw_only=True)
@@ -190,6 +191,7 @@ class OfTask(Connection):
         action = journal.new_action(work, parent.action.id, f"a{self.number}-{number}")
         call = Call(journal, action, work, parent.env, journal.output_of(action))
         call.parent_lease = parent.lease or parent.parent_lease
+        call.callers = (*parent.callers, parent.work.task)
         return self.take(number, call, waits=parent)
 
 

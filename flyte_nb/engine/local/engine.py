@@ -24,7 +24,7 @@ from flyte_nb.engine.local.journal import Journal
 from flyte_nb.engine.local.lines import may_be_direct
 from flyte_nb.engine.local.need import Need
 from flyte_nb.engine.local.pool import Given, Pool, environment
-from flyte_nb.engine.local.processes import peak_of
+from flyte_nb.engine.local.processes import peak_of, reset_peak
 from flyte_nb.engine.local.replica import Died
 from flyte_nb.engine.local.secrets import Secrets
 from flyte_nb.engine.local.surroundings import Surroundings
@@ -37,12 +37,14 @@ from flyte_nb.errors import (
     FlyteError,
     MaxQueuedTimeExceededError,
     MaxRuntimeExceededError,
+    NonRecoverableError,
     RuntimeSystemError,
 )
 from flyte_nb.plan.bundle import Bundle
 
 __all__ = ["LocalEngine"]
 
+MOST_DEEP = 128  # tasks that wait in a row, each for the one that it called
 KEEP = 10.0  # seconds that free shared memory is kept for further runs
 
 
@@ -53,14 +55,16 @@ class LocalEngine:
     ----------
     store : Store
         Takes the records.
+    secrets : Secrets, optional
+        Where the values of secrets come from; the usual sources beside the store by default.
     """
 
     name = "local"
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, secrets: Secrets | None = None) -> None:
         self.store = store
         self.pool = Pool()
-        self.secrets = Secrets(store.home.parent)
+        self.secrets = secrets or Secrets(store.home.parent)
         self._exchange = Exchange(self._idle, self._child)
         self._surroundings = Surroundings(self.secrets, self._exchange.hang_up)
         self.pool.crowded = self._exchange.hang_up
@@ -180,8 +184,10 @@ class LocalEngine:
         async with self._surroundings.around(call) as need:
             given = await self._take(call, need)
             failed = True
+            cores = call.lease.cores if call.lease is not None and call.work.policy.reusable is not None else None
             try:
-                yield given
+                with given.replica.binding.held(cores):
+                    yield given
                 failed = False
             finally:
                 call.given = None
@@ -197,6 +203,7 @@ class LocalEngine:
 
     async def _in_worker(self, call: Call, given: Given) -> Outcome:
         head, parts = given.ready
+        measured = _is_measured(call, given)
         if not head.get("failed"):
             number = f"r{next(self._numbers)}"
             calling = given.replica.calling(call.output, lambda h, p: self._child(call, h, p), call.step)
@@ -204,7 +211,7 @@ class LocalEngine:
                 head, parts = await given.replica.call(number, call.work, calling, call.context(given.replica.runs))
             finally:
                 await self._exchange.end(call)
-        if call.work.policy.reusable is None:  # of a warm worker it would be that of all its calls
+        if measured:
             call.action.peak_memory = peak_of(given.replica.pid) or 0
         call.released = bool(head.get("released"))
         if head.get("failed"):
@@ -220,11 +227,13 @@ class LocalEngine:
         work = _work_of_child(parent, head, parts)
         call = _call(parent.journal, work, parent.action.id, parent.env)
         call.parent_lease = parent.lease or parent.parent_lease
+        call.callers = (*parent.callers, parent.work.task)
         parent.waits()
         try:
             self._surroundings.check(call)
+            _insist_on_end(call)
             outcome = await self._carry_out(call)
-        except BaseRuntimeError as error:  # a secret that is nowhere
+        except BaseRuntimeError as error:  # a secret that is nowhere, a recursion without end
             outcome = Outcome(error=error)
         except FlyteError as error:  # the store, most likely; whoever waits for this task must hear of it
             outcome = Outcome(error=RuntimeSystemError(type(error).__name__, str(error)))
@@ -275,6 +284,38 @@ def _work_of_task(parent: Work, told: dict[str, Any], parts: list[codec.Part]) -
         found = replace(found, module=told["module"], pickled=as_bytes(parts[0]) if by_value else b"")
     return replace(parent, task=told["task"], definition=found, inputs=(), env_vars=told["env_vars"], shown="",
                    texts=False, root=False, policy=Policy.from_json(told["policy"]))  # fmt: skip
+
+
+def _is_measured(call: Call, given: Given) -> bool:
+    """Tell whether the peak of a process's memory is that of the call.
+
+    It is where the process has this call only. A warm worker that runs one call at a time begins to count anew; that
+    takes a little time, and is done where the task says something of its memory.
+    """
+    policy = call.work.policy
+    if policy.reusable is None:
+        return True
+    asks = policy.resources is not None and policy.resources.memory is not None
+    return asks and given.replica.at_once == 1 and reset_peak(given.replica.pid)
+
+
+def _insist_on_end(call: Call) -> None:
+    """Refuse a task when too many wait for it, each for the one that it called.
+
+    Raises
+    ------
+    NonRecoverableError
+        As trying again at every level would multiply.
+    """
+    task, callers = call.work.task, call.callers
+    if len(callers) > MOST_DEEP:
+        chain = " → ".join((*callers[:2], "…", *callers[-1:], task))
+        raise NonRecoverableError(
+            f"{task}: {len(callers)} tasks wait, each for the one that it called ({chain}); at most {MOST_DEEP} may. "
+            "Let the recursion end earlier, or call the function itself for its inner steps: "
+            f"{task.rpartition('.')[2]}.forward(…)",
+            "TooDeep",
+        )
 
 
 def new_name(task: str) -> str:

@@ -18,6 +18,10 @@ from flyte_nb.tracebacks import Frame
 __all__ = ["RemoteTraceback", "death", "failure"]
 
 
+HALF = 50  # the lines of each end of a long traceback that are kept
+BETWEEN = "  … more calls in between …"
+
+
 class RemoteTraceback(Exception):  # noqa: N818 - it is shown as the cause, by this name
     """The traceback of the task's own process, as text."""
 
@@ -27,14 +31,26 @@ def death(died: Died, task: str) -> BaseRuntimeError:
     exit_code = died.exit_code
     if died.exceeded is not None:
         return out_of_memory(died.exceeded)
-    if exit_code < 0:
-        name = signal.Signals(-exit_code).name if -exit_code in set(signal.Signals) else f"signal {-exit_code}"
-        how = {
-            "SIGSEGV": " (a segmentation fault in native code)",
-            "SIGKILL": " (killed; perhaps the machine was out of memory)",
-        }
-        return TaskProcessError(f"the process of {task} was ended by {name}{how.get(name, '')}", exit_code)
-    return TaskProcessError(f"the process of {task} ended with exit code {exit_code} before the task did", exit_code)
+    if died.zygote_ended is not None:
+        return TaskProcessError(
+            f"the process of {task} ended because the process that starts workers, and takes them along, "
+            f"{_ended(died.zygote_ended)}. The next run starts another: run it again",
+            exit_code,
+        )
+    before = "" if exit_code < 0 else " before the task did"
+    return TaskProcessError(f"the process of {task} {_ended(exit_code)}{before}", exit_code)
+
+
+def _ended(exit_code: int) -> str:
+    """Word how a process ended."""
+    if exit_code >= 0:
+        return f"ended with exit code {exit_code}"
+    name = signal.Signals(-exit_code).name if -exit_code in set(signal.Signals) else f"signal {-exit_code}"
+    how = {
+        "SIGSEGV": " (a segmentation fault in native code)",
+        "SIGKILL": " (killed; perhaps the machine was out of memory)",
+    }
+    return f"was ended by {name}{how.get(name, '')}"
 
 
 def failure(
@@ -62,8 +78,14 @@ def failure(
         error.__cause__ = original
     innermost = original if original is not None else error
     innermost.__cause__ = innermost.__cause__ or RemoteTraceback(f"in the process of {work.task}:\n{trace}")
-    error.remote_traceback = f"{trace}\n{error.remote_traceback}".strip("\n")
+    error.remote_traceback = _ends(f"{trace}\n{error.remote_traceback}".strip("\n"))
     return error
+
+
+def _ends(trace: str) -> str:
+    """Give the two ends of a long traceback, as of a task that calls itself many times."""
+    lines = [line for line in trace.splitlines() if line != BETWEEN]
+    return trace if len(lines) <= 2 * HALF else "\n".join([*lines[:HALF], BETWEEN, *lines[-HALF:]])
 
 
 def _original(parts: Sequence[codec.Part]) -> BaseException | None:

@@ -42,6 +42,8 @@ class Process:
         self.started: asyncio.Future[int] = loop.create_future()
         #: its exit code, a signal's number negative
         self.ended: asyncio.Future[int] = loop.create_future()
+        #: the exit code of the process that started it, where that one's end has taken it along
+        self.zygote_ended: int | None = None
 
     @classmethod
     def piped(cls, loop: asyncio.AbstractEventLoop) -> tuple[Process, list[int]]:
@@ -153,6 +155,15 @@ class Processes:
         self._over = True
         self._end()
 
+    def _lost(self) -> None:
+        """Take note that the zygote has gone by itself, and that what it had started goes with it."""
+        assert self._zygote is not None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._zygote.wait(GRACE)
+        for process in self._alive.values():
+            process.zygote_ended = self._zygote.returncode
+        self._end()
+
     def _end(self) -> None:
         """End the zygote; the next worker is another one's."""
         if self._control is not None:
@@ -176,7 +187,8 @@ class Processes:
     def _open(self) -> socket.socket:
         if self._control is not None and self._zygote is not None and self._zygote.poll() is None:
             return self._control
-        self._end()
+        if self._zygote is not None:
+            self._lost()
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         with theirs:
@@ -208,7 +220,7 @@ class Processes:
                 finally:
                     self.loop.remove_writer(control)
             except OSError:
-                self._end()  # the zygote is gone
+                self._lost()
                 raise
 
     def _hear(self) -> None:
@@ -220,7 +232,7 @@ class Processes:
         except OSError:
             data = b""
         if not data:
-            self._end()
+            self._lost()
             return
         *lines, self._heard = (self._heard + data).split(b"\n")
         for line in lines:

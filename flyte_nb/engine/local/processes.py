@@ -123,10 +123,18 @@ def peak_of(number: int) -> int | None:
     return highest - files if highest else None
 
 
-def reset_peak(number: int) -> None:
-    """Let `peak_of` a process count from now on, as for a worker that takes another task."""
-    with contextlib.suppress(OSError):
-        Path(f"/proc/{number}/clear_refs").write_text("5")
+def reset_peak(number: int) -> bool:
+    """Let `peak_of` a process count from now on, as for a worker that takes another task; tell whether it does."""
+    try:
+        descriptor = os.open(f"/proc/{number}/clear_refs", os.O_WRONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return os.write(descriptor, b"5") == 1
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
 
 
 def _of_status(number: int, *keys: bytes) -> list[int]:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from flyte_nb.engine import codec
 from flyte_nb.engine.base import Work
+from flyte_nb.engine.local.binding import Binding
 from flyte_nb.engine.local.forking import Process
 from flyte_nb.engine.local.limits import Exceeded
 from flyte_nb.engine.segments import Segments
@@ -34,8 +35,8 @@ Child = Callable[[dict[str, Any], list[codec.Part]], Awaitable[tuple[dict[str, A
 class Died(Exception):  # noqa: N818 - it says what happened
     """The worker's process ended before it answered."""
 
-    def __init__(self, exit_code: int, exceeded: Exceeded | None = None) -> None:
-        self.exit_code, self.exceeded = exit_code, exceeded
+    def __init__(self, exit_code: int, exceeded: Exceeded | None = None, zygote_ended: int | None = None) -> None:
+        self.exit_code, self.exceeded, self.zygote_ended = exit_code, exceeded, zygote_ended
         super().__init__(exit_code)
 
 
@@ -99,6 +100,8 @@ class Replica(asyncio.Protocol):
         self.at_once = 1
         #: the runs that it was told of
         self.runs: set[str] = set()
+        #: the cores it runs on
+        self.binding = Binding(process.pid)
         #: what watches its memory
         self.watching = contextlib.AsyncExitStack()
         #: set when it was ended for its memory
@@ -252,8 +255,11 @@ class Replica(asyncio.Protocol):
         await self.process.ended
         await self.watching.aclose()
         if self._open and self._transport is not None:
-            with contextlib.suppress(asyncio.TimeoutError):  # a process outside the group still holds the pipe
-                await asyncio.wait_for(self._quiet.wait(), LAST_WORDS)
+            quiet = self._loop.create_task(self._quiet.wait())
+            try:
+                await asyncio.wait((quiet,), timeout=LAST_WORDS)  # a process outside the group may still hold the pipe
+            finally:
+                quiet.cancel()
         self._close()
 
     def kill_group(self) -> None:
@@ -280,7 +286,7 @@ class Replica(asyncio.Protocol):
                 self.kill_group()  # it closed its pipe: it is of no use any more
             code = await self.process.ended
             await self.kill()
-            raise Died(code, self.exceeded) from None
+            raise Died(code, self.exceeded, self.process.zygote_ended) from None
 
     def _send(self, head: dict[str, Any], parts: tuple[codec.Part, ...] = ()) -> None:
         if self._transport is not None and not self._transport.is_closing():

@@ -7,17 +7,21 @@ import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flyte_nb.engine.base import Phase
 from flyte_nb.engine.local.admission import Admission, Demand, Lease
 from flyte_nb.engine.local.calls import Call
-from flyte_nb.engine.local.images import Interpreter, ensure, env_vars_of, needs_environment, unmet
+from flyte_nb.engine.local.images.needs import env_vars_of, needs_environment, unmet
 from flyte_nb.engine.local.machine import Machine
 from flyte_nb.engine.local.need import Need
 from flyte_nb.engine.local.redactor import Redactor
 from flyte_nb.engine.local.secrets import Secrets
 from flyte_nb.environments.image import Image
 from flyte_nb.environments.secrets import Secret
+
+if TYPE_CHECKING:
+    from flyte_nb.engine.local.images.environment import Interpreter
 
 __all__ = ["Surroundings"]
 
@@ -122,6 +126,8 @@ class Surroundings:
             call.notice(text)
         if not needs_environment(image):
             return None
+        from flyte_nb.engine.local.images.environment import ensure  # most kernels never make an image
+
         call.enter(Phase.INITIALIZING)
         return await ensure(image, lambda line: call.output("stderr", f"{line}\n"))
 

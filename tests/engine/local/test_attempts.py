@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -9,9 +10,10 @@ from pathlib import Path
 
 import pytest
 from flyte_nb.engine.base import Phase
-from flyte_nb.engine.local.attempts import delay
+from flyte_nb.engine.local.attempts import delay, in_time
 from flyte_nb.engine.policy import Policy
 from flyte_nb.environments.policies import Backoff, RetryStrategy, Timeout
+from flyte_nb.errors import DeadlineExceededError
 
 from scripts import Bench, is_gone, soon
 
@@ -123,3 +125,55 @@ def test_delays() -> None:
     assert [delay(RetryStrategy(9), n) for n in (0, 1, 2, 9)] == [0.5, 1.0, 2.0, 30.0]
     doubling = Backoff(timedelta(seconds=1), 2.0, timedelta(seconds=3))
     assert [delay(RetryStrategy(9, doubling), n) for n in (0, 1, 2)] == [1.0, 2.0, 3.0]
+
+
+LATE = DeadlineExceededError("late")
+
+
+def test_a_cancel_counts_also_where_the_work_is_just_done() -> None:
+    async def main() -> bool:
+        done = asyncio.get_running_loop().create_future()
+        waiting = asyncio.create_task(in_time(done, 10, LATE))
+        await asyncio.sleep(0)
+        done.set_result(1)
+        await asyncio.sleep(0)  # whoever waits is to be woken, and has not been yet
+        waiting.cancel()
+        await asyncio.wait({waiting})
+        return waiting.cancelled()
+
+    assert asyncio.run(main())
+
+
+def test_work_that_is_late_cleans_up_before_it_is_told() -> None:
+    steps = []
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(10)
+        finally:
+            await asyncio.sleep(0.05)
+            steps.append("cleaned up")
+
+    with pytest.raises(DeadlineExceededError, match="late"):
+        asyncio.run(in_time(work(), 0.01, LATE))
+    assert steps == ["cleaned up"]
+
+
+def test_a_timeout_of_the_works_own_is_its_own() -> None:
+    async def work() -> None:
+        raise asyncio.TimeoutError("mine")
+
+    with pytest.raises(asyncio.TimeoutError, match="mine"):
+        asyncio.run(in_time(work(), 10, LATE))
+
+
+def test_cancelled_work_is_cancelled() -> None:
+    async def main() -> list[bool]:
+        work = asyncio.ensure_future(asyncio.sleep(10))
+        waiting = asyncio.create_task(in_time(work, 10, LATE))
+        await asyncio.sleep(0.01)
+        waiting.cancel()
+        await asyncio.wait({waiting})
+        return [waiting.cancelled(), work.cancelled()]
+
+    assert asyncio.run(main()) == [True, True]

@@ -7,6 +7,7 @@ import os
 import pickle
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +18,8 @@ from flyte_nb.engine.base import Phase
 from flyte_nb.engine.local import journal
 from flyte_nb.engine.local.bounds import PROCESSES, bounded
 from flyte_nb.engine.policy import Policy
-from flyte_nb.environments.policies import Timeout
+from flyte_nb.environments.policies import RetryStrategy, ReusePolicy, Timeout
+from flyte_nb.errors import TaskProcessError
 
 from scripts import Bench, is_gone, soon
 
@@ -73,6 +75,16 @@ def kills_the_zygote() -> int:
     os.kill(os.getppid(), signal.SIGKILL)
     time.sleep(60)
     return 1
+
+@env.task(retries=1)
+def calls_itself(n: int) -> int:
+    return n and 1 + calls_itself(n - 1)
+
+warm = flyte.TaskEnvironment(name="w", reusable=flyte.ReusePolicy((1, 1)))
+
+@warm.task
+def warm_calls_itself(n: int) -> int:
+    return n and 1 + warm_calls_itself(n - 1)
 
 @env.task
 def size(data: object) -> int:
@@ -168,9 +180,52 @@ def test_a_clock_that_is_set_back(bench: Bench, monkeypatch: pytest.MonkeyPatch)
 
 def test_the_zygote_killed_while_a_task_runs(bench: Bench) -> None:
     error = bench.run("kills_the_zygote").error
-    assert error is not None
-    assert "SIGKILL" in str(error)
+    assert isinstance(error, TaskProcessError)
+    assert str(error) == (
+        "the process of e.kills_the_zygote ended because the process that starts workers, and takes them along, was "
+        "ended by SIGKILL (killed; perhaps the machine was out of memory). The next run starts another: run it again"
+    )
+    began = time.monotonic()
     assert bench.run("fine").outputs() == ("fine",)
+    assert time.monotonic() - began < 5  # most of it is the new process's start
+
+
+def test_the_zygote_killed_while_warm_workers_idle(bench: Bench) -> None:
+    warm = Policy(environment="e", reusable=ReusePolicy((2, 2)))
+    zygote = bench.run("zygote", policy=warm).outputs()[0]
+    os.kill(zygote, signal.SIGKILL)
+    assert soon(lambda: is_gone(zygote))
+    runs = bench.do(_together(bench, 4, warm))
+    assert {run.outputs()[0] for run in runs}.isdisjoint({zygote})
+
+
+async def _together(bench: Bench, times: int, policy: Policy) -> list[base.Run]:
+    return await asyncio.gather(*(bench.arun("zygote", policy=policy) for _ in range(times)))
+
+
+def test_tasks_that_call_each_other_without_end_are_refused(bench: Bench) -> None:
+    """Each retry of each level would double the calls, so it is an error that no attempt follows."""
+    error = bench.run("calls_itself", n=-1, policy=Policy(retries=RetryStrategy(1)), timeout=60).error
+    assert error is not None
+    assert error.code == "TooDeep"
+    assert str(error) == (
+        "e.calls_itself: 129 tasks wait, each for the one that it called "
+        "(e.calls_itself → e.calls_itself → … → e.calls_itself → e.calls_itself); at most 128 may. "
+        "Let the recursion end earlier, or call the function itself for its inner steps: calls_itself.forward(…)"
+    )
+    assert len(error.remote_traceback.splitlines()) < 120
+    assert bench.run("fine").outputs() == ("fine",)
+
+
+def test_an_honest_recursion_goes_through(bench: Bench) -> None:
+    assert bench.run("calls_itself", n=100, timeout=60).outputs() == (100,)
+
+
+def test_warm_tasks_that_call_each_other_without_end_are_refused(bench: Bench) -> None:
+    warm = Policy(environment="w", reusable=ReusePolicy((1, 1)))
+    error = bench.run("w.warm_calls_itself", n=-1, policy=warm, timeout=60).error
+    assert error is not None
+    assert error.code == "TooDeep"
 
 
 def test_the_zygote_killed_while_a_worker_starts(bench: Bench) -> None:

@@ -23,7 +23,7 @@ from flyte_nb.environments.policies import RetryStrategy, ReusePolicy, Timeout
 from flyte_nb.environments.resources import Resources
 from flyte_nb.errors import UsageError
 
-from scripts import Bench, soon
+from scripts import Bench, is_gone, soon
 
 TASKS = """
 import asyncio, os, sys, time
@@ -121,7 +121,7 @@ def everything_is_given_back(bench: Bench) -> None:
 
 def workers() -> list[psutil.Process]:
     """Give the processes that zygotes of this process have started."""
-    return [w for z in psutil.Process().children() for w in z.children() if w.status() != psutil.STATUS_ZOMBIE]
+    return [w for z in psutil.Process().children() if not is_gone(z.pid) for w in z.children() if not is_gone(w.pid)]
 
 
 def warm(name: str = "warm", most: int = 2, least: int = 1, **more: Any) -> Policy:

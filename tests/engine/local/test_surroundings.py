@@ -16,7 +16,7 @@ from flyte_nb.engine.base import Phase, Run, Settings
 from flyte_nb.engine.local.machine import Machine
 from flyte_nb.engine.policy import Caching, Policy
 from flyte_nb.environments.image import Image
-from flyte_nb.environments.policies import Timeout
+from flyte_nb.environments.policies import ReusePolicy, Timeout
 from flyte_nb.environments.resources import Resources
 from flyte_nb.environments.secrets import Secret
 from flyte_nb.errors import MissingSecretError
@@ -164,6 +164,15 @@ def test_the_peak_of_memory_is_recorded(bench: Bench) -> None:
     run = bench.run("grows", mib=60)
     assert 60 << 20 < run.root.peak_memory < 600 << 20
     assert bench.store.runs()[0].root.peak_memory == run.root.peak_memory
+
+
+def test_the_peak_of_a_warm_worker_is_that_of_each_call(bench: Bench) -> None:
+    policy = Policy(environment="e", reusable=ReusePolicy(1), resources=Resources(memory="1Gi"))
+    most, least = (bench.run("grows", mib=mib, policy=policy).root.peak_memory for mib in (300, 1))
+    assert most > 300 << 20
+    assert 0 < least < 150 << 20
+    told_nothing = Policy(environment="e", reusable=ReusePolicy(1))
+    assert bench.run("grows", mib=1, policy=told_nothing).root.peak_memory == 0
 
 
 def test_memory_of_what_a_task_starts_counts(bench: Bench) -> None:

@@ -17,8 +17,14 @@ from pathlib import Path
 
 import psutil
 import pytest
-from flyte_nb.engine.local import images
-from flyte_nb.engine.local.images.environment import WORKER_NEEDS, content_of, worker_requirements
+from flyte_nb.engine.local.images.environment import (
+    WORKER_NEEDS,
+    Interpreter,
+    content_of,
+    ensure,
+    worker_requirements,
+)
+from flyte_nb.engine.local.images.listing import cached_images, prune
 from flyte_nb.engine.local.images.pythons import Python, find_python
 from flyte_nb.engine.local.images.uv import find_uv
 from flyte_nb.environments.image import Image
@@ -47,11 +53,11 @@ except ImportError:
 """
 SCRIPT = """
 import asyncio, sys
-from flyte_nb.engine.local import images
+from flyte_nb.engine.local.images.environment import ensure
 from flyte_nb.environments.image import Image
 
 image = Image.from_debian_base(name="n").with_pip_packages(sys.argv[1])
-print(asyncio.run(images.ensure(image, lambda line: print(line, flush=True))).built, flush=True)
+print(asyncio.run(ensure(image, lambda line: print(line, flush=True))).built, flush=True)
 """
 
 
@@ -64,12 +70,12 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-def made(image: Image) -> tuple[images.Interpreter, list[str]]:
+def made(image: Image) -> tuple[Interpreter, list[str]]:
     told: list[str] = []
-    return asyncio.run(images.ensure(image, told.append)), told
+    return asyncio.run(ensure(image, told.append)), told
 
 
-def said(found: images.Interpreter, code: str) -> list[str]:
+def said(found: Interpreter, code: str) -> list[str]:
     """Run code in an environment as a worker is run, and give the lines it prints."""
     words = [str(found.python), "-c", code, *found.sys_path]
     return subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
@@ -138,13 +144,13 @@ def test_a_task_runs_in_an_environment_that_has_its_package_and_not_the_kernels(
     assert not again.built
     assert again.sys_path == found.sys_path
     assert told == []
-    (listed,) = images.cached_images()
+    (listed,) = cached_images()
     assert listed.layers == ("with_pip_packages('humanize>=4')",)
     assert listed.folder == found.python.parent.parent
     assert listed.in_use
     assert listed.size > 1 << 20
-    assert images.prune() == 0
-    other = ran(["-c", "from flyte_nb.engine.local import images; print(images.prune())"], cache.parent)
+    assert prune() == 0
+    other = ran(["-c", "from flyte_nb.engine.local.images.listing import prune; print(prune())"], cache.parent)
     assert other.stdout == "0\n"
     (folder,) = left(cache)
     assert folder == listed.key
@@ -190,7 +196,9 @@ def test_two_kernels_build_it_once(tmp_path: Path) -> None:
     with start(words, tmp_path) as one, start(words, tmp_path) as two:
         outputs = [process.communicate(timeout=100) for process in (one, two)]
     assert sorted(out.split()[-1] for out, _ in outputs) == ["False", "True"], outputs
-    assert ran(["-c", "from flyte_nb.engine.local import images; print(images.prune())"], tmp_path).stdout == "1\n"
+    assert (
+        ran(["-c", "from flyte_nb.engine.local.images.listing import prune; print(prune())"], tmp_path).stdout == "1\n"
+    )
 
 
 @pytest.mark.registry
@@ -322,7 +330,7 @@ def test_cancelling_ends_uv_and_leaves_nothing(cache: Path, monkeypatch: pytest.
         resolving = asyncio.Event()
         image = PLAIN.with_pip_packages("humanize")
         task = asyncio.create_task(
-            images.ensure(image, lambda line: resolving.set() if line.startswith("resolving") else None)
+            ensure(image, lambda line: resolving.set() if line.startswith("resolving") else None)
         )
         await resolving.wait()
         while not children():
@@ -364,7 +372,7 @@ def test_an_index_gets_the_secret_and_nobody_else_sees_it(cache: Path, monkeypat
             "flyte-nb-no-such-package", index_url=f"http://me:$INDEX_TOKEN@{host}/simple", secret_mounts="index-token"
         )
         with pytest.raises(ImageBuildError) as error:
-            asyncio.run(images.ensure(image, told.append))
+            asyncio.run(ensure(image, told.append))
     assert "me:hunter2" in seen
     assert "hunter2" not in str(error.value) + "".join(told)
     assert "with_pip_packages('flyte-nb-no-such-package')" in str(error.value)

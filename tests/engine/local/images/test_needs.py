@@ -7,8 +7,7 @@ from pathlib import Path
 
 import flyte_nb as flyte
 import pytest
-from flyte_nb.engine.local.images import env_vars_of, needs_environment, unmet
-from flyte_nb.engine.local.images.needs import label, safe
+from flyte_nb.engine.local.images.needs import env_vars_of, label, needs_environment, safe, unmet
 from flyte_nb.environments.image import Image
 
 PLAIN = Image.from_debian_base(name="plain")

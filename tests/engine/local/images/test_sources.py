@@ -8,7 +8,7 @@ from pathlib import Path
 
 import flyte_nb
 import pytest
-from flyte_nb.engine.local.images import ensure
+from flyte_nb.engine.local.images.environment import ensure
 from flyte_nb.engine.local.images.sources import own_folders, package_folder
 from flyte_nb.environments.image import Image
 from flyte_nb.errors import ImageBuildError

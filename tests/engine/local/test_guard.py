@@ -1,0 +1,143 @@
+"""The guard: it is there again when somebody ends it, and goes with its engine whoever else holds its pipe."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from flyte_nb.engine.local.guard import QUICK
+
+from scripts import Bench, is_gone, soon, start, written
+
+TASKS = """
+import os, subprocess, sys, time
+import flyte_nb as flyte
+
+env = flyte.TaskEnvironment(name="e")
+
+@env.task
+def sleep() -> int:
+    print("pids", os.getpid(), flush=True)
+    time.sleep(60)
+    return 1
+
+@env.task
+def fine() -> str:
+    return "fine"
+"""
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path, TASKS)
+    yield bench
+    bench.close()
+
+
+def guards(of: int) -> list[psutil.Process]:
+    """Give the guards of a process, by their command lines."""
+    return [p for p in psutil.Process(of).children() if not is_gone(p.pid) and any("killpg" in w for w in p.cmdline())]
+
+
+def test_a_guard_that_is_ended_is_there_again_at_once(bench: Bench) -> None:
+    assert bench.run("fine").outputs() == ("fine",)
+    (guard,) = guards(os.getpid())
+    time.sleep(QUICK)
+    guard.kill()
+    assert soon(lambda: [p.pid for p in guards(os.getpid())] not in ([], [guard.pid]))
+    assert bench.run("fine").outputs() == ("fine",)
+
+
+def test_the_next_guard_ends_what_the_first_one_watched(tmp_path: Path) -> None:
+    script = written(tmp_path / "script.py", TASKS + "\nif __name__ == '__main__':\n    flyte.run(sleep)\n")
+    with start([str(script)], tmp_path) as process:
+        assert process.stdout is not None
+        worker = int(process.stdout.readline().split()[1])
+        (guard,) = guards(process.pid)
+        time.sleep(QUICK)
+        guard.kill()
+        assert soon(lambda: [p.pid for p in guards(process.pid)] not in ([], [guard.pid]))
+        (guard,) = guards(process.pid)
+        zygote = psutil.Process(worker).ppid()
+        os.kill(zygote, signal.SIGSTOP)  # which else would end its workers
+        os.kill(worker, signal.SIGSTOP)
+        process.kill()
+    assert soon(lambda: is_gone(worker) and is_gone(guard.pid))
+    os.kill(zygote, signal.SIGCONT)
+    assert soon(lambda: is_gone(zygote))
+
+
+FORKS = """
+if __name__ == "__main__":
+    from flyte_nb.session import current_session
+    flyte.run(fine)
+    if (child := os.fork()) == 0:
+        time.sleep(60)
+    print("pids", child, current_session().engine("local").pool.segments.folder, flush=True)
+    flyte.run(sleep)
+"""
+
+
+def test_a_fork_of_the_users_keeps_nothing_of_ours(tmp_path: Path) -> None:
+    script = written(tmp_path / "script.py", TASKS + FORKS)
+    with start([str(script)], tmp_path) as process:
+        assert process.stdout is not None
+        _, child, folder = process.stdout.readline().split()
+        worker = int(process.stdout.readline().split()[1])
+        (guard,) = guards(process.pid)
+        zygote = psutil.Process(worker).ppid()
+        process.kill()
+        process.wait()
+        try:
+            assert soon(lambda: all(map(is_gone, (worker, zygote, guard.pid))))
+            assert soon(lambda: not Path(folder).exists())
+            assert not is_gone(int(child))  # it is the user's
+        finally:
+            os.kill(int(child), signal.SIGKILL)
+
+
+def test_a_fork_that_ends_as_python_does_leaves_its_parent_alone(tmp_path: Path) -> None:
+    source = TASKS + """
+if __name__ == "__main__":
+    flyte.run(fine)
+    if os.fork() == 0:
+        sys.exit()
+    os.wait()
+    run = flyte.run(fine)
+    print(run.outputs())
+"""  # fmt: skip
+    script = written(tmp_path / "script.py", source)
+    with start([str(script)], tmp_path) as process:
+        out, err = process.communicate(timeout=60)
+    assert out.endswith("('fine',)\n"), err
+    assert err == ""
+
+
+def test_a_guard_that_is_stopped_holds_nobody_up(bench: Bench) -> None:
+    assert bench.run("fine").outputs() == ("fine",)
+    (guard,) = guards(os.getpid())
+    os.kill(guard.pid, signal.SIGSTOP)
+
+    async def many() -> None:
+        for number in range(10_000):  # more than its pipe has room for
+            bench.engine.pool._guard.watch(100_000_000 + number)
+            bench.engine.pool._guard.release(100_000_000 + number)
+
+    bench.do(many(), 20)
+    assert soon(lambda: is_gone(guard.pid))
+    assert bench.run("fine").outputs() == ("fine",)
+    assert guards(os.getpid())
+
+
+def test_no_guard_is_left_idle(tmp_path: Path) -> None:
+    script = written(tmp_path / "script.py", TASKS + "\nif __name__ == '__main__':\n    flyte.run(fine)\n")
+    with start([str(script)], tmp_path) as process:
+        process.communicate(timeout=60)
+    left = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True).stdout
+    assert str(tmp_path) not in left
