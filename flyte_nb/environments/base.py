@@ -8,9 +8,11 @@ import inspect
 import logging
 import posixpath
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Protocol, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar, cast
 
 from flyte_nb.environments import place
 from flyte_nb.environments.declaration import (
@@ -26,10 +28,11 @@ from flyte_nb.environments.declaration import (
 from flyte_nb.environments.image import Image
 from flyte_nb.environments.place import Place, here
 from flyte_nb.environments.pod_template import PodTemplate
+from flyte_nb.environments.provenance import Origin
 from flyte_nb.environments.resources import Resources
 from flyte_nb.environments.secrets import Secret
 
-__all__ = ["Environment", "Listener", "listen"]
+__all__ = ["Environment", "Listener", "listen", "unannounced"]
 
 _NAME = re.compile(r"[a-z0-9]+([_-][a-z0-9]+)*")
 _LONGEST_NAME = 253  # a Kubernetes object name
@@ -55,6 +58,7 @@ class Listener(Protocol):
 
 
 _listener: Listener | None = None
+_silent: ContextVar[bool] = ContextVar("silent", default=False)
 
 
 def listen(listener: Listener | None) -> Listener | None:
@@ -66,8 +70,18 @@ def listen(listener: Listener | None) -> Listener | None:
 
 def announce(event: str, *args: Any) -> None:
     """Tell the listener, if there is one; ``event`` is the name of the `Listener` method."""
-    if _listener is not None:
+    if _listener is not None and not _silent.get():
         getattr(_listener, event)(*args)
+
+
+@contextmanager
+def unannounced() -> Iterator[None]:
+    """Let nobody hear what is declared within: a preview, or the check of an edit."""
+    before = _silent.set(True)
+    try:
+        yield
+    finally:
+        _silent.reset(before)
 
 
 def _name(value: str) -> str:
@@ -150,16 +164,19 @@ class _Announced(type):
     """Announces an environment once the whole of its construction, a subclass's own checks included, has passed."""
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        env = super().__call__(*args, **kwargs)
-        env.place = here()
-        announce("declared", env)
-        return env
+        return _declared(super().__call__(*args, **kwargs))
 
     @property
     def __signature__(cls) -> inspect.Signature:
         """The fields; without this, help and completion would show the parameters of `__call__`."""
         init = inspect.signature(cls.__init__)  # type: ignore[misc]
         return init.replace(parameters=list(init.parameters.values())[1:])
+
+
+def _declared(env: Any) -> Any:
+    env.place = here()
+    announce("declared", env)
+    return env
 
 
 @dataclass(repr=False)
@@ -212,6 +229,8 @@ class Environment(Declaration, metaclass=_Announced):
     service_account: str | None = None
     #: where it was declared
     place: Place = field(init=False, compare=False, default=Place("<unknown>", 0))
+    #: whom it was cloned from, and what was given other values; None where it is no clone
+    origin: Origin | None = field(init=False, compare=False, default=None)
 
     def __repr__(self) -> str:
         shown = [f"name={self.name!r}"]
@@ -284,6 +303,7 @@ class Environment(Declaration, metaclass=_Announced):
         if new:
             announce("depending", self)
             self.depends_on.extend(new)
+            self.origin = self.origin and self.origin.changed("depends_on")
 
 
 def _settings(env: Environment) -> list[str]:
@@ -327,14 +347,18 @@ def clone(env: _Env, name: str, overrides: dict[str, Any], reset: Iterable[str] 
     values = {key: _own_copy(getattr(env, key), fields[key].metadata) for key in fields}
     optional = {key: f for key, f in fields.items() if _has_default(f)}
     given = {key: value for key, value in overrides.items() if value is not None}
-    for key in [reset] if isinstance(reset, str) else reset:
+    cleared = [reset] if isinstance(reset, str) else list(reset)
+    for key in cleared:
         if key not in optional:
             raise refuse(env, "clone_with(reset=)", key, ", ".join(optional))
         if key in given:
             raise refuse(env, "clone_with(reset=)", key, "a field that is not given a value in the same call")
         default = optional[key]
         values[key] = default.default_factory() if callable(default.default_factory) else default.default
-    return type(env)(**{**values, **given, "name": name})
+    kind: Any = type(env)
+    made = type.__call__(kind, **{**values, **given, "name": name})  # announced when it knows where it comes from
+    made.origin = Origin(env.name, frozenset(given), frozenset(cleared), env.origin)
+    return cast("_Env", _declared(made))
 
 
 def _has_default(declared: dataclasses.Field[Any]) -> bool:
