@@ -65,10 +65,12 @@ if TYPE_CHECKING:
         types,
     )
     from flyte_nb.app.handle import AppHandle
+    from flyte_nb.cloning import compare_clones, preview_clone
     from flyte_nb.context.scopes import custom_context, get_custom_context, group
     from flyte_nb.context.settings import current_domain, current_project, is_control_plane_available
     from flyte_nb.context.task_context import ctx
     from flyte_nb.context.trace import trace
+    from flyte_nb.drafting import draft
     from flyte_nb.environments.triggers import (
         Cron,
         FixedRate,
@@ -136,6 +138,7 @@ __all__ = [  # noqa: RUF022 - in the order of sorted()
     "build",
     "build_images",
     "clustered",
+    "compare_clones",
     "config",
     "connectors",
     "ctx",
@@ -145,6 +148,7 @@ __all__ = [  # noqa: RUF022 - in the order of sorted()
     "custom_context",
     "deploy",
     "deployed",
+    "draft",
     "durable",
     "errors",
     "export",
@@ -167,6 +171,7 @@ __all__ = [  # noqa: RUF022 - in the order of sorted()
     "models",
     "new_condition",
     "notify",
+    "preview_clone",
     "report",
     "rerun",
     "run",
@@ -202,6 +207,7 @@ _MISSING = ("artifacts", "git", "prefetch", "remote", "sandbox")
 _LATER = {
     "AppHandle": "flyte_nb.app.handle",
     "ctx": "flyte_nb.context.task_context",
+    "compare_clones": "flyte_nb.cloning",
     "current_domain": "flyte_nb.context.settings",
     "current_project": "flyte_nb.context.settings",
     "Cron": "flyte_nb.environments.triggers",
@@ -215,6 +221,7 @@ _LATER = {
     "custom_context": "flyte_nb.context.scopes",
     "deploy": "flyte_nb.verbs",
     "deployed": "flyte_nb.verbs",
+    "draft": "flyte_nb.drafting",
     "export": "flyte_nb.verbs",
     "get_custom_context": "flyte_nb.context.scopes",
     "group": "flyte_nb.context.scopes",
@@ -225,6 +232,7 @@ _LATER = {
     "init_passthrough": "flyte_nb.initialize",
     "is_control_plane_available": "flyte_nb.context.settings",
     "map": "flyte_nb.mapping",
+    "preview_clone": "flyte_nb.cloning",
     "rerun": "flyte_nb.verbs",
     "run": "flyte_nb.verbs",
     "trace": "flyte_nb.context.trace",

@@ -17,7 +17,7 @@ from typing import Any
 from IPython.core.magic import Magics, line_cell_magic, magics_class
 from IPython.display import display
 
-from flyte_nb import run_commands
+from flyte_nb import clone_commands, run_commands
 from flyte_nb.changes import Changes
 from flyte_nb.commands import HelpAsked, Parser, choose, export_options, key_values
 from flyte_nb.engine.base import Deployments, Run
@@ -53,6 +53,7 @@ HELP = (
         "write the definitions as a module to commit; --for flyte imports the SDK",
     ),
     *run_commands.HELP,
+    *clone_commands.HELP,
     ("%flyte secret [set KEY | list | unset KEY]", "the values of secrets in this session; asked for, never shown"),
     ("%flyte notebook [PATH]", "where this notebook is, which relative paths in include mean; or state it"),
     ("%flyte help [VERB]", "this page, or the options of one verb"),
@@ -153,6 +154,7 @@ _COMMANDS: dict[str, Callable[[list[str], Session], View]] = {
     "logs": run_commands.logs,
     "cache": run_commands.cache,
     "images": run_commands.images,
+    "clone": clone_commands.clone,
 }
 
 

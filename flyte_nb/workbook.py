@@ -14,7 +14,7 @@ from flyte_nb.engine.definition import MAIN, definition_of
 from flyte_nb.environments import place
 from flyte_nb.environments.declaration import Declaration
 from flyte_nb.environments.template import TaskTemplate
-from flyte_nb.notebook.cells import CellLog
+from flyte_nb.notebook.cells import Cell, CellLog
 from flyte_nb.notebook.location import Location, find_location, stated_location
 from flyte_nb.notebook.module import Module
 from flyte_nb.notebook.scripts import cells_run_by
@@ -46,6 +46,8 @@ class Workbook:
         self._so_far: tuple[Running | None, int] = None, 0
         self._slicer = Slicer(self.log)
         self._noticed: set[str] = set()
+        self._ran: dict[str, tuple[Cell, str]] = {}
+        self._newest: dict[str, Cell] = {}
         self._folder = Path.cwd()
         self._stated: Location | None = None
         if shell is not None:
@@ -97,8 +99,28 @@ class Workbook:
             return self.log
         return self.namespace if definition_of(task).path is not None else ()
 
+    def cell_of(self, file: str) -> Cell | None:
+        """Give the cell that IPython calls ``file``, the running one included."""
+        if self.running is not None and self.running.cell.file == file:
+            return self.running.cell
+        return self._ran[file][0] if file in self._ran else None
+
+    def edited_since(self, cell: Cell) -> Cell | None:
+        """Give the latest run of the same cell, where its source was another one."""
+        newest = self._newest.get(self._ran[cell.file][1]) if cell.file in self._ran else None
+        return None if newest is None or newest.raw == cell.raw else newest
+
+    def offer(self, text: str, replace: bool = False) -> None:
+        """Put code into a new cell below the running one, or into that itself; a terminal prints it."""
+        if hasattr(self.shell, "kernel"):
+            self.shell.set_next_input(text, replace=replace)
+        else:
+            print(text)
+
     def record(self, running: Running, until: int | None) -> None:
         """Take in a cell that ran, up to the line that failed."""
+        self._ran[running.cell.file] = running.cell, running.key
+        self._newest[running.key] = running.cell
         self.log.record(
             running.cell,
             until,
@@ -124,6 +146,7 @@ class Workbook:
     def catch_up(self, watch: Watch) -> None:
         """Take in the cells that ran before anyone watched; what bound no live name is taken to have failed."""
         for cell in watch.past():
+            self._ran[cell.file] = cell, ""
             self.log.record(
                 cell,
                 only=lambda s: all(name in self.namespace for name in s.names.binds),

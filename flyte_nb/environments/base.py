@@ -344,7 +344,7 @@ def clone(env: _Env, name: str, overrides: dict[str, Any], reset: Iterable[str] 
         raise TypeError(
             f"clone_with() got an unexpected keyword argument {unknown[0]!r}; accepted: {', '.join(fields)}"
         )
-    values = {key: _own_copy(getattr(env, key), fields[key].metadata) for key in fields}
+    values = {key: own_copy(getattr(env, key), fields[key].metadata) for key in fields}
     optional = {key: f for key, f in fields.items() if _has_default(f)}
     given = {key: value for key, value in overrides.items() if value is not None}
     cleared = [reset] if isinstance(reset, str) else list(reset)
@@ -365,8 +365,8 @@ def _has_default(declared: dataclasses.Field[Any]) -> bool:
     return declared.default is not dataclasses.MISSING or declared.default_factory is not dataclasses.MISSING
 
 
-def _own_copy(value: Any, metadata: Mapping[str, Any]) -> Any:
-    """Copy a field value for a clone; environments inside and "shared" fields stay the same objects."""
+def own_copy(value: Any, metadata: Mapping[str, Any]) -> Any:
+    """Copy a field value for another environment; environments inside and "shared" fields stay the same objects."""
     if metadata.get("shared"):
         return value
     if isinstance(value, list):

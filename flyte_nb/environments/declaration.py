@@ -157,12 +157,12 @@ def check_fields(declared: Declaration) -> None:
     """
     from pydantic import ValidationError
 
-    for name, validate, accepted in _checks(typing.cast("Any", type(declared))):
+    for name, validate, accepted in checks(typing.cast("Any", type(declared))):
         value = getattr(declared, name)
         try:
             checked = validate(value)
         except ValidationError as error:
-            raise _refusal(f"{type(declared).__name__}.{name}", value, accepted, error) from None
+            raise refusal(f"{type(declared).__name__}.{name}", value, accepted, error) from None
         if checked is not value:
             object.__setattr__(declared, name, checked)
 
@@ -181,7 +181,7 @@ def refuse_type(
     return DeclarationTypeError(f"{kind.__name__}.{field}", mask(field, given), accepted, reason)
 
 
-def _refusal(field: str, value: Any, accepted: str, error: Any) -> DeclarationError:
+def refusal(field: str, value: Any, accepted: str, error: Any) -> DeclarationError:
     """Translate pydantic's list of errors into the one that helps."""
     wrong_value, reasons = False, []
     for detail in error.errors(include_url=False):
@@ -218,7 +218,7 @@ def _is_type_error(code: str) -> bool:
 
 
 @functools.lru_cache(maxsize=512)
-def _checks(kind: type[Declaration]) -> tuple[tuple[str, Callable[[Any], Any], str], ...]:
+def checks(kind: type[Declaration]) -> tuple[tuple[str, Callable[[Any], Any], str], ...]:
     """Compile one validator a field, for the fields that this package declares."""
     from pydantic import ConfigDict, TypeAdapter
 

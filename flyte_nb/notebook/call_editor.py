@@ -66,6 +66,12 @@ class CallEditor:
         self.text = text
         self._read()
 
+    @property
+    def statement(self) -> int:
+        """The first line of the top-level statement that the call is in."""
+        found = [n.lineno for n in self._source.tree.body if n.lineno <= self.call.lineno <= (n.end_lineno or n.lineno)]
+        return found[0] if found else self.call.lineno
+
     def find(self, name: str, parameters: list[str]) -> int | None:
         """Give the index of the argument of a parameter; None where it is not written.
 

@@ -8,7 +8,7 @@ from flyte_nb.environments.declaration import Change, Declaration, mask, set_fie
 from flyte_nb.registry import Registry
 from flyte_nb.views import Card, Diff, Stack, Table, View, bullet
 
-__all__ = ["changes", "environment", "environments"]
+__all__ = ["changes", "environment", "environments", "parts"]
 
 
 def environment(env: Environment, state: list[str] | None = None, outdated: list[str] | None = None) -> Card:
@@ -76,7 +76,7 @@ def changes(made: Changes, cards: bool = True) -> View:
     return Stack([*views, *(environment(env) for env in shown[:5])]) if cards else Stack(views)
 
 
-def _parts(change: Change) -> list[Change]:
+def parts(change: Change) -> list[Change]:
     """Give the fields that changed within a declaration, such as the memory within resources."""
     before, after = change.before, change.after
     if not (isinstance(before, Declaration) and type(before) is type(after)):
@@ -89,7 +89,7 @@ def _change(change: EnvironmentChange) -> list[tuple[str, str, str]]:
     fields = [
         ("~", f"{env.name}.{c.field}", f"changed: {mask(c.field, c.before)} → {mask(c.field, c.after)}")
         for field in change.fields
-        for c in _parts(field)
+        for c in parts(field)
     ]
     added = [("+", name, "task added") for name in change.tasks_added]
     edited = [("~", name, "task changed") for name in change.tasks_changed]

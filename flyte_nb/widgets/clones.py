@@ -1,0 +1,96 @@
+"""Clones: what a clone would be, and several of them side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from flyte_nb.environments.base import Environment
+from flyte_nb.environments.declaration import Change, mask
+from flyte_nb.environments.provenance import Setting
+from flyte_nb.views import Diff, Stack, Table, View
+from flyte_nb.widgets.environments import parts
+
+__all__ = ["comparison", "preview"]
+
+_DEFAULT = "default"
+
+
+def preview(
+    name: str,
+    source: Environment,
+    settings: list[Setting],
+    changes: list[Change],
+    notices: list[str] | None = None,
+    refused: str = "",
+) -> View:
+    """Show a clone that is not declared yet.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+    source : Environment
+        What would be cloned.
+    settings : list of Setting
+        Its settings.
+    changes : list of Change
+        How they differ from those of the source.
+    notices : list of str, optional
+        What to know before it is declared.
+    refused : str, optional
+        Why it cannot be declared, where that concerns no single setting.
+    """
+    lines = [("+", name, f"a preview: {type(source).__name__}, cloned from {source.name}; not declared yet")]
+    lines += [("!", "refused", refused)] if refused else []
+    lines += [("!", f"{row.field} is refused", row.error) for row in settings if row.error]
+    lines += [("!", notice, "") for notice in notices or []]
+    refused_fields = {row.field for row in settings if row.error}
+    lines += [
+        ("~", c.field, f"{mask(c.field, c.before)} → {mask(c.field, c.after)}")
+        for change in changes
+        if change.field not in refused_fields
+        for c in parts(change)
+    ]
+    shown = [row for row in settings if row.how != _DEFAULT or row.error]
+    rows = [(row.field, mask(row.field, row.value), _where(row)) for row in shown]
+    usual = [(row.field, mask(row.field, row.value), _DEFAULT) for row in settings if row not in shown]
+    return Stack([Diff(lines), Table(("setting", "value", "comes from"), [*rows, *usual])])
+
+
+def _where(row: Setting) -> str:
+    if row.error:
+        return "refused"
+    if row.how == "inherited":
+        return f"inherited from {row.source}"
+    return {"overridden": "overridden", "reset": "reset to its default", "set": "set"}.get(row.how, _DEFAULT)
+
+
+def comparison(columns: Mapping[str, list[Setting]]) -> View:
+    """Show several environments side by side: the settings in which they differ, then those that are the same.
+
+    Parameters
+    ----------
+    columns : mapping of str to list of Setting
+        Their settings, by name.
+    """
+    found = {title: {row.field: row for row in rows} for title, rows in columns.items()}
+    fields = list(dict.fromkeys(row.field for rows in columns.values() for row in rows))
+    rows, alike = [], []
+    for field in fields:
+        cells = [_cell(field, by_field.get(field)) for by_field in found.values()]
+        if len({text for text, _ in cells}) == 1 and not any(note for _, note in cells):
+            alike.append(f"{field}={cells[0][0]}")
+        else:
+            rows.append((field, *(f"{text}{note}" for text, note in cells)))
+    table = Table(("setting", *columns), rows)
+    lines = [] if rows else [("=", "no difference", "")]
+    lines += [("=", "the same in all", ", ".join(alike))] if alike and len(columns) > 1 else []
+    return Stack([*([table] if rows else []), Diff(lines)])
+
+
+def _cell(field: str, row: Setting | None) -> tuple[str, str]:
+    """Give the text of a cell, and a note: that a value is refused, overridden or reset."""
+    if row is None:
+        return "—", ""
+    note = f" (refused: {row.error})" if row.error else f" ({row.how})" if row.how in ("overridden", "reset") else ""
+    return mask(field, row.value), note
