@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
-from flyte_nb.cloning import preview_clone
+from flyte_nb.cloning import ClonePreview
 from flyte_nb.commands import Parser, key_values
 from flyte_nb.environments.base import Environment
 from flyte_nb.environments.policies import ReusePolicy
 from flyte_nb.environments.resources import Resources
 from flyte_nb.environments.scaling import Scaling
-from flyte_nb.errors import UsageError
+from flyte_nb.errors import DeclarationError, UsageError
 from flyte_nb.session import Session
-from flyte_nb.views import Diff, Stack, View
+from flyte_nb.views import View
 
 __all__ = ["HELP", "clone"]
 
@@ -30,15 +31,25 @@ def clone(words: list[str], session: Session) -> View:
     parser = _parser()
     options = parser.parse_args(words)
     source = session.registry.find(options.source)
-    overrides = _overrides(options, source, session)
-    reset = tuple(field for field in options.reset if field not in overrides)
-    preview = preview_clone(source, options.name, reset=reset, **overrides)
+    preview = _preview(options, source, session)
     if options.apply:
-        made = preview.apply()
-        return Stack([preview.view(), Diff([("+", made.name, f"declared at {made.place}")])])
+        return preview.view(declared=str(preview.apply().place))
     if not preview.errors:
         preview.offer()
     return preview.view()
+
+
+def _preview(options: Any, source: Environment, session: Session) -> ClonePreview:
+    """Give the preview that the options ask for; a value that cannot be made is refused in its row."""
+    overrides: dict[str, Any] = {}
+    refused: dict[str, DeclarationError] = {}
+    for field, make in _overrides(options, source, session).items():
+        try:
+            overrides[field] = make()
+        except DeclarationError as error:
+            refused[field] = error
+    reset = tuple(field for field in options.reset if field not in {**overrides, **refused})
+    return ClonePreview(source, options.name, overrides, reset, refused)
 
 
 def _parser() -> Parser:
@@ -73,27 +84,31 @@ def _parser() -> Parser:
 _METAVARS = {"env": "NAME=VALUE", "reset": "FIELD"}
 
 
-def _overrides(options: Any, source: Environment, session: Session) -> dict[str, Any]:
-    """Give the values of a clone's fields that the options ask for, on top of what it inherits."""
+def _overrides(options: Any, source: Environment, session: Session) -> dict[str, Callable[[], Any]]:
+    """Give what makes the values of a clone's fields that the options ask for, on top of what it inherits."""
 
     def inherited(field: str) -> Any:
         return None if field in options.reset else getattr(source, field, None)
 
-    resources = {name: _number(text) for name in _RESOURCES if (text := getattr(options, name)) is not None}
-    found: dict[str, Any] = {}
+    found: dict[str, Callable[[], Any]] = {}
+    resources = {name: _amount(name, text) for name in _RESOURCES if (text := getattr(options, name)) is not None}
     if resources:
-        found["resources"] = dataclasses.replace(inherited("resources") or Resources(), **resources)
-    found |= {n: text for n in ("image", "description", "cache") if (text := getattr(options, n)) is not None}
+        found["resources"] = lambda: dataclasses.replace(inherited("resources") or Resources(), **resources)
+    for name in ("image", "description", "cache"):
+        if (text := getattr(options, name)) is not None:
+            found[name] = functools.partial(str, text)
     if options.env:
-        found["env_vars"] = {**(inherited("env_vars") or {}), **key_values(options.env, "--env NAME=VALUE")}
+        added = key_values(options.env, "--env NAME=VALUE")
+        found["env_vars"] = lambda: {**(inherited("env_vars") or {}), **added}
     if options.secret:
-        found["secrets"] = [*_listed(inherited("secrets")), *options.secret]
+        found["secrets"] = lambda: [*_listed(inherited("secrets")), *options.secret]
     if options.include:
-        found["include"] = (*_listed(inherited("include")), *options.include)
+        found["include"] = lambda: (*_listed(inherited("include")), *options.include)
     if options.depends_on:
         needed = [session.registry.find(name) for name in options.depends_on]
-        found["depends_on"] = [*_listed(inherited("depends_on")), *needed]
-    found |= {"interruptible": True} if options.interruptible else {}
+        found["depends_on"] = lambda: [*_listed(inherited("depends_on")), *needed]
+    if options.interruptible:
+        found["interruptible"] = lambda: True
     return found | _replicas(options, source, inherited)
 
 
@@ -101,18 +116,24 @@ def _listed(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [] if value is None else [value]
 
 
-def _replicas(options: Any, source: Environment, inherited: Callable[[str], Any]) -> dict[str, Any]:
+def _replicas(options: Any, source: Environment, inherited: Callable[[str], Any]) -> dict[str, Callable[[], Any]]:
     """Give the field that says how many processes there are: each kind of environment has its own."""
     given = {n: _numbers(f"--{n}", text) for n in ("replicas", "concurrency") if (text := getattr(options, n))}
     if not given:
         return {}
     if hasattr(source, "scaling"):
-        scaling = {"replicas": given["replicas"]} if "replicas" in given else {}
-        metric = {"metric": Scaling.Concurrency(given["concurrency"])} if "concurrency" in given else {}
-        return {"scaling": dataclasses.replace(inherited("scaling") or Scaling(), **scaling, **metric)}
+        return {"scaling": lambda: _scaling(inherited("scaling") or Scaling(), given)}
     if hasattr(source, "replicas"):
-        return given
-    return {"reusable": dataclasses.replace(inherited("reusable") or ReusePolicy(), **given)}
+        return {name: functools.partial(int, value) for name, value in given.items()}
+    return {"reusable": lambda: dataclasses.replace(inherited("reusable") or ReusePolicy(), **given)}
+
+
+def _scaling(scaling: Scaling, given: dict[str, Any]) -> Scaling:
+    if "replicas" in given:
+        scaling = dataclasses.replace(scaling, replicas=given["replicas"])
+    if "concurrency" in given:
+        scaling = dataclasses.replace(scaling, metric=Scaling.Concurrency(given["concurrency"]))
+    return scaling
 
 
 def _numbers(option: str, text: str) -> Any:
@@ -123,5 +144,5 @@ def _numbers(option: str, text: str) -> Any:
     return values[0] if len(values) == 1 else values
 
 
-def _number(text: str) -> int | str:
-    return int(text) if text.isdecimal() and text.isascii() else text
+def _amount(name: str, text: str) -> int | str:
+    return int(text) if name in ("cpu", "gpu") and text.isdecimal() and text.isascii() else text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from flyte_nb.environments.base import Environment, unannounced
@@ -36,14 +36,23 @@ class ClonePreview:
         The values that it is given; None keeps a value, as in ``clone_with``.
     reset : tuple of str
         The fields that go back to their defaults.
+    refused : mapping of str to DeclarationError, optional
+        Values that could not even be made, by the field.
     """
 
-    def __init__(self, env: Environment, name: str, overrides: dict[str, Any], reset: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        env: Environment,
+        name: str,
+        overrides: dict[str, Any],
+        reset: tuple[str, ...] = (),
+        refused: Mapping[str, DeclarationError] | None = None,
+    ) -> None:
         #: what would be cloned
         self.source = env
         #: the name of the clone
         self.name = name
-        self._overrides, self._reset = dict(overrides), reset
+        self._overrides, self._reset, self._refused = dict(overrides), reset, dict(refused or {})
         #: why settings are refused, by the field; ``""`` for what concerns no single field
         self.errors: dict[str, str] = self._check_each()
         #: the clone as it would be declared, which nobody has heard of; None while something is refused
@@ -51,7 +60,7 @@ class ClonePreview:
 
     def _check_each(self) -> dict[str, str]:
         """Check the name and each value by itself."""
-        found: dict[str, str] = {}
+        found = {field: _told(error) for field, error in self._refused.items()}
         fields = editable(self.source)
         for field, value in {"name": self.name, **self._given()}.items():
             if field not in fields and field != "name":
@@ -68,6 +77,8 @@ class ClonePreview:
 
     def _make(self) -> Environment | None:
         """Make the clone without declaring it; note what is refused about the settings together."""
+        if self._refused:
+            return None
         try:
             with unannounced():
                 made = self._cloned()
@@ -107,6 +118,8 @@ class ClonePreview:
         field, error = setting.field, self.errors.get(setting.field, "")
         if field in self._given():
             return Setting(field, self._given()[field], "overridden", self.name, error)
+        if field in self._refused:
+            return Setting(field, None, "overridden", self.name, error)
         if field in cleared:
             try:
                 return Setting(field, default_of(self.source, field), "reset", self.name, error)
@@ -121,7 +134,9 @@ class ClonePreview:
         return [
             Change(row.field, getattr(self.source, row.field), row.value)
             for row in self.settings
-            if row.field in editable(self.source) and not same(getattr(self.source, row.field), row.value)
+            if not row.error
+            and row.field in editable(self.source)
+            and not same(getattr(self.source, row.field), row.value)
         ]
 
     @property
@@ -152,6 +167,11 @@ class ClonePreview:
         TypeError
             For a setting that the environment does not have.
         """
+        for error in self._refused.values():
+            raise error
+        unknown = [field for field in self._overrides if field not in editable(self.source)]
+        if unknown:
+            raise UsageTypeError(f"preview_clone: {unknown[0]}: {self.errors.get(unknown[0], 'no such setting')}")
         return self._cloned()
 
     def code(self) -> str:
@@ -195,9 +215,20 @@ class ClonePreview:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return self.view()._repr_mimebundle_()
 
-    def view(self) -> View:
-        """Show the preview: what differs, every setting, and where each comes from."""
-        return views.preview(self.name, self.source, self.settings, self.changes, self.notices, self.errors.get("", ""))
+    def view(self, declared: str = "") -> View:
+        """Show the preview: what differs, every setting, and where each comes from.
+
+        Parameters
+        ----------
+        declared : str, optional
+            Where the clone has been declared, once it has.
+        """
+        title = f"{type(self.source).__name__}, cloned from {self.source.name}"
+        state = f"declared at {declared}" if declared else "a preview, not declared yet"
+        signs = [("+", self.name, f"{title}; {state}")]
+        signs += [("!", "refused", self.errors[""])] if "" in self.errors else []
+        signs += [("!", notice, "") for notice in self.notices if not declared]
+        return views.preview(signs, self.settings, self.changes)
 
 
 def preview_clone(env: Environment, name: str, *, reset: Iterable[str] | str = (), **overrides: Any) -> ClonePreview:

@@ -9,8 +9,8 @@ from typing import Any
 
 from flyte_nb.declaring import Rewritten, rewritten
 from flyte_nb.environments.base import Environment
-from flyte_nb.environments.declaration import Change
-from flyte_nb.environments.editing import default_of, editable, part_of, with_part, with_values
+from flyte_nb.environments.declaration import Change, set_fields
+from flyte_nb.environments.editing import editable, part_of, with_part, with_values
 from flyte_nb.errors import UnknownNameError, UsageError, UsageTypeError, suggestion
 from flyte_nb.notebook.rewriting import RESET, Edit
 from flyte_nb.registry import process_registry
@@ -35,10 +35,7 @@ class Draft:
     """
 
     def __init__(self, env: Environment) -> None:
-        if not isinstance(env, Environment):
-            raise UsageTypeError(f"flyte.draft: given {env!r:.80}; accepted: an environment")
-        state = {"_env": env, "_made": env, "_given": {}, "_observers": [], "_open": True}
-        self.__dict__.update(state)
+        self.__dict__.update(_env=env, _made=env, _given={}, _observers=[])
 
     # --- changing ---
 
@@ -75,7 +72,6 @@ class Draft:
         given = dict(self._given)
         for path in paths:
             field, *parts = self._known(path)
-            default_of(self._env, field) if not parts else None
             given[field] = with_part(self._made, field, parts, None, reset=True) if parts else RESET
         return self._take(given)
 
@@ -118,7 +114,7 @@ class Draft:
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name not in editable(self._env) and name != "name":
-            raise AttributeError(f"{type(self._env).__name__} has no setting {name!r}; {self._nearest(name)}")
+            raise UnknownNameError(f"setting of {type(self._env).__name__}", name, editable(self._env))
         self.set(name, value)
 
     def __getattr__(self, name: str) -> Any:
@@ -198,7 +194,7 @@ class Draft:
     def apply(self) -> Environment:
         """Declare the environment anew, in the place of the former declaration; its tasks come along.
 
-        The source stays as it is: `code` gives what to write there.
+        The source stays as it is: `code` gives what to write there, also afterwards.
 
         Returns
         -------
@@ -243,13 +239,17 @@ class Draft:
             When there is no change, or a value cannot be written as code.
         """
         edits = [
-            Edit(name, getattr(self._env, name), getattr(self._made, name), value)
-            for name, value in self._given.items()
-            if any(change.field == name for change in self.changes)
+            Edit(name, value, getattr(self._made, name), self._given.get(name, self._given_before(name)))
+            for name, value in self._made.unwritten.items()
         ]
         if not edits:
             raise UsageError(f"the draft of {self._env.name!r} has no changes, so there is no code to give")
         return rewritten(self._env, self._made, edits, current_session().workbook)
+
+    def _given_before(self, field: str) -> Any:
+        """Give what an earlier draft gave to a field."""
+        value, is_set = getattr(self._made, field), dict(set_fields(self._made))
+        return value if field in is_set else RESET
 
     def offer(self, replace: bool = False) -> views.View:
         """Put the code into a new cell below the running one; a terminal prints it.
@@ -305,11 +305,14 @@ def draft(env: Environment) -> Draft:
     Parameters
     ----------
     env : Environment
-        What is edited; it stays as it is.
+        What is edited: the newest declaration of its name. It stays as it is.
 
     Raises
     ------
     TypeError
         For what is no environment.
     """
-    return Draft(env)
+    if not isinstance(env, Environment):
+        raise UsageTypeError(f"flyte.draft: given {env!r:.80}; accepted: an environment")
+    newest = process_registry.newest(env)
+    return Draft(newest if type(newest) is type(env) else env)

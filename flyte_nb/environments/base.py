@@ -231,6 +231,8 @@ class Environment(Declaration, metaclass=_Announced):
     place: Place = field(init=False, compare=False, default=Place("<unknown>", 0))
     #: whom it was cloned from, and what was given other values; None where it is no clone
     origin: Origin | None = field(init=False, compare=False, default=None)
+    #: what drafts have changed and the source does not say yet: the fields, with the values that the source gives
+    unwritten: dict[str, Any] = field(init=False, compare=False, default_factory=dict)
 
     def __repr__(self) -> str:
         shown = [f"name={self.name!r}"]

@@ -8,7 +8,7 @@ from typing import Any
 
 from flyte_nb.environments.app import AppEnvironment
 from flyte_nb.environments.base import Environment, own_copy, unannounced
-from flyte_nb.environments.declaration import Declaration, checks, field_types, refusal, refuse, refuse_type
+from flyte_nb.environments.declaration import Declaration, checks, field_types, refusal, refuse, refuse_type, same
 from flyte_nb.environments.forms import alternatives
 from flyte_nb.environments.image import Image
 from flyte_nb.environments.overriding import refuse_sharing, refuse_started
@@ -66,12 +66,18 @@ def with_values(env: Environment, values: Mapping[str, Any], reset: Iterable[str
     with unannounced():
         made: Environment = kind(**{**kept, **cleared, **values})
     made.place = env.place
+    made.unwritten = _unwritten(env, made, [*values, *cleared])
     made.origin = _edited_origin(env.origin, values, cleared)
     if isinstance(env, AppEnvironment) and isinstance(made, AppEnvironment):
         env._give_hooks(made)
     if isinstance(env, TaskEnvironment) and isinstance(made, TaskEnvironment):
         _check_tasks(env, made)
     return made
+
+
+def _unwritten(env: Environment, made: Environment, edited: Iterable[str]) -> dict[str, Any]:
+    in_source = {name: env.unwritten.get(name, getattr(env, name)) for name in [*env.unwritten, *edited]}
+    return {name: value for name, value in in_source.items() if not same(value, getattr(made, name))}
 
 
 def _edited_origin(origin: Origin | None, values: Iterable[str], reset: Iterable[str]) -> Origin | None:

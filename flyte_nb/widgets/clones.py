@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from flyte_nb.environments.base import Environment
 from flyte_nb.environments.declaration import Change, mask
 from flyte_nb.environments.provenance import Setting
 from flyte_nb.views import Diff, Stack, Table, View
@@ -15,46 +14,28 @@ __all__ = ["comparison", "preview"]
 _DEFAULT = "default"
 
 
-def preview(
-    name: str,
-    source: Environment,
-    settings: list[Setting],
-    changes: list[Change],
-    notices: list[str] | None = None,
-    refused: str = "",
-) -> View:
-    """Show a clone that is not declared yet.
+def preview(head: list[tuple[str, str, str]], settings: list[Setting], changes: list[Change]) -> View:
+    """Show a clone: what it is, what is refused, what differs, and every setting with where it comes from.
 
     Parameters
     ----------
-    name : str
-        Its name.
-    source : Environment
-        What would be cloned.
+    head : list of (sign, what, text)
+        The lines that say what it is, as those of a `Diff`.
     settings : list of Setting
-        Its settings.
+        Its settings; those at their defaults are shown last.
     changes : list of Change
-        How they differ from those of the source.
-    notices : list of str, optional
-        What to know before it is declared.
-    refused : str, optional
-        Why it cannot be declared, where that concerns no single setting.
+        How they differ from those of what is cloned.
     """
-    lines = [("+", name, f"a preview: {type(source).__name__}, cloned from {source.name}; not declared yet")]
-    lines += [("!", "refused", refused)] if refused else []
-    lines += [("!", f"{row.field} is refused", row.error) for row in settings if row.error]
-    lines += [("!", notice, "") for notice in notices or []]
-    refused_fields = {row.field for row in settings if row.error}
+    lines = [*head, *(("!", f"{row.field} is refused", row.error) for row in settings if row.error)]
     lines += [
         ("~", c.field, f"{mask(c.field, c.before)} → {mask(c.field, c.after)}")
         for change in changes
-        if change.field not in refused_fields
         for c in parts(change)
     ]
     shown = [row for row in settings if row.how != _DEFAULT or row.error]
-    rows = [(row.field, mask(row.field, row.value), _where(row)) for row in shown]
-    usual = [(row.field, mask(row.field, row.value), _DEFAULT) for row in settings if row not in shown]
-    return Stack([Diff(lines), Table(("setting", "value", "comes from"), [*rows, *usual])])
+    usual = [row for row in settings if row.how == _DEFAULT and not row.error]
+    rows = [(row.field, mask(row.field, row.value), _where(row)) for row in [*shown, *usual]]
+    return Stack([Diff(lines), Table(("setting", "value", "comes from"), rows)])
 
 
 def _where(row: Setting) -> str:
