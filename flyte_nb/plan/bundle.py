@@ -21,6 +21,7 @@ from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import DeploymentError
 from flyte_nb.notebook.module import FILE, Captured, Module
 from flyte_nb.plan.files import MANIFEST, Shipped, copy_files
+from flyte_nb.plan.seal import is_whole
 
 __all__ = ["Bundle", "bundle_for", "names_of_tasks", "read_bundle"]
 
@@ -66,23 +67,40 @@ class Bundle:
         digest = self.content[:12]
         return self.version if self.version == digest else f"{self.version}-{digest}"
 
-    def write(self, folder: Path) -> Path:
+    @property
+    def named(self) -> bool:
+        """Whether its version is a name that was given, rather than made from the content."""
+        return self.version != self.content[:12]
+
+    def write(self, folder: Path, tell: Callable[[str], None] = lambda step: None) -> Path:
         """Write the bundle as a folder under ``folder``, whole or not at all, and give its path.
 
-        A bundle of the same content that is there already is left as it is.
+        A bundle of the same content that is there already is left as it is, unless it was edited since.
+
+        Parameters
+        ----------
+        folder : Path
+            The folder of all bundles.
+        tell : callable
+            Hears what has just been written.
         """
         home = folder / self.folder
-        if home.exists():
+        if is_whole(home):
             return home
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(dir=folder, prefix=f".{self.folder}."))
         try:
             self.module.write(draft)
+            tell("the module is written")
             copy_files(self.files, draft)
+            tell("the files are copied")
             (draft / MANIFEST).write_text(json.dumps(self.manifest(), indent=2, sort_keys=True))
+            tell("the manifest is written")
+            if home.exists() and not is_whole(home):  # it was edited; what runs from it goes on
+                os.rename(home, tempfile.mkdtemp(dir=folder, prefix=f".{self.folder}.edited."))
             os.rename(draft, home)
         except OSError:
-            if not home.exists():  # another process may have written the same meanwhile
+            if not is_whole(home):  # another process may have written the same meanwhile
                 raise
         finally:
             shutil.rmtree(draft, ignore_errors=True)
@@ -93,6 +111,10 @@ class Bundle:
         return {
             "version": self.version,
             "digest": self.module.digest,
+            "parts": {
+                FILE: hashlib.sha256(self.module.source.encode()).hexdigest(),
+                **{f"captured/{v.name}.pkl": hashlib.sha256(v.data).hexdigest() for v in self.module.captured},
+            },
             "environments": list(self.environments),
             "files": [file.row() for file in self.files],
         }

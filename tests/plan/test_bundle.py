@@ -1,3 +1,4 @@
+import hashlib
 import json
 import re
 import stat
@@ -40,6 +41,10 @@ def test_the_manifest_says_what_is_inside():
     assert bundle.manifest() == {
         "version": bundle.version,
         "digest": MODULE.digest,
+        "parts": {
+            "cells.py": hashlib.sha256(MODULE.source.encode()).hexdigest(),
+            "captured/a.pkl": hashlib.sha256(b"1").hexdigest(),
+        },
         "environments": [
             {"environment": "base", "declaration": {"type": "Environment", "name": "base"}, "tasks": {}},
             {
@@ -110,9 +115,21 @@ def test_writing_gives_the_whole_of_it(tmp_path):
 def test_a_version_that_is_there_stays_as_it_is(tmp_path):
     bundle = bundle_for(environments(), MODULE)
     home = bundle.write(tmp_path)
-    (home / "cells.py").write_text("mark")
+    there = home.stat().st_ino
     assert bundle.write(tmp_path) == home
-    assert (home / "cells.py").read_text() == "mark"
+    assert home.stat().st_ino == there
+
+
+def test_a_bundle_that_was_edited_is_written_anew(tmp_path):
+    bundle = bundle_for(environments(), MODULE)
+    home = bundle.write(tmp_path)
+    with (home / "cells.py").open("a") as out:  # what runs has it open, and keeps it
+        out.write("mark")
+        out.flush()
+        assert bundle.write(tmp_path) == home
+        assert (home / "cells.py").read_text() == MODULE.source
+    (aside,) = tmp_path.glob(".*.edited.*")
+    assert (aside / "cells.py").exists()
 
 
 def test_writers_at_the_same_time_agree(tmp_path):
