@@ -58,6 +58,13 @@ class DeploymentRecords(File):
         """Give the current version of each deployed environment."""
         return {row["environment"]: row["version"] for row in self._rows("SELECT * FROM current")}
 
+    def current_rows(self) -> dict[str, dict[str, Any]]:
+        """Give what `deployed` gives of the current version of each deployed environment, by name."""
+        query = (
+            "SELECT d.* FROM deployments d JOIN current c ON d.environment = c.environment AND d.version = c.version"
+        )
+        return {row["environment"]: _read(row) for row in self._rows(query)}
+
     def deployed(self, environment: str, version: str | None = None) -> dict[str, Any]:
         """Give what is known of a deployed environment at a version, or at the current one.
 
@@ -74,5 +81,8 @@ class DeploymentRecords(File):
         versions = {row["version"]: row for row in rows}
         if wanted not in versions:
             raise UnknownNameError(f"version of {environment!r}", wanted, versions)
-        row = versions[wanted]
-        return {**dict(row), "declaration": json.loads(row["declaration"]), "tasks": json.loads(row["tasks"])}
+        return _read(versions[wanted])
+
+
+def _read(row: sqlite3.Row) -> dict[str, Any]:
+    return {**dict(row), "declaration": json.loads(row["declaration"]), "tasks": json.loads(row["tasks"])}
