@@ -8,9 +8,10 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from flyte_nb.environments.base import Environment
@@ -20,6 +21,7 @@ from flyte_nb.environments.task import TaskEnvironment
 from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import DeploymentError
 from flyte_nb.notebook.module import FILE, Captured, Module
+from flyte_nb.plan.contents import Contents
 from flyte_nb.plan.files import MANIFEST, Shipped, copy_files
 from flyte_nb.plan.seal import is_whole
 
@@ -39,7 +41,9 @@ class Bundle:
     module : Module
         The definitions of all the environments.
     environments : tuple of dict
-        For each environment ``environment`` (its name), ``declaration`` and ``tasks``, as JSON data.
+        For each environment ``environment`` (its name), ``declaration``, ``tasks``, ``reads`` (what it is made of
+        beside its tasks) and ``digest`` (of all that it is, whatever else the bundle holds), as JSON data. A task's row
+        has ``reads``, too: each name that it reads, with a digest.
     files : tuple of Shipped
         The included files and the local modules, which lie beside the module as they lay beside the notebook.
     """
@@ -126,6 +130,8 @@ def bundle_for(
     version: str | None = None,
     files: Iterable[Shipped] = (),
     policy: Callable[[TaskTemplate], str] = lambda task: "",
+    included: Mapping[str, Sequence[Shipped]] = MappingProxyType({}),
+    variables: Mapping[str, str] = MappingProxyType({}),
 ) -> Bundle:
     """Make the bundle of some environments, in the order given.
 
@@ -141,24 +147,36 @@ def bundle_for(
         What lies beside the module.
     policy : callable
         Gives what a task's settings ask of an engine, as JSON; empty for nothing.
+    included : mapping of str to sequence of Shipped
+        For each environment, those of the files that it includes.
+    variables : mapping of str to str
+        For each environment that the module imports, the variable that holds it.
 
     Raises
     ------
     DeploymentError
         For a version that cannot be the name of a folder.
     """
-    rows = tuple(
-        {
-            "environment": env.name,
-            "declaration": env.to_dict(),
-            "tasks": {name: task_row(task, policy(task)) for name, task in sorted(_tasks(env).items())},
-        }
-        for env in environments
-    )
     files = tuple(files)
+    contents = Contents(module, files, included, variables)
+    rows = tuple(_row(env, contents, policy) for env in environments)
     if version is None:
         version = _content(module, rows, files)[:12]
     return Bundle(version, module, rows, files)
+
+
+def _row(env: Environment, contents: Contents, policy: Callable[[TaskTemplate], str]) -> dict[str, Any]:
+    tasks = {
+        name: {**task_row(task, policy(task)), "reads": contents.task_reads(env, name)}
+        for name, task in sorted(_tasks(env).items())
+    }
+    row = {
+        "environment": env.name,
+        "declaration": env.to_dict(),
+        "tasks": tasks,
+        "reads": contents.reads(env, tasks),
+    }
+    return {**row, "digest": contents.digest(env, row)}
 
 
 def read_bundle(home: Path) -> tuple[Module, dict[str, str]]:

@@ -10,6 +10,7 @@ from flyte_nb.environments.task import TaskEnvironment
 from flyte_nb.errors import DeploymentError
 from flyte_nb.notebook.module import Captured, Module
 from flyte_nb.plan.bundle import bundle_for, task_row
+from flyte_nb.plan.contents import Contents
 from flyte_nb.plan.files import includes_files, shipped
 
 
@@ -38,6 +39,9 @@ def environments(description=None):
 def test_the_manifest_says_what_is_inside():
     bundle = bundle_for(environments(), MODULE)
     assert re.fullmatch("[0-9a-f]{12}", bundle.version)
+    digests = [row["digest"] for row in bundle.environments]
+    assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in digests)
+    x = Contents(MODULE).task_reads(environments()[1], "e.f")["x"]
     assert bundle.manifest() == {
         "version": bundle.version,
         "digest": MODULE.digest,
@@ -46,7 +50,13 @@ def test_the_manifest_says_what_is_inside():
             "captured/a.pkl": hashlib.sha256(b"1").hexdigest(),
         },
         "environments": [
-            {"environment": "base", "declaration": {"type": "Environment", "name": "base"}, "tasks": {}},
+            {
+                "environment": "base",
+                "declaration": {"type": "Environment", "name": "base"},
+                "tasks": {},
+                "reads": {"x": x},
+                "digest": digests[0],
+            },
             {
                 "environment": "e",
                 "declaration": {"type": "TaskEnvironment", "name": "e", "depends_on": ["base"]},
@@ -56,8 +66,11 @@ def test_the_manifest_says_what_is_inside():
                         "outputs": {"o0": "int", "o1": "str"},
                         "interface": "(x: int, y: str = 'a') -> (int, str)",
                         "description": "Do it.",
+                        "reads": {"x": x},
                     }
                 },
+                "reads": {"x": x},
+                "digest": digests[1],
             },
         ],
         "files": [],
