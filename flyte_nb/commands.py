@@ -94,6 +94,11 @@ class Parser(argparse.ArgumentParser):
         options = [o for action in self._actions for o in action.option_strings if o.startswith("--")]
         raise UsageError(f"{self.prog}: unknown option {word!r}; {suggestion(word.partition('=')[0], options)}")
 
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Refuse a value that is none of the choices, with the nearest."""
+        if action.choices is not None and value not in action.choices:
+            raise argparse.ArgumentError(action, f"given {value!r}; {suggestion(str(value), map(str, action.choices))}")
+
     def error(self, message: str) -> NoReturn:
         """Raise what argparse would print and exit for."""
         raise UsageError(f"{self.prog}: {message}")

@@ -16,7 +16,7 @@ def _deploy(words: list[str], session: Session) -> View:
     parser = Parser(prog="%flyte deploy")
     parser.add_argument("names", nargs="*", metavar="NAME", help="what to deploy; everything declared by default")
     parser.add_argument("--dry-run", action="store_true", help="say what would be deployed, and which files")
-    parser.add_argument("--version", help="in place of the one made from the content")
+    parser.add_argument("--version", metavar="V", help="in place of the one made from the content")
     parser.add_argument("--engine", default="local", help="where to: local, the store of this machine")
     options = parser.parse_args(words)
     wanted = [session.registry.find(name) for name in options.names] or list(session.registry.values())

@@ -10,6 +10,7 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class
 from flyte_nb import deploy_commands, environment_commands, run_commands, secret_commands
 from flyte_nb.cell_line import cell_parser, rewrite
 from flyte_nb.commands import Command, HelpAsked, Parser, by_name, choose
+from flyte_nb.completion.completer import Completer, add_to
 from flyte_nb.errors import UsageError
 from flyte_nb.notebook.shell import MAGIC
 from flyte_nb.session import Session, current_session
@@ -105,6 +106,7 @@ def load(shell: Any) -> None:
     if hasattr(shell, "kernel"):  # a terminal would print the line again for each change of it
         session.show_run = in_notebook
     shell.register_magics(FlyteMagics(shell, session))
+    add_to(shell, Completer(VERBS, cell_parser, session))
     show_as_cards(shell, session)
     if first_time:
         print(WELCOME)

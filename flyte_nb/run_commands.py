@@ -23,9 +23,11 @@ def run_task(words: list[str], session: Session) -> View:
     parser.add_argument("task", help="the name of a task, with or without its environment's")
     parser.add_argument("inputs", nargs="*", metavar="NAME=VALUE", help="an input")
     parser.add_argument("--engine", default="local", help="local, or inline: in this process, for breakpoints")
-    parser.add_argument("--fit", default="clamp", help="clamp a request over what this machine has, strict or ignore")
-    parser.add_argument("--keep", default="never", help="keep inputs for %%flyte rerun: on-failure, always or never")
-    parser.add_argument("--name", help="the name of the run; made up by default")
+    parser.add_argument("--fit", default="clamp", choices=("clamp", "strict", "ignore"),
+                        help="what becomes of a request over what this machine has; clamp by default")  # fmt: skip
+    parser.add_argument("--keep", default="never", choices=("never", "on-failure", "always"),
+                        help="keep inputs for %%flyte rerun; never by default")  # fmt: skip
+    parser.add_argument("--name", metavar="N", help="the name of the run; made up by default")
     parser.add_argument("--overwrite-cache", action="store_true", help="compute kept outputs again")
     options = parser.parse_args(words)
     task = session.registry.find_task(options.task)
@@ -58,7 +60,7 @@ def logs(words: list[str], session: Session) -> View:
     """Show what a run printed, or one action of it."""
     parser = _parser("logs")
     parser.add_argument("run", help="the name of a run")
-    parser.add_argument("--action", help="one of its actions, as %%flyte runs RUN lists them")
+    parser.add_argument("--action", metavar="ID", help="one of its actions, as %%flyte runs RUN lists them")
     options = parser.parse_args(words)
     found = session.store.run(options.run)
     text = found.logs() if options.action is None else _of_action(session, found, options.action)
@@ -75,7 +77,7 @@ def cache(words: list[str], session: Session) -> View:
     """Show the outputs that are kept, or clear them."""
     verb, rest = choose("%flyte cache", words, ["list", "clear"], default="list")
     parser = _parser(f"cache {verb}")
-    parser.add_argument("task", nargs="?", help="only those of this task; all of them by default")
+    parser.add_argument("task", nargs="?", metavar="ENV.TASK", help="only those of this task; all of them by default")
     task = parser.parse_args(rest).task
     if verb == "clear":
         cleared = session.store.clear_cache(task)

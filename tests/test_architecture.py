@@ -56,7 +56,7 @@ LAYERS = [
     ["workbook"],
     ["shipping"],
     ["session", "widgets"],
-    ["verbs", "showing", "secret_commands"],
+    ["completion", "verbs", "showing", "secret_commands"],
     ["run_context"],
     ["run_commands", "environment_commands", "deploy_commands"],
     ["magics", "headless"],
