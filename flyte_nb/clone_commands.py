@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flyte_nb.cloning import ClonePreview
-from flyte_nb.commands import Parser, key_values
+from flyte_nb.commands import Command, Parser, key_values
 from flyte_nb.environments.base import Environment
 from flyte_nb.environments.policies import ReusePolicy
 from flyte_nb.environments.resources import Resources
@@ -17,16 +17,12 @@ from flyte_nb.errors import DeclarationError, UsageError
 from flyte_nb.session import Session
 from flyte_nb.views import View
 
-__all__ = ["HELP", "clone"]
+__all__ = ["COMMANDS"]
 
-HELP = (
-    ("%flyte clone SRC DST [--gpu 1 --memory 16Gi ..] [--reset FIELD] [--apply]",
-     "what a clone would be, with the code that makes it in a new cell; --apply declares it"),
-)  # fmt: skip
 _RESOURCES = ("cpu", "memory", "gpu", "disk")
 
 
-def clone(words: list[str], session: Session) -> View:
+def _clone(words: list[str], session: Session) -> View:
     """Show what a clone would be; offer the code that makes it, or declare it."""
     parser = _parser()
     options = parser.parse_args(words)
@@ -53,7 +49,7 @@ def _preview(options: Any, source: Environment, session: Session) -> ClonePrevie
 
 
 def _parser() -> Parser:
-    parser = Parser(prog="%flyte clone", add_help=False)
+    parser = Parser(prog="%flyte clone")
     parser.add_argument("source", metavar="SRC", help="the name of the environment that is cloned")
     parser.add_argument("name", metavar="DST", help="the name of the clone")
     for option, words in {
@@ -146,3 +142,13 @@ def _numbers(option: str, text: str) -> Any:
 
 def _amount(name: str, text: str) -> int | str:
     return int(text) if name in ("cpu", "gpu") and text.isdecimal() and text.isascii() else text
+
+
+COMMANDS = (
+    Command(
+        "%flyte clone SRC DST [--gpu 1 --memory 16Gi ..] [--reset FIELD] [--apply]",
+        "what a clone would be, with the code that makes it in a new cell; --apply declares it",
+        _clone,
+        ("%flyte clone my-env gpu-env --gpu 1 --memory 16Gi", "%flyte clone my-env plain --reset env_vars --apply"),
+    ),
+)

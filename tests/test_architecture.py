@@ -40,27 +40,30 @@ LAYERS = [
         "types",
     ],
     ["registry", "notebook", "plugins", "storage"],
-    ["plan", "engine.definition", "engine.fingerprint", "engine.outputs", "engine.policy", "engine.segments"],
+    [
+        "cell_line",
+        "plan",
+        "engine.definition",
+        "engine.fingerprint",
+        "engine.outputs",
+        "engine.policy",
+        "engine.segments",
+    ],
     ["engine.records"],
     ["engine.base"],
     ["engine.codec", "engine.store", "portal"],
     ["engine.inline", "engine.local", "engine.cluster", "syncify"],
     ["workbook"],
     ["shipping", "declaring"],
-    ["session", "widgets", "secret_commands"],
-    ["verbs", "cloning", "drafting"],
+    ["session", "widgets"],
+    ["completion", "verbs", "showing", "secret_commands", "cloning", "drafting"],
     ["run_context"],
-    ["run_commands", "clone_commands"],
+    ["run_commands", "environment_commands", "deploy_commands", "clone_commands"],
     ["magics", "headless"],
     ["cli"],
 ]
 # Modules of this package that are imported inside functions, and why.
-DEFERRED = {
-    ("cli", "headless"): "each command loads what it needs",
-    ("cli", "verbs"): "each command loads what it needs",
-    ("cli", "engine.store"): "each command loads what it needs",
-    ("cli", "widgets"): "each command loads what it needs",
-}
+DEFERRED: dict[tuple[str, str], str] = {}
 FRONT = {"__init__", "__main__"}  # the package's own doors may open on anything
 HEAVY = [
     "IPython",

@@ -123,7 +123,7 @@ def test_a_newer_version_is_refused(store: Store) -> None:
         db.execute("PRAGMA user_version=99")
     db.close()
     for _ in range(2):
-        with pytest.raises(StoreError, match=r"of version 99, newer than this flyte_nb knows \(2\); update flyte_nb"):
+        with pytest.raises(StoreError, match=r"of version 99, newer than this flyte_nb knows \(3\); update flyte_nb"):
             store.runs()
         with pytest.raises(StoreError, match="of version 99"):
             add(store, "t-2")

@@ -10,13 +10,15 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from flyte_nb.engine import codec
-from flyte_nb.engine.base import Begun, Deployments, Emit, Outputs, Phase, Run, Work, now
+from flyte_nb.engine.base import Begun, Custom, Deployments, Emit, Outputs, Phase, Run, Tell, Work, now
 from flyte_nb.engine.local.attempts import in_time, retried
 from flyte_nb.engine.local.caching import cached
 from flyte_nb.engine.local.calls import Call, Outcome, recorded
+from flyte_nb.engine.local.deploying import Deploying
 from flyte_nb.engine.local.failures import death, failure
 from flyte_nb.engine.local.journal import Journal
 from flyte_nb.engine.local.need import Need
@@ -93,10 +95,11 @@ class LocalEngine:
             _read_result(run, outcome)
         return run
 
-    async def deploy(self, bundle: Bundle) -> Deployments:
-        """Write the bundle, then make its environments current in one transaction."""
-        home = bundle.write(self.store.bundles)
-        return self.store.deploy(bundle.environments, bundle.version, home.name)
+    async def deploy(
+        self, bundle: Bundle, tell: Tell = lambda progress: None, custom: Custom = MappingProxyType({})
+    ) -> Deployments:
+        """Write the bundle, then make the environments current that are not yet as they are in it."""
+        return await Deploying(self.store, bundle, tell, custom).run()
 
     async def stop(self) -> None:
         """End every worker."""

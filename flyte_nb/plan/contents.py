@@ -1,0 +1,82 @@
+"""Contents: what each environment of a bundle consists of — the names that it reads, its files — and a digest of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePosixPath
+from types import MappingProxyType
+from typing import Any
+
+from flyte_nb.environments.base import Environment
+from flyte_nb.notebook.module import Module
+from flyte_nb.notebook.reading import ENVIRONMENT, definitions, imported, reads_of
+from flyte_nb.plan.files import Shipped
+from flyte_nb.plan.local_modules import local_modules
+
+__all__ = ["Contents"]
+
+
+class Contents:
+    """Tells the environments of one bundle apart: what the code of each reads, and which files it needs.
+
+    Parameters
+    ----------
+    module : Module
+        The definitions of all of them.
+    files : iterable of Shipped
+        What lies beside the module, for all of them.
+    included : mapping of str to sequence of Shipped
+        For each environment, those of the files that it includes.
+    variables : mapping of str to str
+        For each environment that the module imports, the variable that holds it.
+    """
+
+    def __init__(
+        self,
+        module: Module,
+        files: Iterable[Shipped] = (),
+        included: Mapping[str, Sequence[Shipped]] = MappingProxyType({}),
+        variables: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        self._found = definitions(module)
+        self._included, self._variables = included, variables
+        self._local = {PurePosixPath(file.path).parts[0].partition(".")[0] for file in files}
+        self._members: dict[str, list[str]] = {}
+        for key, one in self._found.items():
+            for owner in one.owners:
+                self._members.setdefault(owner, []).append(key)
+        self._beside: dict[Any, list[tuple[str, str]]] = {}
+
+    def task_reads(self, env: Environment, task: str) -> dict[str, str]:
+        """Give the digests of what a task reads, by name; its own environment's declaration is told elsewhere."""
+        own = self._variables.get(env.name, ENVIRONMENT + env.name)
+        roots = [root for root in (task, task.rpartition(".")[2]) if root in self._found][:1]
+        if roots:
+            return reads_of(self._found, roots, frozenset([own]))
+        return reads_of(self._found, [own] if own in self._found else self._found)
+
+    def reads(self, env: Environment, tasks: Iterable[str]) -> dict[str, str]:
+        """Give the digests of what an environment reads beside its tasks: what it is made of, hooks and servers."""
+        return reads_of(self._found, self._roots(env), frozenset(tasks))
+
+    def _roots(self, env: Environment) -> Iterable[str]:
+        own = self._variables.get(env.name, ENVIRONMENT + env.name)
+        return [own, *self._members.get(own, ())] if own in self._found else self._found
+
+    def files(self, env: Environment) -> list[tuple[str, str]]:
+        """Give the files that an environment needs, with their digests: those it includes and those it imports."""
+        included = self._included.get(env.name, ())
+        names = frozenset(n for n in imported(self._found, self._roots(env)) if n.partition(".")[0] in self._local)
+        key = names, tuple(included)
+        if key not in self._beside:
+            source = "".join(f"import {name}\n" for name in sorted(names))
+            files = {file.path: file.digest for file in [*included, *local_modules(source, str, included)]}
+            self._beside[key] = sorted(files.items())
+        return self._beside[key]
+
+    def digest(self, env: Environment, row: Mapping[str, Any]) -> str:
+        """Give the SHA-256, in hex, of all that an environment is: the same whatever else is in the bundle."""
+        parts = [row["declaration"], row["tasks"], row["reads"], self.files(env)]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
