@@ -14,6 +14,7 @@ from flyte_nb.environments.resources import Resources
 __all__ = ["edited_line", "options_for"]
 
 _FLAG = "--interruptible"
+_LISTED = ("--secret", "--include", "--depends-on")
 _WORD = re.compile(r"""(?:[^\s'"\\]|\\.|'[^']*'|"(?:[^"\\]|\\.)*")+""")
 #: an option and its value; None for the flag
 Option = tuple[str, str | None]
@@ -62,9 +63,10 @@ def _cache(value: Any) -> list[Option] | None:
 
 def _many(option: str) -> Callable[[Any], list[Option] | None]:
     def spell(value: Any) -> list[Option] | None:
-        values = list(value or ())
-        plain = value is None or (value and isinstance(value, list | tuple) and all(type(v) is str for v in values))
-        return [(option, text) for text in values] if plain or value == () else None
+        if value is None or value == ():
+            return []
+        plain = isinstance(value, list | tuple) and value and all(type(item) is str for item in value)
+        return [(option, item) for item in value] if plain else None
 
     return spell
 
@@ -163,18 +165,20 @@ def _edited(line: str, names: tuple[str, ...], wanted: list[Option]) -> str:
 def _matched(written: list[_Written], wanted: list[Option]) -> Iterator[tuple[_Written, Option | None]]:
     """Give for each option on the line what it becomes; None for one that goes."""
     left = list(wanted)
-    ordered = [one.option for one in written if one.option in left]
-    follows = ordered == [option for option in wanted if option in ordered]  # the order of what stays is the same
     for one in written:
-        name, text = one.option
-        same = [o for o in left if o == one.option] if follows else []
-        key = (text or "").partition("=")[0]
-        alike = [o for o in left if o[0] == name and (name != "--env" or (o[1] or "").partition("=")[0] == key)]
-        single = name not in ("--secret", "--include", "--depends-on")
-        found = next(iter(same or (alike if single else [])), None)
+        if one.option[0] in _LISTED:  # what is added comes after what stays, so that has to come first
+            found = left[0] if left and left[0] == one.option else None
+        else:
+            found = next((option for option in left if _key(option) == _key(one.option)), None)
         if found is not None:
             left.remove(found)
         yield one, found
+
+
+def _key(option: Option) -> tuple[str, str]:
+    """Give what two values of one setting share: the option, and the name of a variable."""
+    name, value = option
+    return name, (value or "").partition("=")[0] if name == "--env" else ""
 
 
 def _options(line: str) -> Iterator[_Written]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from flyte_nb.environments.base import Environment
-from flyte_nb.environments.declaration import Declaration
+from flyte_nb.environments.declaration import Declaration, same
 from flyte_nb.environments.image import Image
 from flyte_nb.errors import UsageError
 from flyte_nb.notebook.call_editor import MISSING, CallEditor, DictEditor, Key, cannot, resolved
@@ -143,12 +143,11 @@ def edited(editor: CallEditor, env: Environment, edits: list[Edit], is_clone: bo
     made = env.clone_with if is_clone else type(env)
     parameters = _positional(made)
     defaults = {f.name: _default(f) for f in dataclasses.fields(env) if f.init}
-    for edit in edits:
-        default = defaults[edit.field]
-        at_default = type(edit.after) is type(default) and bool(edit.after == default)
+    at_default = {edit.field: same(edit.after, defaults[edit.field]) for edit in edits}
+    for edit in sorted(edits, key=lambda edit: at_default[edit.field]):  # what is added takes the layout of what goes
         if is_clone:
-            _edit_clone(editor, edit, parameters, at_default, spelling)
-        elif at_default:
+            _edit_clone(editor, edit, parameters, at_default[edit.field], spelling)
+        elif at_default[edit.field]:
             _drop(editor, edit.field, parameters)
         else:
             _put(editor, edit, parameters, spelling)
