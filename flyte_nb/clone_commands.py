@@ -29,7 +29,7 @@ def _clone(words: list[str], session: Session) -> View:
     source = session.registry.find(options.source)
     preview = _preview(options, source, session)
     if options.apply:
-        return preview.view(declared=str(preview.apply().place))
+        return preview.view(declared=str(preview.apply_here().place))
     if not preview.errors:
         preview.offer()
     return preview.view()

@@ -182,18 +182,49 @@ class ClonePreview:
         UsageError
             While something is refused, and for a value that cannot be written as code.
         """
+        spelling = Spelling(current_session().workbook.namespace)
+        call = f"{self.variable} = {self._call(spelling)}"
+        notices = [f"# {notice}" for notice in spelling.notices]
+        return "\n".join([*spelling.imports, *notices, laid_out_source(call)])
+
+    @property
+    def variable(self) -> str:
+        """The variable that the code binds the clone to."""
+        return variable_for(self.name, current_session().workbook.namespace)
+
+    def apply_here(self) -> Environment:
+        """Declare the clone as a statement of the running cell would, and bind it to its variable.
+
+        What uses it then finds its definition. Where there is no such cell, or a value cannot be written, it is
+        declared by `apply`, and bound to nothing.
+
+        Raises
+        ------
+        DeclarationError
+            As `apply`.
+        TypeError
+            As `apply`.
+        """
+        workbook = current_session().workbook
+        spelling = Spelling(workbook.namespace)
+        try:
+            statement = f"{self.variable} = {self._call(spelling)}"
+        except UsageError:
+            return self.apply()
+        name = self.variable
+        if spelling.notices or not workbook.run_here("; ".join([*spelling.imports, statement])):
+            return self.apply()
+        made: Environment = workbook.namespace[name]
+        return made
+
+    def _call(self, spelling: Spelling) -> str:
         if self.errors:
             field, error = next(iter(self.errors.items()))
             raise UsageError(f"preview_clone: {field or self.name}: {error}; accepted: a preview without errors")
-        names = current_session().workbook.namespace
-        spelling = Spelling(names)
         given = {f: v for f, v in self._overrides.items() if v is not None or f == "reusable"}
         reset = [f"reset={spelling.value(tuple(self._reset))}"] if self._reset else []
-        source = self._spelled_source(spelling)
         words = [spelling.value(self.name), *(f"{field}={spelling.value(value)}" for field, value in given.items())]
-        call = f"{variable_for(self.name, names)} = {source}.clone_with({', '.join([*words, *reset])})"
-        notices = [f"# {notice}" for notice in spelling.notices]
-        return "\n".join([*spelling.imports, *notices, laid_out_source(call)])
+        return f"{self._spelled_source(spelling)}.clone_with({', '.join([*words, *reset])})"
 
     def _spelled_source(self, spelling: Spelling) -> str:
         variable = spelling.variable(self.source)

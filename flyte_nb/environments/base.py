@@ -32,7 +32,7 @@ from flyte_nb.environments.provenance import Origin
 from flyte_nb.environments.resources import Resources
 from flyte_nb.environments.secrets import Secret
 
-__all__ = ["Environment", "Listener", "listen", "unannounced"]
+__all__ = ["Environment", "Listener", "is_heard", "listen", "unannounced"]
 
 _NAME = re.compile(r"[a-z0-9]+([_-][a-z0-9]+)*")
 _LONGEST_NAME = 253  # a Kubernetes object name
@@ -70,8 +70,13 @@ def listen(listener: Listener | None) -> Listener | None:
 
 def announce(event: str, *args: Any) -> None:
     """Tell the listener, if there is one; ``event`` is the name of the `Listener` method."""
-    if _listener is not None and not _silent.get():
+    if is_heard():
         getattr(_listener, event)(*args)
+
+
+def is_heard() -> bool:
+    """Tell whether somebody hears what is declared; in the process of a task nobody does."""
+    return _listener is not None and not _silent.get()
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -155,20 +155,20 @@ class DictEditor:
     def __init__(self, text: str, node: ast.Dict) -> None:
         self.text, self._start = text, (node.lineno, node.col_offset)
 
-    def set(self, before: Mapping[str, str], after: Mapping[str, str], spelled: Mapping[str, str]) -> None:
-        """Make the items of ``before`` those of ``after``, whose expressions are ``spelled``."""
+    def set(self, before: Mapping[str, str], after: Mapping[str, str], spell: Callable[[str, str], str]) -> None:
+        """Make the items of ``before`` those of ``after``; ``spell`` gives the expression for an item."""
         for key in [key for key in before if key not in after]:
             series, keys, _ = self._read()
             self.text = series.removed(keys.index(key))
         for key, value in after.items():
             series, keys, values = self._read()
             if key not in keys:
-                self.text = series.added(f"{quoted(key)}: {spelled[key]}")
+                self.text = series.added(f"{quoted(key)}: {spell(key, value)}")
             elif before.get(key) != value:
                 source = Source(self.text)
                 start = source.span(values[keys.index(key)]).start
                 end = series.items[keys.index(key)].span.end
-                self.text = source.replaced(Span(start, end), spelled[key])
+                self.text = source.replaced(Span(start, end), spell(key, value))
 
     def _read(self) -> tuple[Series, list[str], list[ast.expr]]:
         source = Source(self.text)

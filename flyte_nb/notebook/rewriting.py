@@ -70,7 +70,10 @@ def locate(text: str, line: int, env: Environment, names: Mapping[str, Any]) -> 
     UsageError
         With the reason, when there is no such call, or it stands where it may declare others, too.
     """
-    tree = Source(text).tree
+    try:
+        tree = Source(text).tree
+    except SyntaxError as error:
+        raise cannot(f"the source is no Python any more: {error.msg}, line {error.lineno}") from None
     found = [(call, kind, around) for call, around in _calls(tree, line) if (kind := _kind(call, env, names))]
     named = [entry for entry in found if _name_given(entry[0], names) == env.name]
     found = named or [entry for entry in found if _name_given(entry[0], names) is MISSING]
@@ -232,7 +235,7 @@ def _put_within(editor: CallEditor, node: ast.expr, edit: Edit, spelling: Spelli
         keys = [key.value if isinstance(key, ast.Constant) else None for key in node.keys]
         if keys == list(before):
             items = DictEditor(editor.text, node)
-            items.set(before, after, {key: spelling.item(key, value) for key, value in after.items()})
+            items.set(before, after, spelling.item)
             editor.take(items)
             return True
     inner = editor.within(node)

@@ -14,7 +14,7 @@ from flyte_nb.widgets.environments import parts
 __all__ = ["View", "code", "draft"]
 
 _SIGNS = {"+ ": "+", "- ": "-"}
-_PAIR = re.compile(r"""(?P<name>[\w.-]+)(?P<between>["']?\s*[:=]\s*)(?P<value>"[^"]*"|'[^']*'|[^\s"',)}]+)""")
+_PAIR = re.compile(r"""(?P<name>[\w.-]+)(?P<between>["']?\s*[:=]\s*)(?P<value>"[^"]*"|'[^']*'|[^\s"',(){}\[\]]+)""")
 _TEXT = re.compile(r""""[^"]*"|'[^']*'""")
 
 
@@ -46,7 +46,7 @@ def code(written: Rewritten) -> Diff:
     lines = [("!", written.reason, "offered in its place: the code to add in a new cell")] if written.reason else []
     lines += [("!", notice, "") for notice in written.notices]
     before, after = written.before.splitlines(), written.source.splitlines()
-    lines += [(_SIGNS[line[:2]], line[2:], "") for line in difflib.ndiff(before, after) if line[:2] in _SIGNS]
+    lines += [(_SIGNS[line[:2]], _hidden(line[2:]), "") for line in difflib.ndiff(before, after) if line[:2] in _SIGNS]
     where = f"{written.where}, rewritten" if written.before else "a new cell"
     return Diff([("=", where, ""), *lines])
 
