@@ -16,7 +16,7 @@ from flyte_nb.app import AppEnvironment
 from flyte_nb.drafting import Draft
 from flyte_nb.environments.base import unannounced
 from flyte_nb.errors import DeclarationError, UnknownNameError, UsageError, UsageTypeError
-from flyte_nb.registry import process_registry
+from flyte_nb.registry import Source, process_registry
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -188,6 +188,43 @@ def test_what_was_never_declared_or_withdrawn_is_told() -> None:
     draft = flyte.draft(unknown).set("image", "x")
     with pytest.raises(UsageError, match="is not declared any more; declare it again first"):
         draft.apply()
+
+
+def test_what_its_cell_no_longer_declares_is_told() -> None:
+    cell = Source("the cell", "In [1]", is_cell=True)
+    process_registry.begin(cell)
+    declared = env("dr-withdrawn")
+    process_registry.commit()
+    draft = flyte.draft(declared).set("image", "x")
+    process_registry.begin(cell)
+    process_registry.commit()
+    assert "is not declared any more" in str(draft)
+    with pytest.raises(UsageError, match="declare it again first"):
+        draft.apply()
+    newer = env("dr-withdrawn", queue="other")
+    assert draft.rebase().apply() == flyte.draft(newer).set("image", "x").proposed
+
+
+def test_an_edit_stays_with_the_cell_that_declared_it() -> None:
+    declaring, editing = (Source(key, key, is_cell=True) for key in ("In [1]", "In [2]"))
+    process_registry.begin(declaring)
+    declared = env("dr-owned")
+    process_registry.commit()
+    process_registry.begin(editing)
+    made = flyte.draft(declared).set("image", "x").apply()
+    changes = process_registry.commit()
+    assert [change.env for change in changes.changed] == [made]
+    assert process_registry.source_of("dr-owned") == declaring
+    process_registry.begin(editing)  # run again, without the edit: what it edited is not its own to withdraw
+    process_registry.commit()
+    assert process_registry["dr-owned"] is made
+    with pytest.raises(UnknownNameError, match="nobody"):
+        process_registry.amend(_unknown())
+
+
+def _unknown() -> flyte.TaskEnvironment:
+    with unannounced():
+        return env("nobody")
 
 
 def test_another_kind_of_environment_is_told() -> None:

@@ -26,7 +26,8 @@ def preview(head: list[tuple[str, str, str]], settings: list[Setting], changes: 
     changes : list of Change
         How they differ from those of what is cloned.
     """
-    lines = [*head, *(("!", f"{row.field} is refused", row.error) for row in settings if row.error)]
+    refused = [row.field for row in settings if row.error]
+    lines = [*head, *([("!", f"refused: {', '.join(refused)}", "see the rows; apply() raises it")] if refused else [])]
     lines += [
         ("~", c.field, f"{mask(c.field, c.before)} → {mask(c.field, c.after)}")
         for change in changes
@@ -40,7 +41,7 @@ def preview(head: list[tuple[str, str, str]], settings: list[Setting], changes: 
 
 def _where(row: Setting) -> str:
     if row.error:
-        return "refused"
+        return f"refused: {row.error}"
     if row.how == "inherited":
         return f"inherited from {row.source}"
     return {"overridden": "overridden", "reset": "reset to its default", "set": "set"}.get(row.how, _DEFAULT)
@@ -58,20 +59,27 @@ def comparison(columns: Mapping[str, list[Setting]]) -> View:
     fields = list(dict.fromkeys(row.field for rows in columns.values() for row in rows))
     rows, alike = [], []
     for field in fields:
-        cells = [_cell(field, by_field.get(field)) for by_field in found.values()]
-        if len({text for text, _ in cells}) == 1 and not any(note for _, note in cells):
-            alike.append(f"{field}={cells[0][0]}")
+        cells = [by_field.get(field) for by_field in found.values()]
+        texts = [_text(field, row) for row in cells]
+        if len(set(texts)) == 1 and not any(row and row.error for row in cells):
+            alike.append(f"{field}={texts[0]}")
         else:
-            rows.append((field, *(f"{text}{note}" for text, note in cells)))
+            noted = zip(texts, cells, strict=True)
+            rows.append((field, *(f"{text}{_note(row, text != texts[0])}" for text, row in noted)))
     table = Table(("setting", *columns), rows)
     lines = [] if rows else [("=", "no difference", "")]
     lines += [("=", "the same in all", ", ".join(alike))] if alike and len(columns) > 1 else []
     return Stack([*([table] if rows else []), Diff(lines)])
 
 
-def _cell(field: str, row: Setting | None) -> tuple[str, str]:
-    """Give the text of a cell, and a note: that a value is refused, overridden or reset."""
+def _text(field: str, row: Setting | None) -> str:
+    return "—" if row is None else mask(field, row.value)
+
+
+def _note(row: Setting | None, differs: bool) -> str:
+    """Say that a value is refused; of one that differs from the first column's, that it is overridden or reset."""
     if row is None:
-        return "—", ""
-    note = f" (refused: {row.error})" if row.error else f" ({row.how})" if row.how in ("overridden", "reset") else ""
-    return mask(field, row.value), note
+        return ""
+    if row.error:
+        return f" (refused: {row.error})"
+    return f" ({row.how})" if differs and row.how in ("overridden", "reset") else ""

@@ -94,7 +94,7 @@ def test_an_environment_is_its_variable_or_found_by_its_name() -> None:
 def test_what_cannot_be_written_is_a_variable_or_an_error() -> None:
     app = FastAPI()
     assert Spelling({"web": app}).value(app) == "web"
-    with pytest.raises(UsageError, match="FastAPI cannot be written as code; accepted: .*bind it to one first"):
+    with pytest.raises(UsageError, match=r"FastAPI cannot be written as code; accepted: .*bind it to one first"):
         Spelling({}).value(object.__new__(FastAPI))
     image = flyte.Image.from_debian_base().with_source_folder(Path(__file__).parent)
     assert Spelling({"img": image}).value(image) == "img"
