@@ -7,7 +7,14 @@ from typing import Any
 
 from IPython.core.magic import Magics, line_cell_magic, magics_class
 
-from flyte_nb import clone_commands, deploy_commands, environment_commands, run_commands, secret_commands
+from flyte_nb import (
+    clone_commands,
+    deploy_commands,
+    doctor_commands,
+    environment_commands,
+    run_commands,
+    secret_commands,
+)
 from flyte_nb.cell_line import cell_parser, rewrite
 from flyte_nb.commands import Command, HelpAsked, Parser, by_name, choose
 from flyte_nb.completion.completer import Completer, add_to
@@ -52,6 +59,7 @@ VERBS = by_name(
         *deploy_commands.COMMANDS,
         *run_commands.COMMANDS,
         *secret_commands.COMMANDS,
+        *doctor_commands.COMMANDS,
         Command(
             "%flyte help [VERB]",
             "this page, or one verb with its options and examples",

@@ -251,7 +251,8 @@ def told_size(size: int) -> str:
     """Word a number of bytes."""
     if size < 1024:
         return f"{size} byte{'s' if size != 1 else ''}"
-    return f"{size / 1024:.1f} KiB" if size < 1 << 20 else f"{size / (1 << 20):.1f} MiB"
+    unit, one = ("KiB", 1 << 10) if size < 1 << 20 else ("MiB", 1 << 20) if size < 1 << 30 else ("GiB", 1 << 30)
+    return f"{size / one:,.1f} {unit}"
 
 
 def bullet(items: Iterable[str], most: int = 20) -> list[str]:

@@ -132,7 +132,7 @@ def test_a_plain_environment_cannot_be_cloned_and_says_so() -> None:
 
 def test_what_is_no_environment_is_refused() -> None:
     for function in (lambda: flyte.preview_clone("base", "x"), lambda: flyte.compare_clones(3)):  # type: ignore[arg-type]
-        with pytest.raises(UsageTypeError, match="accepted: .*environment"):
+        with pytest.raises(UsageTypeError, match=r"accepted: .*environment"):
             function()
 
 

@@ -72,6 +72,12 @@ VERBS = by_name(
             _within("records", "runs"),
             ("flyte-nb runs --last 5", "flyte-nb runs double-f5cd0fdd"),
         ),
+        Command(
+            "flyte-nb doctor [--json]",
+            "look at versions, store, workers, uv, GPUs, secrets, cluster; exit status 1 where tasks cannot run",
+            _within("doctor", "doctor"),
+            ("flyte-nb doctor", "flyte-nb doctor --json"),
+        ),
         Command("flyte-nb version", "the version of flyte_nb", _version, ("flyte-nb version",)),
         Command(
             "flyte-nb help [VERB]",

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from flyte_nb.changes import tasks_of
 from flyte_nb.completion import values
+from flyte_nb.environments.editing import editable
 from flyte_nb.environments.secrets import secrets_from_request
 from flyte_nb.errors import FlyteError
 from flyte_nb.session import Session
@@ -118,6 +119,11 @@ def _texts(kind: object) -> list[str]:
     return [str(one.value) for one in kind] if isinstance(kind, type) and issubclass(kind, Enum) else []
 
 
+def _fields(asked: Asked) -> Iterator[str]:
+    """Give the settings of the line's environment that have a default."""
+    yield from editable(asked.session.registry.find(asked.first("source")))
+
+
 def _runs(asked: Asked) -> Iterator[str]:
     """Give the latest runs."""
     yield from (run.name for run in asked.session.store.runs(last=_RUNS))
@@ -160,6 +166,7 @@ WORDS: dict[str, Source] = {
     "DEPLOYED": _deployed,
     "TASK": _tasks,
     "ENV.TASK": _full_names,
+    "FIELD": _fields,
     "RUN": _runs,
     "KEY": _secrets,
     "PATH": _paths,
