@@ -53,6 +53,8 @@ class ClonePreview:
         #: the name of the clone
         self.name = name
         self._overrides, self._reset, self._refused = dict(overrides), reset, dict(refused or {})
+        if self._overrides.get("reusable") == "keep":  # the default of clone_with
+            del self._overrides["reusable"]
         #: why settings are refused, by the field; ``""`` for what concerns no single field
         self.errors: dict[str, str] = self._check_each()
         #: the clone as it would be declared, which nobody has heard of; None while something is refused
@@ -81,13 +83,11 @@ class ClonePreview:
             return None
         try:
             with unannounced():
-                made = self._cloned()
+                return self._cloned()
         except Exception as error:  # a subclass's own checks are a stranger's code
             if not self.errors:
                 self.errors[_field_of(error, self.source)] = _told(error)
             return None
-        made.place = self.source.place
-        return made
 
     def _cloned(self) -> Environment:
         reset: dict[str, Any] = {"reset": self._reset} if self._reset else {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import os
 import re
@@ -136,7 +137,7 @@ def _file(env: Environment) -> _Text:
             text = file.read()
     except (OSError, SyntaxError, UnicodeDecodeError) as error:
         raise cannot(f"{env.name!r} is declared at {env.place}, which cannot be read: {error}") from None
-    return _Text(text, env.place.line, str(path), _module_names(path), path=path)
+    return _Text(text, env.place.line, str(path), _module_names(path) or _imports(text), path=path)
 
 
 def _module_names(path: Path) -> Mapping[str, Any]:
@@ -145,6 +146,22 @@ def _module_names(path: Path) -> Mapping[str, Any]:
         if isinstance(file, str) and os.path.abspath(file) == str(path):
             return vars(module)
     return {}
+
+
+def _imports(text: str) -> Mapping[str, Any]:
+    """Give what a file that is no imported module imports, as far as that has been imported."""
+    try:
+        nodes = ast.parse(text).body
+    except SyntaxError:
+        return {}
+    names: dict[str, Any] = {}
+    for node in nodes:
+        for alias in node.names if isinstance(node, ast.Import | ast.ImportFrom) else ():
+            module = sys.modules.get((node.module or "") if isinstance(node, ast.ImportFrom) else alias.name)
+            found = getattr(module, alias.name, None) if isinstance(node, ast.ImportFrom) else module
+            if found is not None and (alias.asname or "." not in alias.name):
+                names[alias.asname or alias.name] = found
+    return names
 
 
 # --- rewriting it ---

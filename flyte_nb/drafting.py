@@ -242,7 +242,7 @@ class Draft:
         """
         edits = [
             Edit(name, value, getattr(self._made, name), self._given.get(name, self._given_before(name)))
-            for name, value in self._made.unwritten.items()
+            for name, value in self._made._unwritten.items()
         ]
         if not edits:
             raise UsageError(f"the draft of {self._env.name!r} has no changes, so there is no code to give")

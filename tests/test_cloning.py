@@ -251,6 +251,27 @@ def test_the_code_needs_a_source_that_it_can_name(tmp_path: Path) -> None:
         flyte.preview_clone(unknown, "pre-k").code()
 
 
+def test_a_policy_is_kept_or_taken_away_as_in_clone_with() -> None:
+    source = base("pre-policy", reusable=flyte.ReusePolicy(2))
+    kept = flyte.preview_clone(source, "pre-m", reusable="keep")
+    gone = flyte.preview_clone(source, "pre-n", reusable=None)
+    assert (kept.changes, kept.errors) == ([], {})
+    assert [(c.field, c.after) for c in gone.changes] == [("reusable", None)]
+    assert made_by(kept) == kept.clone
+    assert made_by(gone) == gone.clone
+
+
+def test_a_field_of_a_users_own_may_have_any_name() -> None:
+    @dataclass(repr=False)
+    class Mine(flyte.TaskEnvironment):
+        origin: str = "here"
+        unwritten: int = 0
+
+    clone = Mine("pre-mine", origin="there").clone_with("pre-mine-b", unwritten=1)
+    assert (clone.origin, clone.unwritten) == ("there", 1)
+    assert {row.field: row.how for row in flyte.preview_clone(clone, "pre-o").settings}["unwritten"] == "inherited"
+
+
 def test_the_scaling_of_an_app() -> None:
     app = AppEnvironment("pre-scaled", scaling=Scaling((1, 2)))
     preview = flyte.preview_clone(app, "pre-l", scaling=Scaling((1, 4)))

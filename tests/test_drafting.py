@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import runpy
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -342,6 +343,19 @@ def test_a_file_that_changed_since_is_told(module: Any) -> None:
     assert "is no Python any more" in flyte.draft(module.env).set("queue", "fast").code().reason
     path.unlink()
     assert "cannot be read" in flyte.draft(module.env).set("queue", "fast").code().reason
+
+
+def test_a_script_that_is_no_module_is_read_for_its_imports(tmp_path: Path) -> None:
+    path = tmp_path / "script.py"
+    path.write_text(
+        "import flyte_nb as flyte\nenv = flyte.TaskEnvironment('dr-script', resources=flyte.Resources(cpu=1))\n"
+    )
+    names = runpy.run_path(str(path))
+    code = flyte.draft(names["env"]).set("resources.memory", "1Gi").set("queue", "q").code()
+    assert code.source.splitlines() == [
+        "import flyte_nb as flyte",
+        'env = flyte.TaskEnvironment(\'dr-script\', resources=flyte.Resources(cpu=1, memory="1Gi"), queue="q")',
+    ]
 
 
 def test_nothing_to_write_says_so() -> None:

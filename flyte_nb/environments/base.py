@@ -234,10 +234,8 @@ class Environment(Declaration, metaclass=_Announced):
     service_account: str | None = None
     #: where it was declared
     place: Place = field(init=False, compare=False, default=Place("<unknown>", 0))
-    #: whom it was cloned from, and what was given other values; None where it is no clone
-    origin: Origin | None = field(init=False, compare=False, default=None)
-    #: what drafts have changed and the source does not say yet: the fields, with the values that the source gives
-    unwritten: dict[str, Any] = field(init=False, compare=False, default_factory=dict)
+    _origin: Origin | None = field(init=False, compare=False, default=None)
+    _unwritten: dict[str, Any] = field(init=False, compare=False, default_factory=dict)
 
     def __repr__(self) -> str:
         shown = [f"name={self.name!r}"]
@@ -245,6 +243,16 @@ class Environment(Declaration, metaclass=_Announced):
             shown.append(f"depends_on=<{len(self.depends_on)}>")
         shown += [f"{change}" for change in _settings(self)]
         return f"{type(self).__name__}({', '.join(shown)})"
+
+    @property
+    def origin(self) -> Origin | None:
+        """Whom it was cloned from, and which settings it was given; None where it is no clone."""
+        return self._origin
+
+    @property
+    def unwritten(self) -> dict[str, Any]:
+        """The fields that drafts have changed and the source does not say yet, with the values that the source gives."""
+        return dict(self._unwritten)
 
     def to_dict(self) -> dict[str, Any]:
         """Give the declaration as plain JSON data; dependencies are given by name."""
@@ -310,7 +318,7 @@ class Environment(Declaration, metaclass=_Announced):
         if new:
             announce("depending", self)
             self.depends_on.extend(new)
-            self.origin = self.origin and self.origin.changed("depends_on")
+            self._origin = self._origin and self._origin.changed("depends_on")
 
 
 def _settings(env: Environment) -> list[str]:
@@ -364,7 +372,7 @@ def clone(env: _Env, name: str, overrides: dict[str, Any], reset: Iterable[str] 
         values[key] = default.default_factory() if callable(default.default_factory) else default.default
     kind: Any = type(env)
     made = type.__call__(kind, **{**values, **given, "name": name})  # announced when it knows where it comes from
-    made.origin = Origin(env.name, frozenset(given), frozenset(cleared), env.origin)
+    made._origin = Origin(env.name, frozenset(given), frozenset(cleared), env._origin)
     return cast("_Env", _declared(made))
 
 

@@ -66,8 +66,8 @@ def with_values(env: Environment, values: Mapping[str, Any], reset: Iterable[str
     with unannounced():
         made: Environment = kind(**{**kept, **cleared, **values})
     made.place = env.place
-    made.unwritten = _unwritten(env, made, [*values, *cleared])
-    made.origin = _edited_origin(env.origin, values, cleared)
+    made._unwritten = _unwritten(env, made, [*values, *cleared])
+    made._origin = _edited_origin(env._origin, values, cleared)
     if isinstance(env, AppEnvironment) and isinstance(made, AppEnvironment):
         env._give_hooks(made)
     if isinstance(env, TaskEnvironment) and isinstance(made, TaskEnvironment):
@@ -76,7 +76,7 @@ def with_values(env: Environment, values: Mapping[str, Any], reset: Iterable[str
 
 
 def _unwritten(env: Environment, made: Environment, edited: Iterable[str]) -> dict[str, Any]:
-    in_source = {name: env.unwritten.get(name, getattr(env, name)) for name in [*env.unwritten, *edited]}
+    in_source = {name: env._unwritten.get(name, getattr(env, name)) for name in [*env._unwritten, *edited]}
     return {name: value for name, value in in_source.items() if not same(value, getattr(made, name))}
 
 

@@ -75,14 +75,14 @@ def settings_of(env: Environment) -> list[Setting]:
 
 
 def _where(env: Environment, field: str, is_set: bool) -> tuple[How, str]:
-    if env.origin is None:
+    if env._origin is None:
         return ("set" if is_set else "default"), env.name
-    if field in env.origin.overridden:
+    if field in env._origin.overridden:
         return "overridden", env.name
-    if field in env.origin.reset:
+    if field in env._origin.reset:
         return "reset", env.name
-    source = env.origin.parent
-    for origin in _chain(env.origin):
+    source = env._origin.parent
+    for origin in _chain(env._origin):
         source = origin.parent
         if origin.before is not None and field in origin.before.overridden | origin.before.reset:
             return "inherited", source

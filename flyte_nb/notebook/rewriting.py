@@ -92,9 +92,10 @@ def _calls(
 ) -> Iterator[tuple[ast.Call, tuple[ast.AST, ...]]]:
     """Give the calls that cover a line, each with what it stands in."""
     for child in ast.iter_child_nodes(tree):
+        within = around if child in getattr(tree, "decorator_list", ()) else (*around, tree)
         if isinstance(child, ast.Call) and child.lineno <= line <= (child.end_lineno or child.lineno):
-            yield child, around
-        yield from _calls(child, line, (*around, child))
+            yield child, within
+        yield from _calls(child, line, within)
 
 
 def _kind(call: ast.Call, env: Environment, names: Mapping[str, Any]) -> str | None:

@@ -125,6 +125,11 @@ def rewrite(source: str, values: dict[str, Any], variable: str = "env") -> tuple
             'S = {"queue": "q"}\nenv = TaskEnvironment("a", **S, cache="auto")',
         ),
         (
+            'def keep(f): return f\n@keep\n@(env := TaskEnvironment("a")).task\ndef f() -> int:\n    return 1',
+            {"cache": "auto"},
+            'def keep(f): return f\n@keep\n@(env := TaskEnvironment("a", cache="auto")).task\ndef f() -> int:\n    return 1',
+        ),
+        (
             'if True:\n    env = TaskEnvironment(\n        "a")',
             {"cache": "auto"},
             'if True:\n    env = TaskEnvironment(\n        "a",\n        cache="auto")',
