@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from flyte_nb.declaring import Rewritten, rewritten
+from flyte_nb.declared_source import Rewritten, rewritten
 from flyte_nb.environments.base import Environment, is_heard
 from flyte_nb.environments.declaration import Change, set_fields
 from flyte_nb.environments.editing import editable, part_of, with_part, with_values

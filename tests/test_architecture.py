@@ -54,7 +54,7 @@ LAYERS = [
     ["engine.codec", "engine.store", "portal"],
     ["engine.inline", "engine.local", "engine.cluster", "syncify"],
     ["workbook", "doctor"],
-    ["shipping", "declaring"],
+    ["shipping", "declared_source"],
     ["session", "widgets"],
     ["completion", "verbs", "showing", "secret_commands", "cloning", "drafting"],
     ["run_context"],

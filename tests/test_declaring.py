@@ -1,72 +1,79 @@
-"""Where an environment is declared, and what is told when its cell has changed since."""
+"""Declaring again and again leaves nothing behind, and what is shown of an environment stays small."""
 
 from __future__ import annotations
 
-import linecache
-from typing import Any
+import gc
+import sys
+import weakref
+from types import FunctionType
 
 import flyte_nb as flyte
 import pytest
-from flyte_nb.declaring import rewritten
-from flyte_nb.environments.base import unannounced
-from flyte_nb.environments.editing import with_values
-from flyte_nb.notebook.cells import Cell
-from flyte_nb.notebook.rewriting import Edit
-from flyte_nb.notebook.shell import Running
-from flyte_nb.registry import Registry
-from flyte_nb.workbook import Workbook
+from flyte_nb.widgets.environments import environment
 
-FILE = "<ipython-input-1-abc>"
+LONGEST_REPR, LONGEST_CARD = 2_000, 20_000
 
 
-def declared(source: str) -> Any:
-    names: dict[str, Any] = {"flyte": flyte}
-    with unannounced():
-        exec(compile(source, FILE, "exec"), names)
-    return names["env"]
+def declare(count: int) -> list[weakref.ref[flyte.TaskEnvironment]]:
+    """Declare environments with a task each, and give references that keep none of them alive."""
+    made = []
+    for number in range(count):
+        env = flyte.TaskEnvironment(f"again-{number}", resources=flyte.Resources(cpu=1), env_vars={"A": "1"})
+        env.task(_task)
+        made.append(weakref.ref(env))
+    return made
 
 
-def code(env: Any, workbook: Workbook) -> Any:
-    draft = with_values(env, {"queue": "q"})
-    return rewritten(env, draft, [Edit("queue", env.queue, "q", "q")], workbook)
+def _task(x: int) -> int:
+    return x
 
 
-@pytest.fixture
-def workbook() -> Workbook:
-    return Workbook(None, Registry())
+def test_declaring_again_does_not_grow_the_registry() -> None:
+    first = declare(100)
+    known = len(flyte.current_registry())
+    for _ in range(3):
+        newest = declare(100)
+    assert len(flyte.current_registry()) == known
+    gc.collect()
+    assert [ref for ref in first if ref() is not None] == []
+    assert all(ref() is flyte.current_registry()[f"again-{n}"] for n, ref in enumerate(newest))
 
 
-def ran(workbook: Workbook, raw: str, number: int, file: str, failed_at: int | None = None) -> None:
-    workbook.record(Running(Cell(raw, number, file, raw=raw), "the same cell", False), failed_at)
+def test_declaring_again_does_not_grow_memory() -> None:
+    declare(100)
+    gc.collect()
+    before = sys.getallocatedblocks()
+    for _ in range(5):
+        declare(100)
+    gc.collect()
+    assert sys.getallocatedblocks() - before < 500  # fewer than one for each environment declared again
 
 
-def test_a_cell_that_was_edited_and_failed_since_is_told(workbook: Workbook) -> None:
-    source = 'env = flyte.TaskEnvironment("decl-a")\n'
-    env = declared(source)
-    ran(workbook, source, 1, FILE)
-    assert code(env, workbook).notices == ()
-    ran(workbook, source + "1 / 0\n", 2, "<ipython-input-2-abc>", failed_at=2)
-    made = code(env, workbook)
-    assert made.source == 'env = flyte.TaskEnvironment("decl-a", queue="q")\n'
-    assert "the cell was edited and run again since, as In [2]" in made.notices[0]
+@pytest.mark.parametrize("kind", [flyte.TaskEnvironment, flyte.app.AppEnvironment])
+def test_what_is_shown_of_many_dependencies_is_bounded(kind: type[flyte.Environment]) -> None:
+    few, many = (kind("hub", depends_on=[flyte.Environment(f"dep-{i}") for i in range(n)]) for n in (100, 1_000))
+    for show, longest in ((repr, LONGEST_REPR), (lambda env: environment(env).html(), LONGEST_CARD)):
+        assert len(show(many)) <= longest
+        assert len(show(many)) - len(show(few)) <= 10
+    assert "1000" in repr(many)
+    assert "and 992 more" in environment(many).text()
 
 
-def test_a_cell_that_nobody_saw_is_told(workbook: Workbook) -> None:
-    made = code(declared('env = flyte.TaskEnvironment("decl-b")\n'), workbook)
-    assert "the cell that declared 'decl-b' is not known" in made.reason
-    assert made.source.splitlines()[-1] == 'decl_b = flyte.TaskEnvironment(name="decl-b", queue="q")'
-    assert repr(made).startswith("<code to add in a new cell: ")
+def test_what_is_shown_of_large_settings_is_bounded() -> None:
+    env = flyte.TaskEnvironment(
+        "large", env_vars={f"V{i}": "x" * 1_000 for i in range(1_000)}, include=[f"{i}.txt" for i in range(1_000)],
+        secrets=[f"key-{i}" for i in range(1_000)],
+    )  # fmt: skip
+    for number in range(100):
+        function = FunctionType(_task.__code__, globals(), f"task_{number}")
+        env.task(function)
+    assert len(env.tasks) == 100
+    assert len(repr(env)) <= 10_000
+    assert len(environment(env).html()) <= LONGEST_CARD
 
 
-def test_the_running_cell_counts(workbook: Workbook) -> None:
-    source = 'env = flyte.TaskEnvironment("decl-c")\n'
-    workbook.running = Running(Cell(source, 1, FILE, raw=source), "key", False)
-    assert code(declared(source), workbook).source == 'env = flyte.TaskEnvironment("decl-c", queue="q")\n'
-
-
-def test_what_no_file_holds_is_told(workbook: Workbook) -> None:
-    names: dict[str, Any] = {"flyte": flyte}
-    with unannounced():
-        exec('env = flyte.TaskEnvironment("decl-d")', names)
-    linecache.clearcache()
-    assert "cannot be read" in code(names["env"], workbook).reason
+def test_a_ladder_of_dependencies_is_shown_in_constant_size() -> None:
+    env = flyte.TaskEnvironment("rung")
+    for level in range(100):
+        env = flyte.TaskEnvironment(f"rung-{level}", depends_on=[env, env])
+    assert len(repr(env)) <= 200

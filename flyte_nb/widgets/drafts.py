@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 
-from flyte_nb.declaring import Rewritten
+from flyte_nb.declared_source import Rewritten
 from flyte_nb.environments.base import Environment
 from flyte_nb.environments.declaration import HIDDEN, Change, looks_secret, mask
 from flyte_nb.views import Diff, View

@@ -144,9 +144,7 @@ class DeploymentRecords(File):
             rows = self._rows(_KNOWN, (environment,))
         else:
             raise UnknownNameError("deployed environment", environment, current)
-        return History(
-            told_deployment(_read(row), current=current.get(row["environment"]) == row["version"]) for row in rows
-        )
+        return History(told_deployment(_read(row), current=current.get(row["environment"]) == row["version"]) for row in rows)
 
     def deployed(self, environment: str, version: str | None = None) -> dict[str, Any]:
         """Give what is known of a deployed environment at a version, or at the current one.

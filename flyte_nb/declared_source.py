@@ -1,4 +1,4 @@
-"""Declaring: where an environment is declared, and that source with other values — or the code to add instead."""
+"""Declared source: where an environment is declared, and that source with other values — or the code to add instead."""
 
 from __future__ import annotations
 
