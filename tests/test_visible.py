@@ -39,9 +39,9 @@ def test_an_error_shows_its_message_so() -> None:
 
 
 def test_in_a_cell(kernel: Kernel) -> None:
-    kernel.run(
-        "env = flyte.TaskEnvironment('e')\n@env.task\ndef evil() -> int:\n    raise ValueError(chr(27) + '[2J' + chr(8238) + 'z' * 9000)"
-    )
+    message = "chr(27) + '[2J' + chr(8238) + 'z' * 9000"
+    kernel.run("env = flyte.TaskEnvironment('e')")
+    kernel.run(f"@env.task\ndef evil() -> int:\n    raise ValueError({message})")
     error = kernel.run("flyte.run(evil)", fails=True).error
     assert "RuntimeUserError (ValueError): \\x1b[2J\\u202ezzz" in error
     assert "\x1b[2J" not in error
