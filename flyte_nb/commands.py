@@ -12,6 +12,8 @@ from flyte_nb.errors import UsageError, suggestion
 __all__ = ["Command", "HelpAsked", "Parser", "by_name", "choose", "export_options", "key_values", "pair"]
 
 HELP_WORDS = ("--help", "-h")
+#: words that mean something else than the verbs they resemble
+OTHERS = ("edit", "serve", "stop")
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,8 @@ def choose(prog: str, words: Sequence[str], verbs: Sequence[str], default: str =
         parser.add_argument("verb", choices=list(verbs), metavar="|".join(verbs), help=f"{default} by default")
         raise HelpAsked(parser)
     if verb not in verbs:
-        raise UsageError(f"{prog}: unknown verb {verb!r}; {suggestion(verb, verbs)}")
+        near = f"there is {', '.join(verbs)}" if verb in OTHERS else suggestion(verb, verbs)
+        raise UsageError(f"{prog}: unknown verb {verb!r}; {near}")
     return verb, rest
 
 

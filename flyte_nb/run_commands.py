@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -50,10 +51,13 @@ def runs(words: list[str], session: Session) -> View:
     parser = _parser("runs")
     parser.add_argument("run", nargs="?", help="the name of a run, to see it with its actions")
     parser.add_argument("--last", type=int, default=20, metavar="N", help="how many; 20 by default")
+    parser.add_argument("--json", action="store_true", help="as JSON")
     options = parser.parse_args(words)
     if options.run is not None:
-        return views.run(session.store.run(options.run))
-    return views.runs(session.store.runs(options.last))
+        run = session.store.run(options.run)
+        return Text(json.dumps(views.data(run, actions=True), indent=2)) if options.json else views.run(run)
+    made = session.store.runs(options.last)
+    return Text(json.dumps([views.data(run) for run in made], indent=2)) if options.json else views.runs(made)
 
 
 def logs(words: list[str], session: Session) -> View:
@@ -137,7 +141,7 @@ COMMANDS = (
         ("%flyte rerun first", "%flyte rerun first --engine local"),
     ),
     Command(
-        "%flyte runs [RUN] [--last N]",
+        "%flyte runs [RUN] [--last N] [--json]",
         "the latest runs, or one with all its actions",
         runs,
         ("%flyte runs --last 5", "%flyte runs first"),

@@ -18,6 +18,7 @@ PACKAGE = Path(flyte_nb.__file__).parent
 # From the bottom up. A unit is a module or a folder of the package; it may import the units of the rows above its own
 # in this list, and itself. Units of one row do not know each other.
 LAYERS = [
+    ["visible"],
     ["tracebacks", "views", "pickling", "pairs"],
     ["errors"],
     ["environments", "absent"],

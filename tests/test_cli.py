@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import subprocess
@@ -196,6 +197,15 @@ def test_runs(folder: Path) -> None:
     assert done.returncode == 0
     assert "data-processing.minmax" in done.stdout
     assert "v1" in done.stdout
+
+
+def test_runs_as_json(folder: Path) -> None:
+    call(folder, "data-processing.calls", "--rows", "2")
+    (run,) = json.loads(flyte_nb(folder, "runs", "--last", "1", "--json").stdout)
+    assert (run["task"], run["phase"]) == ("data-processing.calls", "succeeded")
+    one = json.loads(flyte_nb(folder, "runs", run["run"], "--json").stdout)
+    assert {**run, "actions": one["actions"]} == one
+    assert [action["task"] for action in one["actions"]] == ["data-processing.calls", "data-processing.process_data"]
 
 
 def test_one_run(folder: Path) -> None:

@@ -8,6 +8,7 @@ from importlib import import_module
 
 from flyte_nb.commands import Command, HelpAsked, Parser, by_name, choose
 from flyte_nb.errors import BaseRuntimeError, FlyteError
+from flyte_nb.visible import bounded_lines
 from flyte_nb.widgets import help as pages
 
 __all__ = ["VERBS", "main"]
@@ -67,10 +68,10 @@ VERBS = by_name(
             ("flyte-nb call my-env.double --x 21", "flyte-nb call my-env.double --version v1 --x 21"),
         ),
         Command(
-            "flyte-nb runs [RUN] [--last N]",
+            "flyte-nb runs [RUN] [--last N] [--json]",
             "the latest runs of this folder's store, or one with its actions",
             _within("records", "runs"),
-            ("flyte-nb runs --last 5", "flyte-nb runs double-f5cd0fdd"),
+            ("flyte-nb runs --last 5", "flyte-nb runs double-f5cd0fdd", "flyte-nb runs --json"),
         ),
         Command(
             "flyte-nb doctor [--json]",
@@ -104,10 +105,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say_failure(error)
         return USAGE if error.code == "ParameterError" else FAILED
     except FlyteError as error:
-        print(str(error) if str(error).startswith("flyte-nb") else f"flyte-nb: {error}", file=sys.stderr)
+        _say(str(error) if str(error).startswith("flyte-nb") else f"flyte-nb: {error}")
         return USAGE
     except KeyboardInterrupt:
-        print("flyte-nb: interrupted", file=sys.stderr)
+        _say("flyte-nb: interrupted")
         return INTERRUPTED
 
 
@@ -123,6 +124,10 @@ def _carry_out(command: Command, words: list[str]) -> int:
 
 def _say_failure(error: BaseRuntimeError) -> None:
     if error.remote_traceback:
-        print(error.remote_traceback, file=sys.stderr)
+        _say(error.remote_traceback)
     code = "" if error.code == type(error).__name__ else f"{error.code}: "
-    print(f"flyte-nb: {code}{error}", file=sys.stderr)
+    _say(f"flyte-nb: {code}{error}")
+
+
+def _say(text: str) -> None:
+    print(bounded_lines(text), file=sys.stderr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from flyte_nb.commands import Parser
@@ -16,7 +17,13 @@ def runs(words: list[str]) -> int:
     parser = Parser(prog="flyte-nb runs")
     parser.add_argument("run", nargs="?", metavar="RUN", help="the name of a run, to see it with its actions")
     parser.add_argument("--last", type=int, default=20, metavar="N", help="how many; 20 by default")
+    parser.add_argument("--json", action="store_true", help="as JSON")
     options = parser.parse_args(words)
     store = Store(home_for(Path.cwd()))
-    print((views.runs(store.runs(options.last)) if options.run is None else views.run(store.run(options.run))).text())
+    if options.run is not None:
+        run = store.run(options.run)
+        print(json.dumps(views.data(run, actions=True), indent=2) if options.json else views.run(run).text())
+        return 0
+    made = store.runs(options.last)
+    print(json.dumps([views.data(run) for run in made], indent=2) if options.json else views.runs(made).text())
     return 0

@@ -30,7 +30,8 @@ class Completions:
     fragment : str
         That piece.
     found : list of (str, str)
-        What may stand there, and what kind of thing each is.
+        What may stand there, and what kind of thing each is. Where nothing is known, what stands there already, with a
+        word on what is expected: no names of Python come in its place.
     """
 
     fragment: str
@@ -60,18 +61,29 @@ class Completer:
             return None
         typed = typed_words(line[magic.end() :])
         if typed is None:
-            return Completions("", [])
+            return Completions("", [("", "text in quotation marks")])
         found = (text for text in self._found(magic["sign"], typed) if _fits(text[0], typed.last))
-        return Completions(typed.raw, [(_SPECIAL.sub(r"\\\1", text), kind) for text, kind in dict.fromkeys(found)])
+        texts = [(_SPECIAL.sub(r"\\\1", text), kind) for text, kind in dict.fromkeys(found)]
+        return Completions(typed.raw, texts or [(typed.raw, self._expected(magic["sign"], typed))])
 
     def _found(self, sign: str, typed: Typed) -> Iterator[tuple[str, str]]:
-        if sign == "%%":
-            return self._next(self._cell(), typed.words, typed.last)
-        if not typed.words:
+        if sign == "%" and not typed.words:
             return ((verb, "verb") for verb in self._verbs)
-        command = self._verbs.get(typed.words[0])
-        parser, words = parser_of(command, typed.words[1:], self._session) if command else (None, [])
+        parser, words = self._parser(sign, typed.words)
         return self._next(parser, words, typed.last) if parser is not None else iter(())
+
+    def _expected(self, sign: str, typed: Typed) -> str:
+        """Say what may stand there, where no candidate is known."""
+        parser, words = self._parser(sign, typed.words)
+        action = wanted(parser, words).action if parser is not None else None
+        return (action.help or "").replace("%%", "%") if action is not None else "nothing is known here"
+
+    def _parser(self, sign: str, words: list[str]) -> tuple[Parser | None, list[str]]:
+        """Give the parser of a line, and the words that are for it."""
+        if sign == "%%":
+            return self._cell(), words
+        command = self._verbs.get(words[0]) if words else None
+        return parser_of(command, words[1:], self._session) if command else (None, [])
 
     def _next(self, parser: Parser, words: list[str], last: str) -> Iterator[tuple[str, str]]:
         expected = wanted(parser, words)
@@ -113,10 +125,8 @@ def add_to(shell: Any, completer: Completer) -> None:
         found = completer.complete(_line(context))
         if found is None:
             return {"completions": []}
-        # where nothing is known, what stands there is all: no names of Python come in its place
-        texts = found.found or [(found.fragment, "")]
         return {
-            "completions": [SimpleCompletion(text, type=kind) for text, kind in texts],
+            "completions": [SimpleCompletion(text, type=kind) for text, kind in found.found],
             "matched_fragment": found.fragment,
             "suppress": True,
             "ordered": True,

@@ -7,6 +7,7 @@ from flyte_nb.environments.base import Environment
 from flyte_nb.environments.declaration import Change, Declaration, mask, set_fields
 from flyte_nb.registry import Registry
 from flyte_nb.views import Card, Diff, Stack, Table, View, bullet
+from flyte_nb.widgets.settings import told_setting
 
 __all__ = ["changes", "environment", "environments", "parts"]
 
@@ -23,7 +24,9 @@ def environment(env: Environment, state: list[str] | None = None, outdated: list
     outdated : list of str, optional
         What makes its runs or its deployment out of date.
     """
-    rows = [(name, mask(name, value), "") for name, value in set_fields(env) if name not in ("name", "depends_on")]
+    rows = [
+        (name, told_setting(name, value), "") for name, value in set_fields(env) if name not in ("name", "depends_on")
+    ]
     if env.depends_on:
         rows.append(("depends_on", ", ".join(bullet((e.name for e in env.depends_on), 8)), ""))
     tasks = [f"{task.name.rpartition('.')[2]}{task.interface}" for task in tasks_of(env).values()]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Any
+
 from flyte_nb.engine.base import Deployments, Run
 from flyte_nb.environments.declaration import shorten
 from flyte_nb.views import Card, Diff, Table, View, bounded, bullet, told_size
 from flyte_nb.widgets.tree import told, tree
 
-__all__ = ["deployments", "run", "runs", "told"]
+__all__ = ["data", "deployments", "run", "runs", "told"]
 
 _FILES = 20  # files of a deployment that are listed
 
@@ -46,16 +49,39 @@ def runs(made: list[Run]) -> View:
     rows = [
         (
             r.name,
-            r.task,
+            f"{r.task}@{r.version}" if r.version else r.task,
             r.phase.value,
-            began.astimezone().strftime("%Y-%m-%d %H:%M:%S") if (began := r.root.started or r.root.queued) else "",
+            _told_time(r.root.started or r.root.queued),
             told(r.root.duration if r.done() else None),
-            r.version or "as declared",
             r.root.error.partition("\n")[0][:100] or r.inputs[:100],
         )
         for r in made
     ]
-    return Table(("run", "task", "phase", "started", "took", "version", "inputs or error"), rows)
+    return Table(("run", "task", "phase", "started", "took", "inputs or error"), rows)
+
+
+def _told_time(time: datetime | None) -> str:
+    """Word when something was; without seconds, so that the table stays narrow."""
+    return time.astimezone().strftime("%Y-%m-%d %H:%M") if time is not None else ""
+
+
+def data(made: Run, actions: bool = False) -> dict[str, Any]:
+    """Give a run as JSON data, with its actions where they are asked for."""
+    root = made.root
+    listed = [
+        {"id": a.id, "task": a.task, "parent": a.parent, "phase": a.phase.value, "error": a.error} for a in made.actions
+    ]
+    return {
+        "run": made.name,
+        "task": made.task,
+        "version": made.version,
+        "phase": made.phase.value,
+        "started": root.started.isoformat() if root.started else None,
+        "seconds": root.duration.total_seconds() if made.done() and root.duration else None,
+        "inputs": made.inputs,
+        "error": root.error,
+        **({"actions": listed} if actions else {}),
+    }
 
 
 def deployments(made: Deployments, dry_run: bool = False) -> View:
