@@ -143,7 +143,7 @@ def _file(env: Environment) -> _Text:
 def _module_names(path: Path) -> Mapping[str, Any]:
     for module in list(sys.modules.values()):
         file = getattr(module, "__file__", None)
-        if isinstance(file, str) and os.path.abspath(file) == str(path):
+        if isinstance(file, str) and file.endswith(path.name) and os.path.abspath(file) == str(path):
             return vars(module)
     return {}
 
