@@ -69,6 +69,8 @@ if TYPE_CHECKING:
     from flyte_nb.context.settings import current_domain, current_project, is_control_plane_available
     from flyte_nb.context.task_context import ctx
     from flyte_nb.context.trace import trace
+    from flyte_nb.deployed_tasks import deployed
+    from flyte_nb.deploying import deploy, deployments, prune, rollback
     from flyte_nb.environments.triggers import (
         Cron,
         FixedRate,
@@ -82,7 +84,7 @@ if TYPE_CHECKING:
     from flyte_nb.mapping import map
     from flyte_nb.run_context import with_runcontext
     from flyte_nb.session import current_registry
-    from flyte_nb.verbs import deploy, deployed, export, rerun, run
+    from flyte_nb.verbs import export, rerun, run
 
 __version__ = "0.1.0"
 
@@ -145,6 +147,7 @@ __all__ = [  # noqa: RUF022 - in the order of sorted()
     "custom_context",
     "deploy",
     "deployed",
+    "deployments",
     "durable",
     "errors",
     "export",
@@ -167,8 +170,10 @@ __all__ = [  # noqa: RUF022 - in the order of sorted()
     "models",
     "new_condition",
     "notify",
+    "prune",
     "report",
     "rerun",
+    "rollback",
     "run",
     "run_python_script",
     "serve",
@@ -213,8 +218,9 @@ _LATER = {
     "TriggerTime": "flyte_nb.environments.triggers",
     "current_registry": "flyte_nb.session",
     "custom_context": "flyte_nb.context.scopes",
-    "deploy": "flyte_nb.verbs",
-    "deployed": "flyte_nb.verbs",
+    "deploy": "flyte_nb.deploying",
+    "deployed": "flyte_nb.deployed_tasks",
+    "deployments": "flyte_nb.deploying",
     "export": "flyte_nb.verbs",
     "get_custom_context": "flyte_nb.context.scopes",
     "group": "flyte_nb.context.scopes",
@@ -225,7 +231,9 @@ _LATER = {
     "init_passthrough": "flyte_nb.initialize",
     "is_control_plane_available": "flyte_nb.context.settings",
     "map": "flyte_nb.mapping",
+    "prune": "flyte_nb.deploying",
     "rerun": "flyte_nb.verbs",
+    "rollback": "flyte_nb.deploying",
     "run": "flyte_nb.verbs",
     "trace": "flyte_nb.context.trace",
     "with_runcontext": "flyte_nb.run_context",

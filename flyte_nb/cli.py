@@ -235,7 +235,7 @@ def _call(words: list[str]) -> int:
     own, rest = _own_options(words)
     options = parser.parse_args(own)
 
-    from flyte_nb.verbs import call_deployed, deployed
+    from flyte_nb.deployed_tasks import call_deployed, deployed
 
     task = deployed(options.task, options.version)
     if options.help:

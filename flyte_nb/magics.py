@@ -20,6 +20,7 @@ from IPython.display import display
 from flyte_nb import run_commands
 from flyte_nb.changes import Changes
 from flyte_nb.commands import HelpAsked, Parser, choose, export_options, key_values
+from flyte_nb.deploying import deploy
 from flyte_nb.engine.base import Deployments, Run
 from flyte_nb.environments.base import Environment
 from flyte_nb.errors import FlyteError, UsageError
@@ -28,7 +29,7 @@ from flyte_nb.notebook.staleness import Stale
 from flyte_nb.registry import Registry
 from flyte_nb.secret_commands import secret_command
 from flyte_nb.session import Session, current_session
-from flyte_nb.verbs import deploy, export
+from flyte_nb.verbs import export
 from flyte_nb.views import Stack, Table, Text, View
 from flyte_nb.widgets import environments as cards
 from flyte_nb.widgets import runs as run_views

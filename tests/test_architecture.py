@@ -49,6 +49,7 @@ LAYERS = [
     ["shipping"],
     ["session", "widgets", "secret_commands"],
     ["verbs"],
+    ["deployed_tasks", "deploying"],
     ["run_context"],
     ["run_commands"],
     ["magics", "headless"],
@@ -57,7 +58,7 @@ LAYERS = [
 # Modules of this package that are imported inside functions, and why.
 DEFERRED = {
     ("cli", "headless"): "each command loads what it needs",
-    ("cli", "verbs"): "each command loads what it needs",
+    ("cli", "deployed_tasks"): "each command loads what it needs",
     ("cli", "engine.store"): "each command loads what it needs",
     ("cli", "widgets"): "each command loads what it needs",
 }

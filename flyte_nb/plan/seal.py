@@ -66,8 +66,7 @@ def insist_whole(home: Path, seal: str) -> None:
             if digest_of(home / path) != digest:
                 raise _edited(home, path, "changed")
     except OSError as error:
-        path = Path(error.filename or home)
-        raise _edited(home, str(path.relative_to(home)) if path.is_relative_to(home) else str(path), "gone") from None
+        raise _edited(home, os.path.relpath(error.filename or home, home), "gone") from None
     for path in _modules(home):
         if path not in known:
             raise _edited(home, path, "added")

@@ -71,8 +71,8 @@ class DeploymentRecords(File):
             db.execute(change, (bundle, seal, name, target.version))
         if not target.unchanged:
             values = (name, target.version, target.created.isoformat(), bundle, json.dumps(row["declaration"]),
-                      json.dumps(row["tasks"]), digest, seal, "")  # fmt: skip
-            db.execute("INSERT OR IGNORE INTO deployments VALUES (?,?,?,?,?,?,?,?,?)", values)
+                      json.dumps(row["tasks"]), digest, json.dumps(row.get("reads", {})), seal, "")  # fmt: skip
+            db.execute("INSERT OR IGNORE INTO deployments VALUES (?,?,?,?,?,?,?,?,?,?)", values)
             _make_current(db, name, target.version)
         return target
 
@@ -144,7 +144,9 @@ class DeploymentRecords(File):
             rows = self._rows(_KNOWN, (environment,))
         else:
             raise UnknownNameError("deployed environment", environment, current)
-        return History(told_deployment(_read(row), current=current.get(row["environment"]) == row["version"]) for row in rows)
+        return History(
+            told_deployment(_read(row), current=current.get(row["environment"]) == row["version"]) for row in rows
+        )
 
     def deployed(self, environment: str, version: str | None = None) -> dict[str, Any]:
         """Give what is known of a deployed environment at a version, or at the current one.
@@ -231,7 +233,8 @@ def _make_current(db: sqlite3.Connection, name: str, version: str) -> None:
 
 
 def _read(row: sqlite3.Row) -> dict[str, Any]:
-    return {**dict(row), "declaration": json.loads(row["declaration"]), "tasks": json.loads(row["tasks"])}
+    told = {name: json.loads(row[name] or "{}") for name in ("declaration", "tasks", "reads")}
+    return {**dict(row), **told}
 
 
 def told_deployment(
