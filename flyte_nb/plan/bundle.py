@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -43,8 +44,8 @@ class Bundle:
         The definitions of all the environments.
     environments : tuple of dict
         For each environment ``environment`` (its name), ``declaration``, ``tasks``, ``reads`` (what it is made of
-        beside its tasks) and ``digest`` (of all that it is, whatever else the bundle holds), as JSON data. A task's row
-        has ``reads``, too: each name that it reads, with a digest.
+        beside its tasks), ``files`` (those that it needs) and ``digest`` (of all that it is, whatever else the bundle
+        holds), as JSON data. A task's row has ``reads``, too: each name that it reads, with a digest.
     files : tuple of Shipped
         The included files and the local modules, which lie beside the module as they lay beside the notebook.
     """
@@ -61,7 +62,7 @@ class Bundle:
                 "beginning with a letter or a digit"
             )
 
-    @property
+    @cached_property
     def content(self) -> str:
         """SHA-256 of the definitions, declarations and files, in hex; their order does not count."""
         return _content(self.module, self.environments, self.files)
@@ -176,8 +177,9 @@ def _row(env: Environment, contents: Contents, policy: Callable[[TaskTemplate], 
         "declaration": env.to_dict(),
         "tasks": tasks,
         "reads": contents.reads(env, tasks),
+        "files": contents.files(env),
     }
-    return {**row, "digest": contents.digest(env, row)}
+    return {**row, "digest": contents.digest(row)}
 
 
 def read_bundle(home: Path) -> tuple[Module, dict[str, str]]:

@@ -47,7 +47,7 @@ class Contents:
         for key, one in self._found.items():
             for owner in one.owners:
                 self._members.setdefault(owner, []).append(key)
-        self._beside: dict[Any, list[tuple[str, str]]] = {}
+        self._beside: dict[Any, dict[str, str]] = {}
 
     def task_reads(self, env: Environment, task: str) -> dict[str, str]:
         """Give the digests of what a task reads, by name; its own environment's declaration is told elsewhere."""
@@ -65,18 +65,19 @@ class Contents:
         own = self._variables.get(env.name, ENVIRONMENT + env.name)
         return [own, *self._members.get(own, ())] if own in self._found else self._found
 
-    def files(self, env: Environment) -> list[tuple[str, str]]:
+    def files(self, env: Environment) -> dict[str, str]:
         """Give the files that an environment needs, with their digests: those it includes and those it imports."""
         included = self._included.get(env.name, ())
         names = frozenset(n for n in imported(self._found, self._roots(env)) if n.partition(".")[0] in self._local)
         key = names, tuple(included)
         if key not in self._beside:
             source = "".join(f"import {name}\n" for name in sorted(names))
-            files = {file.path: file.digest for file in [*included, *local_modules(source, str, included)]}
-            self._beside[key] = sorted(files.items())
+            files = [*included, *local_modules(source, str, included)]
+            self._beside[key] = dict(sorted((file.path, file.digest) for file in files))
         return self._beside[key]
 
-    def digest(self, env: Environment, row: Mapping[str, Any]) -> str:
+    @staticmethod
+    def digest(row: Mapping[str, Any]) -> str:
         """Give the SHA-256, in hex, of all that an environment is: the same whatever else is in the bundle."""
-        parts = [row["declaration"], row["tasks"], row["reads"], self.files(env)]
+        parts = [row["declaration"], row["tasks"], row["reads"], row["files"]]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
