@@ -1,15 +1,16 @@
-"""``%flyte deploy``, ``rollback``, ``history`` and ``prune``: environments become callable from any process."""
+"""``%flyte deploy``, ``rollback``, ``history``, ``diff`` and ``prune``: what is callable from any process."""
 
 from __future__ import annotations
 
 from flyte_nb.commands import Command, Parser
+from flyte_nb.comparing import compare
 from flyte_nb.deploying import deploy, deployments, prune, rollback
 from flyte_nb.session import Session
 from flyte_nb.views import View
 from flyte_nb.widgets import deployments as views
 from flyte_nb.widgets import runs as run_views
 
-__all__ = ["COMMANDS", "deploy_options", "history_of", "pruned", "rolled_back"]
+__all__ = ["COMMANDS", "deploy_options", "differences", "history_of", "pruned", "rolled_back"]
 
 
 def _deploy(words: list[str], session: Session) -> View:
@@ -61,6 +62,20 @@ def history_of(prog: str, words: list[str]) -> View:
     return views.history(deployments(parser.parse_args(words).name))
 
 
+def _diff(words: list[str], session: Session) -> View:
+    return differences("%flyte diff", words, session)
+
+
+def differences(prog: str, words: list[str], session: Session) -> View:
+    """Compare two versions, or environments."""
+    parser = Parser(prog=prog)
+    what = "NAME@VERSION, NAME@current, or NAME for what is declared now"
+    parser.add_argument("before", metavar="A", help=what)
+    parser.add_argument("after", metavar="B", help="the same of the other")
+    options = parser.parse_args(words)
+    return compare(options.before, options.after, session).view()
+
+
 def _prune(words: list[str], session: Session) -> View:
     return pruned("%flyte prune", words)
 
@@ -92,6 +107,12 @@ COMMANDS = (
         "the versions of an environment, the newest first; or what is deployed of all",
         _history,
         ("%flyte history", "%flyte history my-env"),
+    ),
+    Command(
+        "%flyte diff A[@V] B[@V]",
+        "how two environments differ, each at a version or as declared: settings, tasks, names that they read",
+        _diff,
+        ("%flyte diff my-env@v1 my-env@v2", "%flyte diff my-env@current my-env", "%flyte diff my-env other-env"),
     ),
     Command(
         "%flyte prune [--days N] [--apply]",

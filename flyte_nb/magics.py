@@ -15,8 +15,8 @@ from flyte_nb.notebook.shell import MAGIC
 from flyte_nb.session import Session, current_session
 from flyte_nb.showing import show_as_cards, show_changes
 from flyte_nb.views import Stack, View
-from flyte_nb.widgets import help as pages
 from flyte_nb.widgets import deployments
+from flyte_nb.widgets import help as pages
 from flyte_nb.widgets.live import in_notebook
 
 __all__ = ["CELL", "VERBS", "FlyteMagics", "load"]

@@ -56,7 +56,7 @@ LAYERS = [
     ["workbook"],
     ["shipping"],
     ["session", "widgets"],
-    ["verbs"],
+    ["verbs", "comparing"],
     ["deployed_tasks", "deploying"],
     ["run_context", "showing", "secret_commands"],
     ["run_commands", "environment_commands", "deploy_commands"],
