@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -53,11 +54,16 @@ class Deployed:
         self.returns = self.interface.rpartition(" -> ")[2] if self._outputs else "None"
         self._env_vars = dict(row["declaration"].get("env_vars") or {})
         self._policy = Policy.from_json(row["tasks"][name].get("policy", ""))
-        home = store.bundles / row["bundle"]
-        self._home, self._seal = home, str(row["seal"])
-        hold(home)
-        self._codes = dict.fromkeys(names_of_tasks(home), f"bundle {home.name}")
-        self._definition = Definition(home / FILE, SCRIPT, folder=home, inside=includes_files(home))
+        self._home, self._seal = store.bundles / row["bundle"], str(row["seal"])
+        hold(self._home)
+
+    @cached_property
+    def _definition(self) -> Definition:
+        return Definition(self._home / FILE, SCRIPT, folder=self._home, inside=includes_files(self._home))
+
+    @cached_property
+    def _codes(self) -> dict[str, str]:
+        return dict.fromkeys(names_of_tasks(self._home), f"bundle {self._home.name}")
 
     def __repr__(self) -> str:
         return f"<deployed {self.name}{self.interface} at {self.version}>"

@@ -90,8 +90,8 @@ class Bundle:
         tell : callable
             Hears what has just been written.
         """
-        home = folder / self.folder
-        if is_whole(home):
+        home, manifest = folder / self.folder, self.manifest()
+        if is_whole(home, like=manifest):
             return home
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(dir=folder, prefix=f".{self.folder}."))
@@ -100,13 +100,13 @@ class Bundle:
             tell("the module is written")
             copy_files(self.files, draft)
             tell("the files are copied")
-            (draft / MANIFEST).write_text(json.dumps(self.manifest(), indent=2, sort_keys=True))
+            (draft / MANIFEST).write_text(json.dumps(manifest, indent=2, sort_keys=True))
             tell("the manifest is written")
-            if home.exists() and not is_whole(home):  # it was edited; what runs from it goes on
+            if home.exists() and not is_whole(home, like=manifest):  # it was edited; what runs from it goes on
                 os.rename(home, tempfile.mkdtemp(dir=folder, prefix=f".{self.folder}.edited."))
             os.rename(draft, home)
         except OSError:
-            if not is_whole(home):  # another process may have written the same meanwhile
+            if not is_whole(home, like=manifest):  # another process may have written the same meanwhile
                 raise
         finally:
             shutil.rmtree(draft, ignore_errors=True)

@@ -60,7 +60,9 @@ def timed(python: str, source: str, count: int) -> list[float]:
         done = subprocess.run([python, str(script), str(count)], cwd=folder, env=env, capture_output=True, text=True)
         if done.returncode:
             raise SystemExit(f"{python} failed:\n{done.stderr[-2000:]}")
-        return [float(word) for word in done.stdout.split()[-4:]] if source == OURS else [float(done.stdout.split()[-1])]
+        return (
+            [float(word) for word in done.stdout.split()[-4:]] if source == OURS else [float(done.stdout.split()[-1])]
+        )
 
 
 def main() -> None:
@@ -77,8 +79,9 @@ def main() -> None:
         many.append(timed(sys.executable, OURS, MANY))
     print("| what | figure |\n|---|---|")
     for count, rows in ((COUNT, ours), (MANY, many)):
-        for name, column in zip(("planned (dry run)", "deployed", "deployed again", "one changed"), zip(*rows), strict=True):
-            print(f"| {count:,} environments {name} | {statistics.median(column) * 1e3:,.1f} ms |")
+        for number, name in enumerate(("planned (dry run)", "deployed", "deployed again", "one changed")):
+            median = statistics.median(row[number] for row in rows)
+            print(f"| {count:,} environments {name} | {median * 1e3:,.1f} ms |")
     if theirs:
         sdk = statistics.median(theirs)
         print(f"| the SDK's dry run of {COUNT} | {sdk:.2f} s |")

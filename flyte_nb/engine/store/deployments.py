@@ -29,7 +29,6 @@ class DeploymentRecords(File):
         bundle: str,
         seal: str = "",
         named: bool = True,
-        renew: Collection[str] = (),
     ) -> Deployments:
         """Make environments current at a version, all of them in one transaction.
 
@@ -46,9 +45,7 @@ class DeploymentRecords(File):
             The digest of the bundle's manifest.
         named : bool
             Whether the version is a name; else an environment that is known with the same digest keeps the version
-            that it has.
-        renew : collection of str
-            The environments that have the bundle from now on though their version is known.
+            that it has, and the bundle is its own from now on.
 
         Raises
         ------
@@ -56,19 +53,18 @@ class DeploymentRecords(File):
             When an environment has the version already, with other content.
         """
         with self._writing() as db:
-            return Deployments(self._deploy(db, row, version, bundle, seal, named, renew) for row in rows)
+            db.execute("UPDATE deployments SET seal = ? WHERE bundle = ?", (seal, bundle))  # it may be written anew
+            return Deployments(self._deploy(db, row, version, bundle, seal, named) for row in rows)
 
     def _deploy(
-        self, db: sqlite3.Connection, row: dict[str, Any], version: str, bundle: str, seal: str, named: bool,
-        renew: Collection[str],
-    ) -> Deployment:  # fmt: skip
+        self, db: sqlite3.Connection, row: dict[str, Any], version: str, bundle: str, seal: str, named: bool
+    ) -> Deployment:
         name, digest = row["environment"], row.get("digest") or digest_of(row, bundle)
         current = db.execute("SELECT version FROM current WHERE environment = ?", (name,)).fetchone()
         target = _target(row, digest, version, named, _versions(db.execute(_KNOWN, (name,))),
                          current["version"] if current else None)  # fmt: skip
-        if name in renew:
-            change = "UPDATE deployments SET bundle = ?, seal = ? WHERE environment = ? AND version = ?"
-            db.execute(change, (bundle, seal, name, target.version))
+        change = "UPDATE deployments SET bundle = ?, seal = ? WHERE environment = ? AND version = ?"
+        db.execute(change, (bundle, seal, name, target.version))
         if not target.unchanged:
             values = (name, target.version, target.created.isoformat(), bundle, json.dumps(row["declaration"]),
                       json.dumps(row["tasks"]), digest, json.dumps(row.get("reads", {})), seal, "")  # fmt: skip
