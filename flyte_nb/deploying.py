@@ -74,13 +74,14 @@ async def _deploy(
             raise UsageTypeError(f"flyte.deploy: given {env!r:.80}; accepted: environments")
     if not envs:
         raise DeploymentError("nothing to deploy: name one environment or more")
+    chosen = session.engine(engine)
     bundle = session.shipping.bundle(envs, version)
     if not allow_large:
         insist_light(bundle)
     if dry_run:
         made = await relay(lambda tell: _planned(session, bundle), session.show_progress())
     else:
-        chosen, custom = session.engine(engine), _custom(session, bundle)
+        custom = _custom(session, bundle)
         made = await relay(lambda tell: _deployed(chosen, bundle, custom, tell), session.show_progress())
     return _with_contents(made, bundle)
 
