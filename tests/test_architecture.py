@@ -48,7 +48,7 @@ LAYERS = [
     ["workbook"],
     ["shipping"],
     ["session", "widgets", "secret_commands"],
-    ["verbs"],
+    ["planning", "verbs"],
     ["deployed_tasks", "deploying"],
     ["run_context"],
     ["run_commands"],
@@ -246,7 +246,9 @@ def test_a_worker_loads_less_than_a_kernel() -> None:
         "engine.base",
         "portal",
         "widgets",
-        "plan",
+        "plan.bundle",
+        "plan.graph",
+        "planning",
     }
     assert not own & {f"flyte_nb.{name}" for name in kernel_only}
 

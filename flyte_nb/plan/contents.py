@@ -58,8 +58,16 @@ class Contents:
         return reads_of(self._found, [own] if own in self._found else self._found)
 
     def reads(self, env: Environment, tasks: Iterable[str]) -> dict[str, str]:
-        """Give the digests of what an environment reads beside its tasks: what it is made of, hooks and servers."""
-        return reads_of(self._found, self._roots(env), frozenset(tasks))
+        """Give the digests of what an environment reads beside its tasks: what it is made of, hooks and servers.
+
+        Environments that it depends on are told by name in its declaration; what they are is not a part of it.
+        """
+        own = self._variables.get(env.name, ENVIRONMENT + env.name)
+        if own not in self._found:
+            return reads_of(self._found, self._found, frozenset(tasks))
+        parts = [key for key in self._found[own].reads if not key.startswith(ENVIRONMENT)]
+        found = reads_of(self._found, [*parts, *self._members.get(own, ())], frozenset([own, *tasks]))
+        return {own: self._found[own].digest, **found}
 
     def _roots(self, env: Environment) -> Iterable[str]:
         own = self._variables.get(env.name, ENVIRONMENT + env.name)
