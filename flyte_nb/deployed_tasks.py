@@ -49,6 +49,8 @@ class Deployed:
         self.description: str = row["tasks"][name]["description"]
         self.inputs: list[dict[str, str]] = row["tasks"][name]["inputs"]
         self._outputs: dict[str, str] = row["tasks"][name]["outputs"]
+        #: what it returns, in words
+        self.returns = self.interface.rpartition(" -> ")[2] if self._outputs else "None"
         self._env_vars = dict(row["declaration"].get("env_vars") or {})
         self._policy = Policy.from_json(row["tasks"][name].get("policy", ""))
         home = store.bundles / row["bundle"]

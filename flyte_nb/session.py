@@ -50,6 +50,8 @@ class Session:
         local = LocalEngine(self.store)
         #: where the values of secrets come from
         self.secrets = local.secrets
+        #: the worker processes
+        self.pool = local.pool
         self.workbook.secret_values = self.secrets.set_values
         self.engines: dict[str, Engine] = {"local": local, "inline": InlineEngine(self.store)}
         #: shows what a cell changed; the magics set it

@@ -40,28 +40,31 @@ LAYERS = [
         "types",
     ],
     ["registry", "notebook", "plugins", "storage"],
-    ["plan", "engine.definition", "engine.fingerprint", "engine.outputs", "engine.policy", "engine.segments"],
+    [
+        "cell_line",
+        "plan",
+        "engine.definition",
+        "engine.fingerprint",
+        "engine.outputs",
+        "engine.policy",
+        "engine.segments",
+    ],
     ["engine.records"],
     ["engine.base"],
     ["engine.codec", "engine.store", "portal"],
     ["engine.inline", "engine.local", "engine.cluster", "syncify"],
     ["workbook"],
     ["shipping"],
-    ["session", "widgets", "secret_commands"],
-    ["planning", "verbs"],
+    ["session", "widgets"],
+    ["verbs", "planning", "comparing"],
     ["deployed_tasks", "deploying"],
-    ["run_context"],
-    ["run_commands"],
+    ["run_context", "showing", "secret_commands"],
+    ["run_commands", "environment_commands", "deploy_commands", "plan_commands"],
     ["magics", "headless"],
     ["cli"],
 ]
 # Modules of this package that are imported inside functions, and why.
-DEFERRED = {
-    ("cli", "headless"): "each command loads what it needs",
-    ("cli", "deployed_tasks"): "each command loads what it needs",
-    ("cli", "engine.store"): "each command loads what it needs",
-    ("cli", "widgets"): "each command loads what it needs",
-}
+DEFERRED: dict[tuple[str, str], str] = {}
 FRONT = {"__init__", "__main__"}  # the package's own doors may open on anything
 HEAVY = [
     "IPython",

@@ -138,7 +138,7 @@ def test_help_of_a_task(folder: Path) -> None:
         (["run", "quickstart.ipynb", "--timeout", "soon"], "--timeout: given"),
         (["run", "quickstart.ipynb", "--timeout", "-1"], "--timeout: given"),
         (["run", "bare.ipynb", "-o", "."], "cannot be written"),
-        (["run"], "required: notebook"),
+        (["run"], "required: NOTEBOOK"),
         (["runs", "--last", "few"], "invalid int value"),
     ],
 )

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from flyte_nb.cell_line import declaration, rewrite
 from flyte_nb.errors import UsageError
-from flyte_nb.magics import declaration, rewrite
 
 from kernels import Kernel, new_kernel
 

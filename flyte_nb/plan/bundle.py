@@ -23,6 +23,7 @@ from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import DeploymentError
 from flyte_nb.notebook.module import FILE, Captured, Module
 from flyte_nb.plan.contents import Contents
+from flyte_nb.plan.descriptions import descriptions
 from flyte_nb.plan.files import MANIFEST, Shipped, copy_files
 from flyte_nb.plan.seal import is_whole
 
@@ -230,9 +231,15 @@ def _tasks(env: Environment) -> dict[str, TaskTemplate]:
 def task_row(task: TaskTemplate, policy: str = "") -> dict[str, Any]:
     """Describe a task as JSON data: its inputs with type and default, its outputs, its description, its policy."""
     interface: NativeInterface = task.interface
+    told = descriptions(interface.docstring)
     return {
         "inputs": [
-            {"name": name, "type": describe(kind), **({} if default is EMPTY else {"default": stable_repr(default)})}
+            {
+                "name": name,
+                "type": describe(kind),
+                **({} if default is EMPTY else {"default": stable_repr(default)}),
+                **({"help": told[name]} if name in told else {}),
+            }
             for name, (kind, default) in interface.inputs.items()
         ],
         "outputs": {name: describe(kind) for name, kind in interface.outputs.items()},
