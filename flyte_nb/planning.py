@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from flyte_nb.changes import tasks_of
@@ -13,9 +13,10 @@ from flyte_nb.engine.local.images.needs import safe
 from flyte_nb.engine.local.machine import Machine
 from flyte_nb.engine.store import Store
 from flyte_nb.environments.base import Environment
+from flyte_nb.environments.declaration import same
 from flyte_nb.environments.image import Image
-from flyte_nb.environments.resources import Resources
 from flyte_nb.environments.secrets import Secret, secrets_from_request
+from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import DeploymentError, FlyteError, UsageError, UsageTypeError
 from flyte_nb.pairs import Pair
 from flyte_nb.plan.bundle import Bundle, rows_of
@@ -71,7 +72,7 @@ def _of(session: Session, graph: Graph, version: str | None) -> Plan:
     asked = _Asked(graph.order)
     secrets, unread = _secrets(session, asked)
     targets, refused = _targets(session.store, bundle)
-    images = [_image(image, users) for image, users in asked.images()]
+    images = [_image(image, users) for image, users in asked.images]
     notices = [
         *refused,
         *_too_heavy(bundle),
@@ -129,42 +130,44 @@ class _Asked:
     """What environments and their tasks ask for, each thing once, with who asks for it."""
 
     def __init__(self, environments: Iterable[Environment]) -> None:
-        self._resources: dict[str, tuple[Resources, list[str]]] = {}
-        self._images: dict[str, tuple[Image | str, list[str]]] = {}
-        self._secrets: dict[tuple[str, str, str], tuple[Secret, list[str]]] = {}
-        self._keys: dict[int, str] = {}  # of what is alive as long as this
+        self.resources, self.images, self.secrets = _Things(_json), _Things(_json), _Things(_secret)
         for env in environments:
             for one in (*tasks_of(env).values(),) or (env,):
                 self._take(env.name, one)
 
-    def _take(self, user: str, one: Any) -> None:
+    def _take(self, user: str, one: TaskTemplate | Environment) -> None:
         if one.resources is not None:
-            _note(self._resources, self._key(one.resources), one.resources, user)
-        image = one.image if one.image is not None else "auto"
-        _note(self._images, self._key(image), image, user)
+            self.resources.note(one.resources, user)
+        self.images.note(one.image if one.image is not None else "auto", user)
         for secret in secrets_from_request(one.secrets) if one.secrets else ():
-            _note(self._secrets, (secret.key, secret.group or "", secret.as_env_var or ""), secret, user)
-
-    def _key(self, value: Any) -> str:
-        if id(value) not in self._keys:
-            told = value if isinstance(value, str) else json.dumps(value.to_dict(), sort_keys=True)
-            self._keys[id(value)] = told
-        return self._keys[id(value)]
-
-    def resources(self) -> Iterable[tuple[Resources, list[str]]]:
-        return self._resources.values()
-
-    def images(self) -> Iterable[tuple[Image | str, list[str]]]:
-        return self._images.values()
-
-    def secrets(self) -> Mapping[tuple[str, str, str], tuple[Secret, list[str]]]:
-        return self._secrets
+            self.secrets.note(secret, user)
 
 
-def _note(found: dict[Any, tuple[Any, list[str]]], key: Any, value: Any, user: str) -> None:
-    users = found.setdefault(key, (value, []))[1]
-    if not users or users[-1] != user:
-        users.append(user)
+class _Things:
+    """Things by what they are, with who asks for each."""
+
+    def __init__(self, key: Callable[[Any], Any]) -> None:
+        self._key = key
+        self._last: tuple[Any, list[str]] | None = None
+        self.found: dict[Any, tuple[Any, list[str]]] = {}
+
+    def note(self, value: Any, user: str) -> None:
+        if self._last is None or not same(self._last[0], value):  # most ask for what the one before asked for
+            self._last = self.found.setdefault(self._key(value), (value, []))
+        users = self._last[1]
+        if not users or users[-1] != user:
+            users.append(user)
+
+    def __iter__(self) -> Iterator[tuple[Any, list[str]]]:
+        return iter(self.found.values())
+
+
+def _json(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value.to_dict(), sort_keys=True)
+
+
+def _secret(secret: Secret) -> tuple[str, str, str]:
+    return secret.key, secret.group or "", secret.as_env_var or ""
 
 
 def _names(users: Iterable[str]) -> str:
@@ -173,9 +176,8 @@ def _names(users: Iterable[str]) -> str:
 
 def _clamped(asked: _Asked) -> Iterable[str]:
     """Say what of the resources this machine does not have, and what of them it does not enforce."""
-    machine = Machine.here() if asked.resources() else None
-    for resources, users in asked.resources():
-        assert machine is not None
+    machine = Machine.here() if asked.resources.found else Machine(0, 0)
+    for resources, users in asked.resources:
         try:
             notices = demand_of(machine, resources).notices
         except FlyteError as error:
@@ -207,13 +209,16 @@ def _state(image: Image | str) -> str:
 
 def _secrets(session: Session, asked: _Asked) -> tuple[list[PlannedSecret], list[str]]:
     """Say where each secret would come from, and why that cannot be told."""
-    wanted = asked.secrets()
+    wanted = asked.secrets.found
     try:
         found = session.secrets.status([secret for secret, _ in wanted.values()])
     except UsageError as error:
         return [], [str(error)]
     sources = {(key, group or "", variable or ""): source or "" for key, group, variable, source in found}
-    return [PlannedSecret(*key, tuple(users), sources.get(key, "")) for key, (_, users) in wanted.items()], []
+    return [
+        PlannedSecret(key, group, variable, tuple(users), sources.get((key, group, variable), ""))
+        for (key, group, variable), (_, users) in wanted.items()
+    ], []
 
 
 # --- what else to know ---

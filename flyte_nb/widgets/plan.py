@@ -91,7 +91,7 @@ def _contents(made: Plan) -> Iterator[View]:
     """Fold what travels and what it needs here."""
     if made.files:
         rows = [(file.path, told_size(file.size), file.why) for file in made.files]
-        yield Fold(f"bundle: {len(rows):,} files, {told_size(made.size)}", Table(("file", "size", "why"), rows))
+        yield Fold(f"bundle: {_told(rows, 'file')}, {told_size(made.size)}", Table(("file", "size", "why"), rows))
     if made.images:
         images = [(one.image, one.state, _users(one.used_by)) for one in made.images]
         yield Fold(_told(images, "image"), Table(("image", "here", "for"), images))
