@@ -95,13 +95,13 @@ def _of(session: Session, graph: Graph, version: str | None) -> Plan:
 
 def _targets(store: Store, bundle: Bundle) -> tuple[dict[str, tuple[str, bool]], list[str]]:
     """Say which version each environment would have and whether it has it, and what would refuse that."""
-    refused: list[str] = []
     try:
         made = store.targets(bundle.environments, bundle.version, bundle.folder, bundle.named)
     except DeploymentError as error:
-        refused = [f"deploying would be refused: {error}"]
-        made = store.targets(bundle.environments, bundle.version, bundle.folder, named=False)
-    return {one.environment: (one.version, one.unchanged) for one in made}, refused
+        made = store.targets(bundle.environments, bundle.content[:12], bundle.folder, named=False)
+        told = {one.environment: (one.version if one.unchanged else bundle.version, one.unchanged) for one in made}
+        return told, [f"deploying would be refused: {error}"]
+    return {one.environment: (one.version, one.unchanged) for one in made}, []
 
 
 def _known(store: Store, bundle: Bundle) -> dict[str, dict[str, Any]]:
