@@ -14,7 +14,7 @@ from flyte_nb.cli.notebooks import FAILED, executed, notebook_options, tell_cell
 from flyte_nb.commands import Parser
 from flyte_nb.deploy_commands import deploy_options, differences, history_of, pruned, rolled_back
 from flyte_nb.deploying import deploy as deploy_now
-from flyte_nb.engine.base import Progress
+from flyte_nb.engine.base import Progress, Step
 from flyte_nb.engine.store import home_for
 from flyte_nb.environments.base import Environment
 from flyte_nb.errors import UsageError
@@ -51,6 +51,10 @@ def _of_file(options: Namespace) -> None:
 
 
 def _say(progress: Progress) -> None:
+    """Tell a step on stderr; the smaller ones and what the answer tells anyway are left out."""
+    is_small = progress.step is Step.BUNDLING and progress.note != "begins"
+    if is_small or progress.step in (Step.RECORDING, Step.UNCHANGED):
+        return
     print(f"flyte-nb deploy: {progress}", file=sys.stderr, flush=True)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from flyte_nb.engine.base import Deployment, Deployments, History, now
+from flyte_nb.engine.base import AGAIN, Deployment, Deployments, History, now
 from flyte_nb.engine.store.file import File
 from flyte_nb.errors import DeploymentError, UnknownNameError
 
@@ -118,7 +118,7 @@ class DeploymentRecords(File):
                 same = before is not None and before["version"] == version
                 if not same:
                     _make_current(db, name, version)
-                made.append(told_deployment(_read(row), unchanged=same, note="" if same else "back again"))
+                made.append(told_deployment(_read(row), unchanged=same, note="" if same else AGAIN))
         return made
 
     def current(self) -> dict[str, str]:
@@ -213,7 +213,7 @@ def _target(
             "to have it from the content"
         )
     created = now() if found is None else found.created
-    note = "back again" if found is not None and version != current else ""
+    note = AGAIN if found is not None and version != current else ""
     return Deployment(name, version, created, tasks, version == current, digest=digest, note=note)
 
 
