@@ -82,6 +82,7 @@ if TYPE_CHECKING:
     )
     from flyte_nb.initialize import init, init_from_api_key, init_from_config, init_in_cluster, init_passthrough
     from flyte_nb.mapping import map
+    from flyte_nb.planning import plan
     from flyte_nb.run_context import with_runcontext
     from flyte_nb.session import current_registry
     from flyte_nb.verbs import export, rerun, run
@@ -170,6 +171,7 @@ __all__ = [  # noqa: RUF022 - in the order of sorted()
     "models",
     "new_condition",
     "notify",
+    "plan",
     "prune",
     "report",
     "rerun",
@@ -231,6 +233,7 @@ _LATER = {
     "init_passthrough": "flyte_nb.initialize",
     "is_control_plane_available": "flyte_nb.context.settings",
     "map": "flyte_nb.mapping",
+    "plan": "flyte_nb.planning",
     "prune": "flyte_nb.deploying",
     "rerun": "flyte_nb.verbs",
     "rollback": "flyte_nb.deploying",
@@ -255,6 +258,9 @@ _LATER = {
         "flyte_nb.absent",
     ),
 }
+
+import_module(f"{__name__}.plan")  # the package: loaded now, so that it does not take the place of the verb later
+globals().pop("plan")
 
 listen(process_registry)
 place.module_file = lambda env: str(import_module("flyte_nb.session").current_session().shipping.module_file(env))

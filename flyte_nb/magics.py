@@ -7,7 +7,7 @@ from typing import Any
 
 from IPython.core.magic import Magics, line_cell_magic, magics_class
 
-from flyte_nb import deploy_commands, environment_commands, run_commands, secret_commands
+from flyte_nb import deploy_commands, environment_commands, plan_commands, run_commands, secret_commands
 from flyte_nb.cell_line import cell_parser, rewrite
 from flyte_nb.commands import Command, HelpAsked, Parser, by_name, choose
 from flyte_nb.errors import UsageError
@@ -48,6 +48,7 @@ CELL = Command(
 VERBS = by_name(
     (
         *environment_commands.COMMANDS,
+        *plan_commands.COMMANDS,
         *deploy_commands.COMMANDS,
         *run_commands.COMMANDS,
         *secret_commands.COMMANDS,

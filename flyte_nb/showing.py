@@ -14,11 +14,13 @@ from flyte_nb.environments.base import Environment
 from flyte_nb.errors import FlyteError
 from flyte_nb.notebook.shell import Running
 from flyte_nb.notebook.staleness import Stale
+from flyte_nb.plan.preview import Plan
 from flyte_nb.registry import Registry
 from flyte_nb.session import Session
 from flyte_nb.views import View
 from flyte_nb.widgets import deployments as deployment_views
 from flyte_nb.widgets import environments as cards
+from flyte_nb.widgets import plan as plan_views
 from flyte_nb.widgets import runs as run_views
 
 __all__ = ["card", "deployed_card", "outdated", "show_as_cards", "show_changes", "state"]
@@ -67,6 +69,7 @@ def show_as_cards(shell: Any, session: Session) -> None:
         Environment: lambda env: card(session, env),
         Run: run_views.run,
         Deployments: run_views.deployments,
+        Plan: plan_views.plan,
         History: deployment_views.history,
         Pruned: deployment_views.pruned,
         Deployed: deployed_card,

@@ -56,10 +56,10 @@ LAYERS = [
     ["workbook"],
     ["shipping"],
     ["session", "widgets"],
-    ["verbs", "comparing"],
+    ["verbs", "planning", "comparing"],
     ["deployed_tasks", "deploying"],
     ["run_context", "showing", "secret_commands"],
-    ["run_commands", "environment_commands", "deploy_commands"],
+    ["run_commands", "environment_commands", "deploy_commands", "plan_commands"],
     ["magics", "headless"],
     ["cli"],
 ]
@@ -249,7 +249,9 @@ def test_a_worker_loads_less_than_a_kernel() -> None:
         "engine.base",
         "portal",
         "widgets",
-        "plan",
+        "plan.bundle",
+        "plan.graph",
+        "planning",
     }
     assert not own & {f"flyte_nb.{name}" for name in kernel_only}
 

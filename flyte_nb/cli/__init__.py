@@ -61,6 +61,12 @@ VERBS = by_name(
             ("flyte-nb export pipeline.ipynb pipeline.py", "flyte-nb export pipeline.ipynb pipeline.py --for flyte"),
         ),
         Command(
+            "flyte-nb plan NOTEBOOK|FILE.py [NAME ..] [--version V] [--json]",
+            "run a notebook, or load a file, and say what deploying it would do",
+            _within("plans", "plan"),
+            ("flyte-nb plan pipeline.ipynb", "flyte-nb plan pipeline.py my-env --json"),
+        ),
+        Command(
             "flyte-nb deploy NOTEBOOK|FILE.py [NAME ..] [--dry-run] [--version V]",
             "run a notebook, or load a file, and deploy what it declares",
             _within("deployments", "deploy"),

@@ -6,19 +6,18 @@ import json
 import sys
 import tempfile
 from argparse import Namespace
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
+from flyte_nb.cli.files import declared_in
 from flyte_nb.cli.notebooks import FAILED, executed, notebook_options, tell_cell
 from flyte_nb.commands import Parser
 from flyte_nb.deploy_commands import deploy_options, differences, history_of, pruned, rolled_back
 from flyte_nb.deploying import deploy as deploy_now
 from flyte_nb.engine.base import Progress, Step
-from flyte_nb.engine.definition import SCRIPT, loading
 from flyte_nb.engine.store import home_for
 from flyte_nb.environments.base import Environment
-from flyte_nb.errors import UsageError, suggestion
+from flyte_nb.errors import UsageError
 from flyte_nb.session import current_session
 from flyte_nb.widgets import runs as views
 
@@ -44,34 +43,11 @@ def deploy(words: list[str]) -> int:
 
 
 def _of_file(options: Namespace) -> None:
-    path: Path = options.notebook.absolute()
-    if not path.is_file():
-        known = [p.name for p in path.parent.glob("*.py")] if path.parent.is_dir() else []
-        raise UsageError(f"flyte-nb deploy: there is no file {str(options.notebook)!r}; {suggestion(path.name, known)}")
-    registry = current_session().registry
-    _load(path)
-    declared = [env for env in registry.values() if env.place.file == str(path)]
-    wanted = [registry.find(name) for name in options.names] or declared
-    if not wanted:
-        raise UsageError(f"flyte-nb deploy: {options.notebook} declares no environment")
+    wanted = declared_in(options.notebook, options.names, "flyte-nb deploy")
     current_session().show_progress = lambda: _say
     made = deploy_now(*wanted, dry_run=options.dry_run, version=options.version, engine=options.engine,
                       allow_large=options.allow_large)  # fmt: skip
     print(views.deployments(made, options.dry_run).text())
-
-
-def _load(path: Path) -> None:
-    """Execute a file as a module: what is under ``if __name__ == "__main__"`` does not run, verbs are refused."""
-    sys.path.insert(0, str(path.parent))
-    spec = spec_from_file_location(SCRIPT, path)
-    if spec is None or spec.loader is None:
-        raise UsageError(f"flyte-nb deploy: {path} is no Python file")
-    module = sys.modules[SCRIPT] = module_from_spec(spec)
-    loading.set()
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        loading.clear()
 
 
 def _say(progress: Progress) -> None:

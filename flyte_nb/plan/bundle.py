@@ -27,7 +27,7 @@ from flyte_nb.plan.descriptions import descriptions
 from flyte_nb.plan.files import MANIFEST, Shipped, copy_files
 from flyte_nb.plan.seal import is_whole
 
-__all__ = ["Bundle", "bundle_for", "names_of_tasks", "read_bundle"]
+__all__ = ["Bundle", "bundle_for", "names_of_tasks", "read_bundle", "rows_of"]
 
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
 
@@ -202,11 +202,16 @@ def read_bundle(home: Path) -> tuple[Module, dict[str, str]]:
 
 def names_of_tasks(home: Path) -> list[str]:
     """Name the tasks of a bundle that was written, of all its environments; none when it is not there any more."""
+    return [name for row in rows_of(home).values() for name in row["tasks"]]
+
+
+def rows_of(home: Path) -> dict[str, dict[str, Any]]:
+    """Give the rows of the environments of a bundle that was written; none when it is not there any more."""
     try:
         rows = json.loads((home / MANIFEST).read_text())["environments"]
     except (OSError, ValueError):
-        return []
-    return [name for row in rows for name in row["tasks"]]
+        return {}
+    return {row["environment"]: row for row in rows}
 
 
 def _content(module: Module, rows: Iterable[dict[str, Any]], files: Iterable[Shipped]) -> str:

@@ -109,20 +109,15 @@ def _text(value: Any) -> str:
 def _told(name: str, value: Any) -> str:
     if value is _MISSING:
         return ""
-    last = name.rpartition(".")[2]
-    if last != "secrets" and not isinstance(value, dict) and looks_secret(last, value):
-        return HIDDEN
+    parts = name.split(".")
+    if "secrets" not in parts and not isinstance(value, dict) and looks_secret(parts[-1], value):
+        return HIDDEN  # in secrets themselves there are names only
     if isinstance(value, dict) and "type" in value:
-        return _declared(value)
+        inner = ", ".join(f"{key}={_told(f'{name}.{key}', item)}" for key, item in value.items() if key != "type")
+        return f"{value['type']}({inner})"
     if isinstance(value, list) and any(isinstance(item, dict) for item in value):
         return "[" + ", ".join(_told(name, item) for item in value) + "]"
-    return mask(last, value)
-
-
-def _declared(value: Mapping[str, Any]) -> str:
-    """Write the data of a declaration as a person would: ``Resources(cpu=2)``."""
-    inner = ", ".join(f"{key}={_told(key, item)}" for key, item in value.items() if key != "type")
-    return f"{value['type']}({inner})"
+    return mask(parts[-1], value)
 
 
 def names_changed(before: Mapping[str, str], after: Mapping[str, str]) -> list[NameChange]:
