@@ -337,9 +337,9 @@ def _parent(process: psutil.Process) -> int:
 def test_inputs_are_shown(tmp_path: Path) -> None:
     assert ran([written(tmp_path / "script.py", WARM).name], tmp_path).returncode == 0
     told = ran(["-m", "flyte_nb", "call", "warm.waits", "--help"], tmp_path).stdout
-    assert "seconds  float  (How long it takes.)" in told
-    assert "label    str = 'a'  (What is given back.)" in told
-    assert "returns  str" in told
+    assert "--seconds  float  (How long it takes.)" in told
+    assert "--label    str = 'a'  (What is given back.)" in told
+    assert "returns    str" in told
     assert "Wait a little." in told
     assert "Args" not in told
 

@@ -6,7 +6,7 @@ from flyte_nb.commands import HELP_WORDS, Parser
 from flyte_nb.deployed_tasks import call_deployed, deployed
 from flyte_nb.errors import UsageError
 from flyte_nb.session import current_session
-from flyte_nb.showing import deployed_card
+from flyte_nb.widgets.deployments import task_card
 
 __all__ = ["call"]
 
@@ -26,7 +26,8 @@ def call(words: list[str]) -> int:
     options = parser.parse_args([word for word in own if word != HELP] if wants_help else own)
     task = deployed(options.task, options.version)
     if wants_help:
-        print(deployed_card(task).text())
+        inputs = [{**one, "name": f"--{one['name']}"} for one in task.inputs]
+        print(task_card(task.name, task.version, task.description, inputs, task.returns).text())
         return 0
     try:
         work = task.work((), _inputs(rest), texts=True)
