@@ -12,6 +12,7 @@ from flyte_nb import (
     deploy_commands,
     doctor_commands,
     environment_commands,
+    plan_commands,
     run_commands,
     secret_commands,
 )
@@ -23,6 +24,7 @@ from flyte_nb.notebook.shell import MAGIC
 from flyte_nb.session import Session, current_session
 from flyte_nb.showing import show_as_cards, show_changes
 from flyte_nb.views import Stack, View
+from flyte_nb.widgets import deployments
 from flyte_nb.widgets import help as pages
 from flyte_nb.widgets.live import in_notebook
 
@@ -56,6 +58,7 @@ VERBS = by_name(
     (
         *environment_commands.COMMANDS,
         *clone_commands.COMMANDS,
+        *plan_commands.COMMANDS,
         *deploy_commands.COMMANDS,
         *run_commands.COMMANDS,
         *secret_commands.COMMANDS,
@@ -114,6 +117,7 @@ def load(shell: Any) -> None:
     session.show_changes = show_changes
     if hasattr(shell, "kernel"):  # a terminal would print the line again for each change of it
         session.show_run = in_notebook
+        session.show_progress = deployments.in_notebook
     shell.register_magics(FlyteMagics(shell, session))
     add_to(shell, Completer(VERBS, cell_parser, session))
     show_as_cards(shell, session)
