@@ -260,7 +260,7 @@ _LATER = {
 }
 
 import_module(f"{__name__}.plan")  # the package: loaded now, so that it does not take the place of the verb later
-globals().pop("plan")
+globals().pop("plan", None)
 
 listen(process_registry)
 place.module_file = lambda env: str(import_module("flyte_nb.session").current_session().shipping.module_file(env))
