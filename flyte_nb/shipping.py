@@ -136,8 +136,14 @@ class Shipping:
             self._files_of(ordered, module),
             lambda task: policy_of(task).to_json(),
             self._included(ordered),
-            {name: line.rpartition(" as ")[2] for name, line in self._imports(ordered).items()},
+            self._variables(ordered),
         )
+
+    def _variables(self, environments: list[Environment]) -> dict[str, str]:
+        """Give a variable that the declaration of each environment binds in the module, as far as there is one."""
+        declaring = ((env.name, self._workbook.log.declaring(env.name)) for env in environments)
+        bound = {name: min(s.names.binds) for name, s in declaring if s is not None and s.names.binds}
+        return bound | {name: line.rpartition(" as ")[2] for name, line in self._imports(environments).items()}
 
     def _imports(self, environments: list[Environment]) -> dict[str, str]:
         """Give the lines that import the environments of plain modules, by name."""

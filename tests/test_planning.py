@@ -184,3 +184,58 @@ def test_the_verb_and_the_package_of_one_name(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path)
     assert done.stdout.strip() == "Bundle", done.stderr
+
+
+KINDS = (
+    "from mod import menv\nK = 1",
+    "@menv.task\ndef extra(x: int) -> int:\n    return x + K",
+    "for n in ('loop-a', 'loop-b'):\n    q = flyte.TaskEnvironment(n)",
+    "%%flyte one\n@task\ndef t() -> int: return 1",
+    "%%flyte two\n@task\ndef t() -> int: return 2",
+    "flyte.TaskEnvironment('bare')",
+    "many = [flyte.TaskEnvironment(f'many-{i}') for i in range(3)]",
+    "web = flyte.app.AppEnvironment(name='web', image='x')\ndef text(): return K\n"
+    "@web.server\ndef serve(): return text()",
+)
+DIGESTS = """from flyte_nb.session import current_session
+def digests(*envs):
+    return {row["environment"]: row["digest"] for row in current_session().shipping.bundle(envs).environments}
+"""
+
+
+@pytest.fixture
+def kinds(kernel: Kernel, tmp_path: Path) -> Kernel:
+    """A kernel with environments declared in every way there is."""
+    (tmp_path / "lib.py").write_text("X = 1\n")
+    (tmp_path / "mod.py").write_text(
+        "import flyte_nb as flyte\nimport lib\nmenv = flyte.TaskEnvironment('menv')\n"
+        "@menv.task\ndef inside(x: int) -> int:\n    return x + lib.X\n"
+    )
+    for cell in (*KINDS, DIGESTS):
+        kernel.run(cell)
+    return kernel
+
+
+def test_what_an_environment_is_does_not_depend_on_what_else_is_deployed(kinds: Kernel) -> None:
+    kinds.run("every = list(flyte.current_registry().values())\nwhole = digests(*every)")
+    assert kinds.value("len(whole)") == "10"
+    assert kinds.value("[env.name for env in every if digests(env)[env.name] != whole[env.name]]") == "[]"
+
+
+@pytest.mark.parametrize(
+    ("cell", "changed"),
+    [
+        ("K = 2", ["menv", "web"]),
+        ("%%flyte one\n@task\ndef t() -> int: return 3", ["one"]),
+        ("open('lib.py', 'a').write('Y = 2\\n')", ["menv"]),
+        ("flyte.TaskEnvironment('bare', description='x')", ["bare"]),
+        ("def text(): return -K", ["web"]),
+        ("many = [flyte.TaskEnvironment(f'many-{i}') for i in range(3) if True]", ["many-0", "many-1", "many-2"]),
+        ("unread = 1", []),
+    ],
+)
+def test_what_changes_an_environment_changes_its_digest(kinds: Kernel, cell: str, changed: list[str]) -> None:
+    kinds.run("before = digests(*flyte.current_registry().values())")
+    kinds.run(cell)
+    kinds.run("now = digests(*flyte.current_registry().values())")
+    assert kinds.value("sorted(name for name in now if now[name] != before[name])") == str(changed)

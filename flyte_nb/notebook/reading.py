@@ -75,7 +75,7 @@ class _Names:
 
     def take(self, part: _Part) -> bool:
         """Take in what a part binds to an environment; tell whether it is no more than a short for its ``task``."""
-        if part.environment is not None:
+        if part.environment is not None and part.environment[0]:
             variable, name = part.environment
             self.spelled[variable], self.keys[variable] = name, ENVIRONMENT + name
         elif part.short is not None and part.short[1] in self.keys:
@@ -114,11 +114,12 @@ def _definitions(source: str, values: tuple[tuple[str, str, str], ...]) -> Mappi
     for part, place in _parts_of(source):
         if names.take(part):
             continue
-        concerned = {names.key(v, part): v for v in sorted(part.binds)} if part.binds else _worked_on(part, latest)
+        concerned = _concerned(part, names, latest)
         digest, where = captured.get(part.captured or "", (_digest(names.source(part).encode()), place))
         owners = frozenset(names.keys[root] for root in part.roots if root in names.keys)
         for key, variable in concerned.items():
-            latest[variable] = key
+            if part.binds:
+                latest[variable] = key
             one = Defined(names.spelled.get(variable, variable), digest, where, _NONE, owners, part.imports)
             found[key] = _merged(found.get(key), one)
             reads[key] = reads.get(key, _NONE) | part.reads
@@ -139,8 +140,12 @@ def _merged(known: Defined | None, one: Defined) -> Defined:
     return Defined(one.name, digest, one.where, _NONE, known.owners | one.owners, known.imports | one.imports)
 
 
-def _worked_on(part: _Part, latest: Mapping[str, str]) -> dict[str, str]:
-    """Give what a statement that binds nothing works on, by key."""
+def _concerned(part: _Part, names: _Names, latest: Mapping[str, str]) -> dict[str, str]:
+    """Give the variables that a statement binds, by key; of one that binds none, those that it works on."""
+    if part.binds:
+        return {names.key(variable, part): variable for variable in sorted(part.binds)}
+    if part.environment is not None:  # declared, and kept by nobody
+        return {ENVIRONMENT + part.environment[1]: part.environment[1]}
     return {latest[name]: name for name in sorted(part.reads) if name in latest}
 
 
@@ -246,14 +251,18 @@ def _part(statement: Statement) -> _Part:
 
 
 def _environment(node: ast.stmt) -> tuple[str, str] | None:
-    """Give the variable that a statement binds to an environment, and the environment's name."""
+    """Give the variable that a statement binds to an environment, empty for none, and the environment's name."""
     match node:
         case ast.Assign(targets=[ast.Name(id=variable)], value=ast.Call() as call):
-            given = [*call.args[:1], *(word.value for word in call.keywords if word.arg == "name")]
-            names = [g.value for g in given if isinstance(g, ast.Constant) and isinstance(g.value, str)]
-            is_one = ast.unparse(call.func).endswith(("Environment", ".clone_with"))
-            return (variable, names[0]) if names and is_one else None
-    return None
+            pass
+        case ast.Expr(value=ast.Call() as call):
+            variable = ""
+        case _:
+            return None
+    given = [*call.args[:1], *(word.value for word in call.keywords if word.arg == "name")]
+    names = [g.value for g in given if isinstance(g, ast.Constant) and isinstance(g.value, str)]
+    is_one = ast.unparse(call.func).endswith(("Environment", ".clone_with", "Environment.from_task"))
+    return (variable, names[0]) if names and is_one else None
 
 
 def _short(node: ast.stmt) -> tuple[str, str] | None:

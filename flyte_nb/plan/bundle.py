@@ -152,7 +152,7 @@ def bundle_for(
     included : mapping of str to sequence of Shipped
         For each environment, those of the files that it includes.
     variables : mapping of str to str
-        For each environment that the module imports, the variable that holds it.
+        For environments whose declaration does not tell their name, a variable that it binds.
 
     Raises
     ------
@@ -177,7 +177,7 @@ def _row(env: Environment, contents: Contents, policy: Callable[[TaskTemplate], 
         "declaration": env.to_dict(),
         "tasks": tasks,
         "reads": contents.reads(env, tasks),
-        "files": contents.files(env),
+        "files": contents.files(env, tasks),
     }
     return {**row, "digest": contents.digest(row)}
 

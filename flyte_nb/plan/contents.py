@@ -30,7 +30,7 @@ class Contents:
     included : mapping of str to sequence of Shipped
         For each environment, those of the files that it includes.
     variables : mapping of str to str
-        For each environment that the module imports, the variable that holds it.
+        For environments whose declaration does not tell their name, a variable that it binds.
     """
 
     def __init__(
@@ -47,36 +47,50 @@ class Contents:
         for key, one in self._found.items():
             for owner in one.owners:
                 self._members.setdefault(owner, []).append(key)
+        self._whole: dict[frozenset[str], dict[str, str]] = {}
         self._beside: dict[Any, dict[str, str]] = {}
 
     def task_reads(self, env: Environment, task: str) -> dict[str, str]:
         """Give the digests of what a task reads, by name; its own environment's declaration is told elsewhere."""
-        own = self._variables.get(env.name, ENVIRONMENT + env.name)
-        roots = [root for root in (task, task.rpartition(".")[2]) if root in self._found][:1]
+        own, roots = self._own(env), self._of_task(task)
         if roots:
-            return reads_of(self._found, roots, frozenset([own]))
-        return reads_of(self._found, [own] if own in self._found else self._found)
+            return reads_of(self._found, roots, frozenset(own))
+        return reads_of(self._found, own) if own else self._everything(frozenset())
 
     def reads(self, env: Environment, tasks: Iterable[str]) -> dict[str, str]:
         """Give the digests of what an environment reads beside its tasks: what it is made of, hooks and servers.
 
         Environments that it depends on are told by name in its declaration; what they are is not a part of it.
         """
-        own = self._variables.get(env.name, ENVIRONMENT + env.name)
-        if own not in self._found:
-            return reads_of(self._found, self._found, frozenset(tasks))
-        parts = [key for key in self._found[own].reads if not key.startswith(ENVIRONMENT)]
-        found = reads_of(self._found, [*parts, *self._members.get(own, ())], frozenset([own, *tasks]))
-        return {own: self._found[own].digest, **found}
+        own = self._own(env)
+        if not own:
+            return self._everything(frozenset(tasks))
+        parts = [key for one in own for key in self._found[one].reads if not key.startswith(ENVIRONMENT)]
+        without = frozenset([*own, *tasks])
+        found = reads_of(self._found, [*parts, *self._members_of(own)], without)
+        return {**{key: self._found[key].digest for key in own}, **found}
 
-    def _roots(self, env: Environment) -> Iterable[str]:
-        own = self._variables.get(env.name, ENVIRONMENT + env.name)
-        return [own, *self._members.get(own, ())] if own in self._found else self._found
+    def _own(self, env: Environment) -> list[str]:
+        """Give the key of an environment's declaration; none where it cannot be told from others."""
+        keys = (ENVIRONMENT + env.name, self._variables.get(env.name, ""))
+        return [key for key in keys if key in self._found][:1]
 
-    def files(self, env: Environment) -> dict[str, str]:
+    def _of_task(self, task: str) -> list[str]:
+        return [key for key in (task, task.rpartition(".")[2]) if key in self._found][:1]
+
+    def _members_of(self, own: Iterable[str]) -> list[str]:
+        return [member for key in own for member in self._members.get(key, ())]
+
+    def _everything(self, without: frozenset[str]) -> dict[str, str]:
+        """Give the digests of all names: what cannot be told apart changes with any of them."""
+        if without not in self._whole:
+            self._whole[without] = reads_of(self._found, self._found, without)
+        return self._whole[without]
+
+    def files(self, env: Environment, tasks: Iterable[str]) -> dict[str, str]:
         """Give the files that an environment needs, with their digests: those it includes and those it imports."""
         included = self._included.get(env.name, ())
-        names = frozenset(self._imported(env)) if self._local else frozenset()
+        names = frozenset(self._imported(env, tasks)) if self._local else frozenset()
         key = names, tuple(included)
         if key not in self._beside:
             source = "".join(f"import {name}\n" for name in sorted(names))
@@ -84,9 +98,12 @@ class Contents:
             self._beside[key] = dict(sorted((file.path, file.digest) for file in files))
         return self._beside[key]
 
-    def _imported(self, env: Environment) -> Iterator[str]:
+    def _imported(self, env: Environment, tasks: Iterable[str]) -> Iterator[str]:
         """Give the dotted names of the local modules that an environment and its tasks import."""
-        return (n for n in imported(self._found, self._roots(env)) if n.partition(".")[0] in self._local)
+        own = self._own(env)
+        roots = [*own, *self._members_of(own), *(key for task in tasks for key in self._of_task(task))]
+        names = imported(self._found, roots if own else self._found)
+        return (name for name in names if name.partition(".")[0] in self._local)
 
     @staticmethod
     def digest(row: Mapping[str, Any]) -> str:

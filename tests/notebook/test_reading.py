@@ -108,3 +108,10 @@ def test_a_text_that_holds_a_mark_is_one_statement():
 def test_what_a_script_does_when_it_is_run_does_not_count():
     script = "def f(): ...\nif __name__ == '__main__':\n    f()\n"
     assert reads(script, "f") == reads(script + "    print(f)\n", "f")
+
+
+def test_an_environment_that_nothing_is_bound_to():
+    source = "import flyte_nb as flyte\nflyte.TaskEnvironment('bare')\nenv = flyte.TaskEnvironment('e')\n"
+    found = definitions(Module(source))
+    assert found.keys() == {"flyte", "environment bare", "environment e"}
+    assert reads(source.replace("'bare'", "'bare', cpu=1"), "environment e") == reads(source, "environment e")

@@ -28,7 +28,16 @@ from flyte_nb.environments.layer import Layer
 from flyte_nb.environments.layers import Requirements
 from flyte_nb.errors import ImageBuildError
 
-__all__ = ["RECORD", "WORKER_NEEDS", "Interpreter", "content_of", "ensure", "image_shelf", "is_built", "worker_requirements"]
+__all__ = [
+    "RECORD",
+    "WORKER_NEEDS",
+    "Interpreter",
+    "content_of",
+    "ensure",
+    "image_shelf",
+    "is_built",
+    "worker_requirements",
+]
 
 #: what ``flyte_nb.engine.local.worker`` imports of other packages, in whatever environment it runs
 WORKER_NEEDS = frozenset({"cloudpickle", "pydantic"})
