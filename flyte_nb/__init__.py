@@ -69,6 +69,8 @@ if TYPE_CHECKING:
     from flyte_nb.context.settings import current_domain, current_project, is_control_plane_available
     from flyte_nb.context.task_context import ctx
     from flyte_nb.context.trace import trace
+    from flyte_nb.deployed_tasks import deployed
+    from flyte_nb.deploying import deploy, deployments, prune, rollback
     from flyte_nb.environments.triggers import (
         Cron,
         FixedRate,
@@ -80,9 +82,10 @@ if TYPE_CHECKING:
     )
     from flyte_nb.initialize import init, init_from_api_key, init_from_config, init_in_cluster, init_passthrough
     from flyte_nb.mapping import map
+    from flyte_nb.planning import plan
     from flyte_nb.run_context import with_runcontext
     from flyte_nb.session import current_registry
-    from flyte_nb.verbs import deploy, deployed, export, rerun, run
+    from flyte_nb.verbs import export, rerun, run
 
 __version__ = "0.1.0"
 
@@ -145,6 +148,7 @@ __all__ = [  # noqa: RUF022 - in the order of sorted()
     "custom_context",
     "deploy",
     "deployed",
+    "deployments",
     "durable",
     "errors",
     "export",
@@ -167,8 +171,11 @@ __all__ = [  # noqa: RUF022 - in the order of sorted()
     "models",
     "new_condition",
     "notify",
+    "plan",
+    "prune",
     "report",
     "rerun",
+    "rollback",
     "run",
     "run_python_script",
     "serve",
@@ -213,8 +220,9 @@ _LATER = {
     "TriggerTime": "flyte_nb.environments.triggers",
     "current_registry": "flyte_nb.session",
     "custom_context": "flyte_nb.context.scopes",
-    "deploy": "flyte_nb.verbs",
-    "deployed": "flyte_nb.verbs",
+    "deploy": "flyte_nb.deploying",
+    "deployed": "flyte_nb.deployed_tasks",
+    "deployments": "flyte_nb.deploying",
     "export": "flyte_nb.verbs",
     "get_custom_context": "flyte_nb.context.scopes",
     "group": "flyte_nb.context.scopes",
@@ -225,7 +233,10 @@ _LATER = {
     "init_passthrough": "flyte_nb.initialize",
     "is_control_plane_available": "flyte_nb.context.settings",
     "map": "flyte_nb.mapping",
+    "plan": "flyte_nb.planning",
+    "prune": "flyte_nb.deploying",
     "rerun": "flyte_nb.verbs",
+    "rollback": "flyte_nb.deploying",
     "run": "flyte_nb.verbs",
     "trace": "flyte_nb.context.trace",
     "with_runcontext": "flyte_nb.run_context",
@@ -247,6 +258,9 @@ _LATER = {
         "flyte_nb.absent",
     ),
 }
+
+import_module(f"{__name__}.plan")  # the package: loaded now, so that it does not take the place of the verb later
+globals().pop("plan")
 
 listen(process_registry)
 place.module_file = lambda env: str(import_module("flyte_nb.session").current_session().shipping.module_file(env))

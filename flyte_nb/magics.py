@@ -7,7 +7,14 @@ from typing import Any
 
 from IPython.core.magic import Magics, line_cell_magic, magics_class
 
-from flyte_nb import deploy_commands, doctor_commands, environment_commands, run_commands, secret_commands
+from flyte_nb import (
+    deploy_commands,
+    doctor_commands,
+    environment_commands,
+    plan_commands,
+    run_commands,
+    secret_commands,
+)
 from flyte_nb.cell_line import cell_parser, rewrite
 from flyte_nb.commands import Command, HelpAsked, Parser, by_name, choose
 from flyte_nb.completion.completer import Completer, add_to
@@ -16,6 +23,7 @@ from flyte_nb.notebook.shell import MAGIC
 from flyte_nb.session import Session, current_session
 from flyte_nb.showing import show_as_cards, show_changes
 from flyte_nb.views import Stack, View
+from flyte_nb.widgets import deployments
 from flyte_nb.widgets import help as pages
 from flyte_nb.widgets.live import in_notebook
 
@@ -48,6 +56,7 @@ CELL = Command(
 VERBS = by_name(
     (
         *environment_commands.COMMANDS,
+        *plan_commands.COMMANDS,
         *deploy_commands.COMMANDS,
         *run_commands.COMMANDS,
         *secret_commands.COMMANDS,
@@ -106,6 +115,7 @@ def load(shell: Any) -> None:
     session.show_changes = show_changes
     if hasattr(shell, "kernel"):  # a terminal would print the line again for each change of it
         session.show_run = in_notebook
+        session.show_progress = deployments.in_notebook
     shell.register_magics(FlyteMagics(shell, session))
     add_to(shell, Completer(VERBS, cell_parser, session))
     show_as_cards(shell, session)

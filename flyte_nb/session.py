@@ -9,7 +9,7 @@ from typing import Any
 
 from flyte_nb.changes import Changes
 from flyte_nb.engine import codec
-from flyte_nb.engine.base import Engine, Event, Work
+from flyte_nb.engine.base import Engine, Event, Progress, Step, Work
 from flyte_nb.engine.definition import MAIN, SCRIPT
 from flyte_nb.engine.fingerprint import fingerprint
 from flyte_nb.engine.inline import InlineEngine
@@ -50,12 +50,16 @@ class Session:
         local = LocalEngine(self.store)
         #: where the values of secrets come from
         self.secrets = local.secrets
+        #: the worker processes
+        self.pool = local.pool
         self.workbook.secret_values = self.secrets.set_values
         self.engines: dict[str, Engine] = {"local": local, "inline": InlineEngine(self.store)}
         #: shows what a cell changed; the magics set it
         self.show_changes: Callable[[Changes, Running], None] = lambda changes, running: None
         #: gives what shows the events of one run, and None where nothing has happened for a while; the magics set it
         self.show_run: Callable[[], Callable[[Event | None], None]] = lambda: print_output
+        #: gives what shows how one deployment goes; the magics set it
+        self.show_progress: Callable[[], Callable[[Progress], None]] = lambda: tell_waits
         self._watch = Watch(shell, self) if shell is not None else None
         if self._watch is not None:
             self.workbook.catch_up(self._watch)
@@ -141,6 +145,12 @@ def print_output(event: Event | None) -> None:
         stream = sys.stderr if event.stream == "stderr" else sys.stdout
         stream.write(event.text)
         stream.flush()
+
+
+def tell_waits(progress: Progress) -> None:
+    """Say what a deployment waits for."""
+    if progress.step is Step.WAITING:
+        print(f"flyte: {progress}", file=sys.stderr, flush=True)
 
 
 _session: Session | None = None

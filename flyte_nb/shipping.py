@@ -20,7 +20,7 @@ from flyte_nb.notebook.module import Module, locate
 from flyte_nb.notebook.staleness import Stale, changed_files, changed_names
 from flyte_nb.plan.bundle import Bundle, bundle_for, read_bundle
 from flyte_nb.plan.files import Shipped, one_of_each
-from flyte_nb.plan.graph import order
+from flyte_nb.plan.graph import Graph, graph_of, order
 from flyte_nb.plan.includes import included
 from flyte_nb.plan.local_modules import local_modules
 from flyte_nb.registry import Registry
@@ -114,7 +114,20 @@ class Shipping:
         DeploymentError
             For a cycle, or for tasks that are not in the notebook's cells.
         """
-        ordered = order(environments, self._registry.newest)
+        return self.bundle_of(self.graph(environments).order, version)
+
+    def graph(self, environments: Iterable[Environment]) -> Graph:
+        """Give the graph of some environments, their newest declarations, and of all that they depend on.
+
+        Raises
+        ------
+        DeploymentError
+            For a cycle, two environments of one name, or a dependency that was withdrawn.
+        """
+        return graph_of(environments, self._registry.newest, self._registry.__contains__)
+
+    def bundle_of(self, ordered: list[Environment], version: str | None = None) -> Bundle:
+        """Make the bundle of environments that are in order already."""
         module = self._module_of(ordered)
         return bundle_for(
             ordered,

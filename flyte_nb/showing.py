@@ -7,18 +7,23 @@ from collections.abc import Callable
 from typing import Any
 
 from flyte_nb.changes import Changes
-from flyte_nb.engine.base import Deployments, Run
+from flyte_nb.deployed_tasks import Deployed
+from flyte_nb.engine.base import Deployments, History, Run
+from flyte_nb.engine.store import Pruned
 from flyte_nb.environments.base import Environment
 from flyte_nb.errors import FlyteError
 from flyte_nb.notebook.shell import Running
 from flyte_nb.notebook.staleness import Stale
+from flyte_nb.plan.preview import Plan
 from flyte_nb.registry import Registry
 from flyte_nb.session import Session
 from flyte_nb.views import View
+from flyte_nb.widgets import deployments as deployment_views
 from flyte_nb.widgets import environments as cards
+from flyte_nb.widgets import plan as plan_views
 from flyte_nb.widgets import runs as run_views
 
-__all__ = ["card", "outdated", "show_as_cards", "show_changes", "state"]
+__all__ = ["card", "deployed_card", "outdated", "show_as_cards", "show_changes", "state"]
 
 
 def show_changes(changes: Changes, running: Running) -> None:
@@ -64,10 +69,20 @@ def show_as_cards(shell: Any, session: Session) -> None:
         Environment: lambda env: card(session, env),
         Run: run_views.run,
         Deployments: run_views.deployments,
+        Plan: plan_views.plan,
+        History: deployment_views.history,
+        Pruned: deployment_views.pruned,
+        Deployed: deployed_card,
         Registry: lambda registry: cards.environments(registry, {e.name: state(session, e) for e in registry.values()}),
     }
     formatter = shell.display_formatter
     for kind, view in views.items():  # as bundles: a printer of text would give way to the __repr__ of a subclass
         formatter.mimebundle_formatter.for_type(kind, lambda value, view=view: view(value)._repr_mimebundle_())
     text = formatter.formatters["text/plain"]  # it knows lists, and so does not ask for the bundle of one
-    text.for_type(Deployments, lambda value, p, cycle: p.text(run_views.deployments(value).text()))
+    for kind in (Deployments, History):
+        text.for_type(kind, lambda value, p, cycle, view=views[kind]: p.text(view(value).text()))
+
+
+def deployed_card(task: Deployed) -> View:
+    """Show a deployed task as a card: what it takes and gives."""
+    return deployment_views.task_card(task.name, task.version, task.description, task.inputs, task.returns)

@@ -220,6 +220,34 @@ class Diff(View):
 
 
 @dataclass(repr=False)
+class Fold(View):
+    """A view below a line that opens it.
+
+    Parameters
+    ----------
+    title : str
+        The line.
+    inner : View
+        What it opens.
+    is_open : bool
+        Whether it is open at first.
+    """
+
+    title: str
+    inner: View
+    is_open: bool = False
+
+    def text(self) -> str:
+        return "\n".join([_line(self.title), *(f"  {line}" for line in self.inner.text().split("\n"))])
+
+    def body(self) -> str:
+        return (
+            f'<details{" open" if self.is_open else ""} style="margin:4px 0"><summary style="cursor:pointer;{_MUTED}">'
+            f'{escape(self.title)}</summary><div style="margin-left:16px">{self.inner.body()}</div></details>'
+        )
+
+
+@dataclass(repr=False)
 class Stack(View):
     """Several views, one under the other."""
 

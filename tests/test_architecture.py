@@ -57,9 +57,10 @@ LAYERS = [
     ["workbook", "doctor"],
     ["shipping"],
     ["session", "widgets"],
-    ["completion", "verbs", "showing", "secret_commands"],
-    ["run_context"],
-    ["run_commands", "environment_commands", "deploy_commands", "doctor_commands"],
+    ["completion", "verbs", "planning", "comparing"],
+    ["deployed_tasks", "deploying"],
+    ["run_context", "showing", "secret_commands"],
+    ["run_commands", "environment_commands", "deploy_commands", "plan_commands", "doctor_commands"],
     ["magics", "headless"],
     ["cli"],
 ]
@@ -249,7 +250,9 @@ def test_a_worker_loads_less_than_a_kernel() -> None:
         "engine.base",
         "portal",
         "widgets",
-        "plan",
+        "plan.bundle",
+        "plan.graph",
+        "planning",
     }
     assert not own & {f"flyte_nb.{name}" for name in kernel_only}
 

@@ -102,12 +102,13 @@ def test_help_of_a_task(folder: Path) -> None:
     done = call(folder, "data-processing.process_data", "--help")
     assert done.returncode == 0
     assert done.stdout.splitlines() == [
-        "data-processing.process_data(input_path: str, rows: int = 10, tags: list[str] = []) -> str",
-        "Process the data.",
-        "version v1",
-        "  --input_path str",
-        "  --rows int (default 10)",
-        "  --tags list[str] (default [])",
+        "data-processing.process_data  (deployed task, version v1)",
+        "  --input_path  str",
+        "  --rows        int = 10",
+        "  --tags        list[str] = []",
+        "  returns       str",
+        "  what it does:",
+        "    Process the data.",
     ]
 
 

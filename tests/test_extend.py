@@ -26,8 +26,8 @@ def test_names() -> None:
         "Architecture", "AsyncFunctionTaskTemplate", "DeployedEnvironment", "Deployer", "DeploymentContext",
         "ImageBuildEngine", "ImageBuilder", "ImageChecker",
         "PRIMARY_CONTAINER_DEFAULT_NAME", "RuntimeTaskTemplate", "TaskPluginRegistry", "TaskTemplate",
-        "download_code_bundle", "get_deployer", "get_proto_extended_resources", "get_proto_resources", "is_initialized", "lazy_module",
-        "pod_spec_from_resources", "register_deployer",
+        "download_code_bundle", "get_deployer", "get_proto_extended_resources", "get_proto_resources",
+        "is_initialized", "lazy_module", "pod_spec_from_resources", "register_deployer",
     ]  # fmt: skip
     assert all(getattr(flyte.extend, name) for name in flyte.extend.__all__)
 

@@ -62,6 +62,42 @@ VERBS = by_name(
             ("flyte-nb export pipeline.ipynb pipeline.py", "flyte-nb export pipeline.ipynb pipeline.py --for flyte"),
         ),
         Command(
+            "flyte-nb plan NOTEBOOK|FILE.py [NAME ..] [--version V] [--json]",
+            "run a notebook, or load a file, and say what deploying it would do",
+            _within("plans", "plan"),
+            ("flyte-nb plan pipeline.ipynb", "flyte-nb plan pipeline.py my-env --json"),
+        ),
+        Command(
+            "flyte-nb deploy NOTEBOOK|FILE.py [NAME ..] [--dry-run] [--version V]",
+            "run a notebook, or load a file, and deploy what it declares",
+            _within("deployments", "deploy"),
+            ("flyte-nb deploy pipeline.ipynb --dry-run", "flyte-nb deploy pipeline.py my-env --version v2"),
+        ),
+        Command(
+            "flyte-nb rollback NAME .. [--version V]",
+            "make an earlier version current again",
+            _within("deployments", "rollback"),
+            ("flyte-nb rollback my-env", "flyte-nb rollback my-env --version v1"),
+        ),
+        Command(
+            "flyte-nb history [NAME]",
+            "the versions of an environment, the newest first; or what is deployed of all",
+            _within("deployments", "history"),
+            ("flyte-nb history", "flyte-nb history my-env"),
+        ),
+        Command(
+            "flyte-nb diff A@V B@V",
+            "how two deployed versions differ",
+            _within("deployments", "diff"),
+            ("flyte-nb diff my-env@v1 my-env@current",),
+        ),
+        Command(
+            "flyte-nb prune [--days N] [--apply]",
+            "what can be removed: versions that were not current for N days, and their bundles; or remove it",
+            _within("deployments", "prune"),
+            ("flyte-nb prune", "flyte-nb prune --days 90 --apply"),
+        ),
+        Command(
             "flyte-nb call ENV.TASK [--version V] [--INPUT VALUE]..",
             "call a deployed task; ENV.TASK --help tells its inputs",
             _within("calls", "call"),

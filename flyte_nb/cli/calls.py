@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from flyte_nb.commands import HELP_WORDS, Parser
+from flyte_nb.deployed_tasks import call_deployed, deployed
 from flyte_nb.errors import UsageError
-from flyte_nb.verbs import call_deployed, deployed
+from flyte_nb.session import current_session
+from flyte_nb.widgets.deployments import task_card
 
 __all__ = ["call"]
 
@@ -26,12 +26,14 @@ def call(words: list[str]) -> int:
     options = parser.parse_args([word for word in own if word != HELP] if wants_help else own)
     task = deployed(options.task, options.version)
     if wants_help:
-        print(_task_help(task))
+        inputs = [{**one, "name": f"--{one['name']}"} for one in task.inputs]
+        print(task_card(task.name, task.version, task.description, inputs, task.returns).text())
         return 0
     try:
         work = task.work((), _inputs(rest), texts=True)
     except ValueError as error:
         raise UsageError(f"{task.name}: {error}") from None
+    current_session().pool.fills = False  # one call needs one worker, however many the environment keeps warm
     outputs = call_deployed(work).outputs()
     for value in outputs:
         print(value)
@@ -71,15 +73,3 @@ def _inputs(words: list[str]) -> dict[str, str]:
             raise UsageError(f"flyte-nb call: --{name} is given twice")
         inputs[name.replace("-", "_")] = value
     return inputs
-
-
-def _task_help(task: Any) -> str:
-    lines = [
-        f"{task.name}{task.interface}",
-        *([task.description] if task.description else []),
-        f"version {task.version}",
-    ]
-    for row in task.inputs:
-        default = f" (default {row['default']})" if "default" in row else ""
-        lines.append(f"  --{row['name']} {row['type']}{default}")
-    return "\n".join(lines)

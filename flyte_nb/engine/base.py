@@ -13,6 +13,7 @@ from flyte_nb.context.settings import remembered
 from flyte_nb.engine.definition import Definition
 from flyte_nb.engine.policy import Policy
 from flyte_nb.engine.records import (
+    AGAIN,
     Action,
     Attempt,
     Deployment,
@@ -32,6 +33,7 @@ from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.plan.bundle import Bundle
 
 __all__ = [
+    "AGAIN",
     "Action",
     "Attempt",
     "Begun",

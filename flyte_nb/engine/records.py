@@ -13,6 +13,7 @@ from flyte_nb.pairs import pair_method
 from flyte_nb.plan.files import Shipped
 
 __all__ = [
+    "AGAIN",
     "Action",
     "Attempt",
     "Deployment",
@@ -304,6 +305,10 @@ class Progress:
 
     def __str__(self) -> str:
         return " ".join(filter(None, (self.environment, self.step.value, self.note)))
+
+
+#: the note of a version that is known from before, and current again
+AGAIN = "back again"
 
 
 @dataclass(frozen=True)

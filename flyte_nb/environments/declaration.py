@@ -269,15 +269,19 @@ def all_fields(declared: Declaration) -> dict[str, Any]:
 
 def set_fields(declared: Declaration) -> Iterator[tuple[str, Any]]:
     """Give the fields that are not at their default."""
-    for f in dataclasses.fields(typing.cast(Any, declared)):
-        if not f.compare:
-            continue
-        value = getattr(declared, f.name)
-        default = f.default_factory() if callable(f.default_factory) else f.default
+    for name, default, make in _defaults(typing.cast("Any", type(declared))):
+        value = getattr(declared, name)
+        default = make() if callable(make) and value is not default else default
         if isinstance(value, timedelta) and type(default) is int:  # a duration's default is written in seconds
             default = timedelta(seconds=default)
-        if default is dataclasses.MISSING or not same(value, default):
-            yield f.name, value
+        if value is not default and (default is dataclasses.MISSING or not same(value, default)):
+            yield name, value
+
+
+@functools.lru_cache(maxsize=512)
+def _defaults(kind: Any) -> tuple[tuple[str, Any, Any], ...]:
+    """Give the compared fields of a class, each with its default and what makes one."""
+    return tuple((f.name, f.default, f.default_factory) for f in dataclasses.fields(kind) if f.compare)
 
 
 def same(one: Any, other: Any) -> bool:

@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -22,10 +23,11 @@ from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import DeploymentError
 from flyte_nb.notebook.module import FILE, Captured, Module
 from flyte_nb.plan.contents import Contents
+from flyte_nb.plan.descriptions import descriptions
 from flyte_nb.plan.files import MANIFEST, Shipped, copy_files
 from flyte_nb.plan.seal import is_whole
 
-__all__ = ["Bundle", "bundle_for", "names_of_tasks", "read_bundle"]
+__all__ = ["Bundle", "bundle_for", "names_of_tasks", "read_bundle", "rows_of"]
 
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
 
@@ -42,8 +44,8 @@ class Bundle:
         The definitions of all the environments.
     environments : tuple of dict
         For each environment ``environment`` (its name), ``declaration``, ``tasks``, ``reads`` (what it is made of
-        beside its tasks) and ``digest`` (of all that it is, whatever else the bundle holds), as JSON data. A task's row
-        has ``reads``, too: each name that it reads, with a digest.
+        beside its tasks), ``files`` (those that it needs) and ``digest`` (of all that it is, whatever else the bundle
+        holds), as JSON data. A task's row has ``reads``, too: each name that it reads, with a digest.
     files : tuple of Shipped
         The included files and the local modules, which lie beside the module as they lay beside the notebook.
     """
@@ -60,7 +62,7 @@ class Bundle:
                 "beginning with a letter or a digit"
             )
 
-    @property
+    @cached_property
     def content(self) -> str:
         """SHA-256 of the definitions, declarations and files, in hex; their order does not count."""
         return _content(self.module, self.environments, self.files)
@@ -88,8 +90,8 @@ class Bundle:
         tell : callable
             Hears what has just been written.
         """
-        home = folder / self.folder
-        if is_whole(home):
+        home, manifest = folder / self.folder, self.manifest()
+        if is_whole(home, like=manifest):
             return home
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(dir=folder, prefix=f".{self.folder}."))
@@ -98,13 +100,13 @@ class Bundle:
             tell("the module is written")
             copy_files(self.files, draft)
             tell("the files are copied")
-            (draft / MANIFEST).write_text(json.dumps(self.manifest(), indent=2, sort_keys=True))
+            (draft / MANIFEST).write_text(json.dumps(manifest, indent=2, sort_keys=True))
             tell("the manifest is written")
-            if home.exists() and not is_whole(home):  # it was edited; what runs from it goes on
+            if home.exists() and not is_whole(home, like=manifest):  # it was edited; what runs from it goes on
                 os.rename(home, tempfile.mkdtemp(dir=folder, prefix=f".{self.folder}.edited."))
             os.rename(draft, home)
         except OSError:
-            if not is_whole(home):  # another process may have written the same meanwhile
+            if not is_whole(home, like=manifest):  # another process may have written the same meanwhile
                 raise
         finally:
             shutil.rmtree(draft, ignore_errors=True)
@@ -175,8 +177,9 @@ def _row(env: Environment, contents: Contents, policy: Callable[[TaskTemplate], 
         "declaration": env.to_dict(),
         "tasks": tasks,
         "reads": contents.reads(env, tasks),
+        "files": contents.files(env),
     }
-    return {**row, "digest": contents.digest(env, row)}
+    return {**row, "digest": contents.digest(row)}
 
 
 def read_bundle(home: Path) -> tuple[Module, dict[str, str]]:
@@ -199,11 +202,16 @@ def read_bundle(home: Path) -> tuple[Module, dict[str, str]]:
 
 def names_of_tasks(home: Path) -> list[str]:
     """Name the tasks of a bundle that was written, of all its environments; none when it is not there any more."""
+    return [name for row in rows_of(home).values() for name in row["tasks"]]
+
+
+def rows_of(home: Path) -> dict[str, dict[str, Any]]:
+    """Give the rows of the environments of a bundle that was written; none when it is not there any more."""
     try:
         rows = json.loads((home / MANIFEST).read_text())["environments"]
     except (OSError, ValueError):
-        return []
-    return [name for row in rows for name in row["tasks"]]
+        return {}
+    return {row["environment"]: row for row in rows}
 
 
 def _content(module: Module, rows: Iterable[dict[str, Any]], files: Iterable[Shipped]) -> str:
@@ -223,9 +231,15 @@ def _tasks(env: Environment) -> dict[str, TaskTemplate]:
 def task_row(task: TaskTemplate, policy: str = "") -> dict[str, Any]:
     """Describe a task as JSON data: its inputs with type and default, its outputs, its description, its policy."""
     interface: NativeInterface = task.interface
+    told = descriptions(interface.docstring)
     return {
         "inputs": [
-            {"name": name, "type": describe(kind), **({} if default is EMPTY else {"default": stable_repr(default)})}
+            {
+                "name": name,
+                "type": describe(kind),
+                **({} if default is EMPTY else {"default": stable_repr(default)}),
+                **({"help": told[name]} if name in told else {}),
+            }
             for name, (kind, default) in interface.inputs.items()
         ],
         "outputs": {name: describe(kind) for name, kind in interface.outputs.items()},

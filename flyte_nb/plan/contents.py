@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import Any
@@ -47,7 +47,7 @@ class Contents:
         for key, one in self._found.items():
             for owner in one.owners:
                 self._members.setdefault(owner, []).append(key)
-        self._beside: dict[Any, list[tuple[str, str]]] = {}
+        self._beside: dict[Any, dict[str, str]] = {}
 
     def task_reads(self, env: Environment, task: str) -> dict[str, str]:
         """Give the digests of what a task reads, by name; its own environment's declaration is told elsewhere."""
@@ -58,25 +58,38 @@ class Contents:
         return reads_of(self._found, [own] if own in self._found else self._found)
 
     def reads(self, env: Environment, tasks: Iterable[str]) -> dict[str, str]:
-        """Give the digests of what an environment reads beside its tasks: what it is made of, hooks and servers."""
-        return reads_of(self._found, self._roots(env), frozenset(tasks))
+        """Give the digests of what an environment reads beside its tasks: what it is made of, hooks and servers.
+
+        Environments that it depends on are told by name in its declaration; what they are is not a part of it.
+        """
+        own = self._variables.get(env.name, ENVIRONMENT + env.name)
+        if own not in self._found:
+            return reads_of(self._found, self._found, frozenset(tasks))
+        parts = [key for key in self._found[own].reads if not key.startswith(ENVIRONMENT)]
+        found = reads_of(self._found, [*parts, *self._members.get(own, ())], frozenset([own, *tasks]))
+        return {own: self._found[own].digest, **found}
 
     def _roots(self, env: Environment) -> Iterable[str]:
         own = self._variables.get(env.name, ENVIRONMENT + env.name)
         return [own, *self._members.get(own, ())] if own in self._found else self._found
 
-    def files(self, env: Environment) -> list[tuple[str, str]]:
+    def files(self, env: Environment) -> dict[str, str]:
         """Give the files that an environment needs, with their digests: those it includes and those it imports."""
         included = self._included.get(env.name, ())
-        names = frozenset(n for n in imported(self._found, self._roots(env)) if n.partition(".")[0] in self._local)
+        names = frozenset(self._imported(env)) if self._local else frozenset()
         key = names, tuple(included)
         if key not in self._beside:
             source = "".join(f"import {name}\n" for name in sorted(names))
-            files = {file.path: file.digest for file in [*included, *local_modules(source, str, included)]}
-            self._beside[key] = sorted(files.items())
+            files = [*included, *local_modules(source, str, included)]
+            self._beside[key] = dict(sorted((file.path, file.digest) for file in files))
         return self._beside[key]
 
-    def digest(self, env: Environment, row: Mapping[str, Any]) -> str:
+    def _imported(self, env: Environment) -> Iterator[str]:
+        """Give the dotted names of the local modules that an environment and its tasks import."""
+        return (n for n in imported(self._found, self._roots(env)) if n.partition(".")[0] in self._local)
+
+    @staticmethod
+    def digest(row: Mapping[str, Any]) -> str:
         """Give the SHA-256, in hex, of all that an environment is: the same whatever else is in the bundle."""
-        parts = [row["declaration"], row["tasks"], row["reads"], self.files(env)]
+        parts = [row["declaration"], row["tasks"], row["reads"], row["files"]]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -130,7 +130,9 @@ def copy_files(files: Iterable[Shipped], folder: Path) -> None:
         try:
             shutil.copyfile(file.source, target)
         except FileNotFoundError:
-            raise DeploymentError(f"{file.source} ({file.why}) was removed before it was bundled; deploy again") from None
+            raise DeploymentError(
+                f"{file.source} ({file.why}) was removed before it was bundled; deploy again"
+            ) from None
         if shipped(file.path, target, file.why).digest != file.digest:
             raise DeploymentError(f"{file.source} ({file.why}) changed while it was bundled; deploy again")
         os.chmod(target, 0o500 if os.access(file.source, os.X_OK) else 0o400)

@@ -9,10 +9,14 @@ from __future__ import annotations
 import functools
 import json
 import os
+from collections.abc import Mapping
 from importlib.machinery import all_suffixes
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from flyte_nb.errors import DeploymentError
+from flyte_nb.notebook.module import FILE
 from flyte_nb.plan.files import MANIFEST, digest_of
 
 __all__ = ["insist_whole", "is_whole", "seal_of"]
@@ -32,13 +36,30 @@ def seal_of(home: Path) -> str:
     return digest_of(home / MANIFEST)
 
 
-def is_whole(home: Path, seal: str = "") -> bool:
-    """Tell whether a bundle is there and as it was written; ``seal`` is what the store has, if it is known."""
+def is_whole(home: Path, seal: str = "", like: Mapping[str, Any] = MappingProxyType({})) -> bool:
+    """Tell whether a bundle is there and as it was written.
+
+    Parameters
+    ----------
+    home : Path
+        Its folder.
+    seal : str
+        What the store has; empty where that is not known.
+    like : mapping
+        What its manifest shall say; the reasons for its files do not count, nor the numbers of cells.
+    """
     try:
         insist_whole(home, seal or seal_of(home))
-    except (DeploymentError, OSError):
+        return not like or _told(json.loads((home / MANIFEST).read_bytes())) == _told(like)
+    except (DeploymentError, OSError, ValueError, KeyError, TypeError, AttributeError):  # or something else's file
         return False
-    return True
+
+
+def _told(manifest: Mapping[str, Any]) -> str:
+    files = [(row["path"], row["digest"]) for row in manifest["files"]]
+    captured = {path: digest for path, digest in manifest["parts"].items() if path != FILE}
+    parts = [manifest["version"], manifest["digest"], captured, manifest["environments"], files]
+    return json.dumps(parts, sort_keys=True)
 
 
 def insist_whole(home: Path, seal: str) -> None:
@@ -66,8 +87,7 @@ def insist_whole(home: Path, seal: str) -> None:
             if digest_of(home / path) != digest:
                 raise _edited(home, path, "changed")
     except OSError as error:
-        path = Path(error.filename or home)
-        raise _edited(home, str(path.relative_to(home)) if path.is_relative_to(home) else str(path), "gone") from None
+        raise _edited(home, os.path.relpath(error.filename or home, home), "gone") from None
     for path in _modules(home):
         if path not in known:
             raise _edited(home, path, "added")

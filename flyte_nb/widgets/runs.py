@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from flyte_nb.engine.base import Deployments, Run
+from flyte_nb.engine.base import AGAIN, Deployment, Deployments, Run
 from flyte_nb.environments.declaration import shorten
 from flyte_nb.views import Card, Diff, Table, View, bounded, bullet, told_size
 from flyte_nb.widgets.tree import told, tree
@@ -87,15 +87,7 @@ def data(made: Run, actions: bool = False) -> dict[str, Any]:
 def deployments(made: Deployments, dry_run: bool = False) -> View:
     """Show what was deployed, or would be, and the values and files that travel, with why each does."""
     verb = "would deploy" if dry_run else "deployed"
-    lines = [
-        (
-            "=" if d.unchanged else "+",
-            d.environment,
-            f"unchanged at version {d.version}" if d.unchanged else f"{verb} at version {d.version}: "
-            + (", ".join(bullet((t.rpartition(".")[2] for t in d.tasks), 6)) or "no tasks"),
-        )
-        for d in made
-    ]  # fmt: skip
+    lines = [("=" if d.unchanged else "+", d.environment, _done(d, verb)) for d in made]
     is_new = any(not d.unchanged for d in made)
     values = bounded(made.values if is_new else (), lambda more: (f"… {more} more values", "", 0), _FILES)
     lines += [("+", name, f"{told_size(size)}, computed by {label}" if label else "") for name, label, size in values]
@@ -105,3 +97,14 @@ def deployments(made: Deployments, dry_run: bool = False) -> View:
         rest = sum(file.size for file in files[_FILES:])
         lines.append(("+", f"… {len(files) - _FILES} more files", told_size(rest)))
     return Diff(lines)
+
+
+def _done(made: Deployment, verb: str) -> str:
+    """Say what became of one environment."""
+    if made.unchanged and not made.note:
+        return f"unchanged at version {made.version}"
+    if made.note == AGAIN:
+        return f"{'would be' if verb.startswith('would') else 'is'} back at version {made.version}"
+    tasks = ", ".join(bullet((name.rpartition(".")[2] for name in made.tasks), 6)) or "no tasks"
+    told = "unchanged" if made.unchanged else verb
+    return f"{told} at version {made.version}: {made.note or tasks}"

@@ -185,6 +185,30 @@ def test_version_1_is_brought_up(store: Store) -> None:
     assert len(store.runs()) == 4
 
 
+def of_version_2(store: Store) -> None:
+    store.deploy([row("a")], "v1", "v1")
+    store.close()
+    db = sqlite3.connect(store.home / "store.db")
+    for column in ("digest", "reads", "seal", "until"):
+        db.execute(f"ALTER TABLE deployments DROP COLUMN {column}")
+    db.execute("PRAGMA user_version=2")
+    db.commit()
+    db.close()
+
+
+@pytest.mark.skipif(sqlite3.sqlite_version_info < (3, 35), reason="this SQLite cannot drop a column")
+def test_version_2_is_brought_up(store: Store) -> None:
+    of_version_2(store)
+    assert store.current() == {"a": "v1"}
+    (known,) = store.history("a")
+    assert (known.version, known.digest, known.current) == ("v1", "", True)
+    assert store.deployed("a")["seal"] == ""
+    (made,) = store.deploy([{**row("a"), "digest": "1"}], "v2", "v2", named=False)
+    assert (made.version, made.unchanged) == ("v2", False)  # nobody knows whether it is the same
+    store.close()
+    assert [d.version for d in store.history("a")] == ["v2", "v1"]
+
+
 def test_version_1_is_brought_up_by_one_of_several(tmp_path: Path, store: Store) -> None:
     of_version_1(store)
     (tmp_path / "adds.py").write_text(ADDS_RUNS)

@@ -55,6 +55,7 @@ def test_the_manifest_says_what_is_inside():
                 "declaration": {"type": "Environment", "name": "base"},
                 "tasks": {},
                 "reads": {"x": x},
+                "files": {},
                 "digest": digests[0],
             },
             {
@@ -70,6 +71,7 @@ def test_the_manifest_says_what_is_inside():
                     }
                 },
                 "reads": {"x": x},
+                "files": {},
                 "digest": digests[1],
             },
         ],

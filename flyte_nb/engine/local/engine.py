@@ -18,7 +18,7 @@ from flyte_nb.engine.base import Begun, Custom, Deployments, Emit, Outputs, Phas
 from flyte_nb.engine.local.attempts import in_time, retried
 from flyte_nb.engine.local.caching import cached
 from flyte_nb.engine.local.calls import Call, Outcome, recorded
-from flyte_nb.engine.local.deploying import Deploying
+from flyte_nb.engine.local.deployment import Deploying
 from flyte_nb.engine.local.failures import death, failure
 from flyte_nb.engine.local.journal import Journal
 from flyte_nb.engine.local.need import Need

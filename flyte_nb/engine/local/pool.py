@@ -88,6 +88,8 @@ class Pool:
     """Workers for the running event loop; another loop begins with none."""
 
     def __init__(self) -> None:
+        #: whether warm workers are started up to their minimum, for calls to come
+        self.fills = True
         self._guard = Guard()
         self.segments = Segments(made=self._guard.begin)
         self._limits = MemoryLimit()
@@ -142,7 +144,7 @@ class Pool:
             if known.fit == fit:
                 return known
             known.retire()
-        made = self._warm[scope] = Replicas(self, fit, need, policy)
+        made = self._warm[scope] = Replicas(self, fit, need, policy, self.fills)
         return made
 
     async def start(self, need: Need, output: Output) -> Replica:

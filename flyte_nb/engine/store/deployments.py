@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from flyte_nb.engine.base import Deployment, Deployments, History, now
+from flyte_nb.engine.base import AGAIN, Deployment, Deployments, History, now
 from flyte_nb.engine.store.file import File
 from flyte_nb.errors import DeploymentError, UnknownNameError
 
@@ -29,7 +29,6 @@ class DeploymentRecords(File):
         bundle: str,
         seal: str = "",
         named: bool = True,
-        renew: Collection[str] = (),
     ) -> Deployments:
         """Make environments current at a version, all of them in one transaction.
 
@@ -46,9 +45,7 @@ class DeploymentRecords(File):
             The digest of the bundle's manifest.
         named : bool
             Whether the version is a name; else an environment that is known with the same digest keeps the version
-            that it has.
-        renew : collection of str
-            The environments that have the bundle from now on though their version is known.
+            that it has, and the bundle is its own from now on.
 
         Raises
         ------
@@ -56,23 +53,22 @@ class DeploymentRecords(File):
             When an environment has the version already, with other content.
         """
         with self._writing() as db:
-            return Deployments(self._deploy(db, row, version, bundle, seal, named, renew) for row in rows)
+            db.execute("UPDATE deployments SET seal = ? WHERE bundle = ?", (seal, bundle))  # it may be written anew
+            return Deployments(self._deploy(db, row, version, bundle, seal, named) for row in rows)
 
     def _deploy(
-        self, db: sqlite3.Connection, row: dict[str, Any], version: str, bundle: str, seal: str, named: bool,
-        renew: Collection[str],
-    ) -> Deployment:  # fmt: skip
+        self, db: sqlite3.Connection, row: dict[str, Any], version: str, bundle: str, seal: str, named: bool
+    ) -> Deployment:
         name, digest = row["environment"], row.get("digest") or digest_of(row, bundle)
         current = db.execute("SELECT version FROM current WHERE environment = ?", (name,)).fetchone()
         target = _target(row, digest, version, named, _versions(db.execute(_KNOWN, (name,))),
                          current["version"] if current else None)  # fmt: skip
-        if name in renew:
-            change = "UPDATE deployments SET bundle = ?, seal = ? WHERE environment = ? AND version = ?"
-            db.execute(change, (bundle, seal, name, target.version))
+        change = "UPDATE deployments SET bundle = ?, seal = ? WHERE environment = ? AND version = ?"
+        db.execute(change, (bundle, seal, name, target.version))
         if not target.unchanged:
             values = (name, target.version, target.created.isoformat(), bundle, json.dumps(row["declaration"]),
-                      json.dumps(row["tasks"]), digest, seal, "")  # fmt: skip
-            db.execute("INSERT OR IGNORE INTO deployments VALUES (?,?,?,?,?,?,?,?,?)", values)
+                      json.dumps(row["tasks"]), digest, json.dumps(row.get("reads", {})), seal, "")  # fmt: skip
+            db.execute("INSERT OR IGNORE INTO deployments VALUES (?,?,?,?,?,?,?,?,?,?)", values)
             _make_current(db, name, target.version)
         return target
 
@@ -118,7 +114,7 @@ class DeploymentRecords(File):
                 same = before is not None and before["version"] == version
                 if not same:
                     _make_current(db, name, version)
-                made.append(told_deployment(_read(row), unchanged=same, note="" if same else "back again"))
+                made.append(told_deployment(_read(row), unchanged=same, note="" if same else AGAIN))
         return made
 
     def current(self) -> dict[str, str]:
@@ -144,7 +140,9 @@ class DeploymentRecords(File):
             rows = self._rows(_KNOWN, (environment,))
         else:
             raise UnknownNameError("deployed environment", environment, current)
-        return History(told_deployment(_read(row), current=current.get(row["environment"]) == row["version"]) for row in rows)
+        return History(
+            told_deployment(_read(row), current=current.get(row["environment"]) == row["version"]) for row in rows
+        )
 
     def deployed(self, environment: str, version: str | None = None) -> dict[str, Any]:
         """Give what is known of a deployed environment at a version, or at the current one.
@@ -211,7 +209,7 @@ def _target(
             "to have it from the content"
         )
     created = now() if found is None else found.created
-    note = "back again" if found is not None and version != current else ""
+    note = AGAIN if found is not None and version != current else ""
     return Deployment(name, version, created, tasks, version == current, digest=digest, note=note)
 
 
@@ -231,7 +229,8 @@ def _make_current(db: sqlite3.Connection, name: str, version: str) -> None:
 
 
 def _read(row: sqlite3.Row) -> dict[str, Any]:
-    return {**dict(row), "declaration": json.loads(row["declaration"]), "tasks": json.loads(row["tasks"])}
+    told = {name: json.loads(row[name] or "{}") for name in ("declaration", "tasks", "reads")}
+    return {**dict(row), **told}
 
 
 def told_deployment(

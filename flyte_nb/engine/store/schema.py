@@ -14,8 +14,9 @@ VERSION = 3
 #: the phases that something follows, as SQL; an index has exactly these words
 UNFINISHED = f"phase IN ({', '.join(repr(p.value) for p in Phase if not p.is_terminal)})"
 # Times are microseconds since 1970. `runs.id` grows with every run: it is the order of the runs, whatever the clock
-# did; `actions.begun` is the same for the actions of one run. `runs.module` is NULL where nobody said. Of a deployment,
-# `digest` is of what the environment is, `seal` of its bundle's manifest, and `until` says when it ceased to be current.
+# did; `actions.begun` is the same for the actions of one run. `runs.module` is NULL where nobody said. Of a
+# deployment, `digest` is of what the environment is, `seal` of its bundle's manifest, and `until` says when it ceased
+# to be current.
 _TABLES = f"""
 CREATE TABLE runs (
     id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, task TEXT NOT NULL, engine TEXT NOT NULL, inputs TEXT NOT NULL,
@@ -56,7 +57,8 @@ CREATE TABLE IF NOT EXISTS deployments (
 CREATE TABLE IF NOT EXISTS current (environment TEXT PRIMARY KEY, version TEXT NOT NULL);
 """
 _FROM_2 = [
-    f"ALTER TABLE deployments ADD COLUMN {column} TEXT NOT NULL DEFAULT ''" for column in ("digest", "seal", "until")
+    f"ALTER TABLE deployments ADD COLUMN {column} TEXT NOT NULL DEFAULT ''"
+    for column in ("digest", "reads", "seal", "until")
 ]
 # What is known of a run goes with it, also when another of its name replaces it.
 _GOES_WITH_ITS_RUN = (

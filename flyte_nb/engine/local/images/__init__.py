@@ -4,7 +4,7 @@ An `Image` with Python packages becomes a virtual environment made by uv: built 
 under ``FLYTE_NB_CACHE``. What needs a container is never built; `unmet` says it.
 """
 
-from flyte_nb.engine.local.images.environment import Interpreter, ensure
+from flyte_nb.engine.local.images.environment import Interpreter, ensure, is_built
 from flyte_nb.engine.local.images.listing import CachedImage, cached_images, prune
 from flyte_nb.engine.local.images.needs import env_vars_of, needs_environment, unmet
 
@@ -14,6 +14,7 @@ __all__ = [
     "cached_images",
     "ensure",
     "env_vars_of",
+    "is_built",
     "needs_environment",
     "prune",
     "unmet",

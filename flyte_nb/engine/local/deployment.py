@@ -140,9 +140,7 @@ class Deploying:
 
     def _record(self, names: list[str], home: Path, seal: str) -> Deployments:
         bundle = self._bundle
-        made = self._store.deploy(
-            self._rows_of(names), bundle.version, home.name, seal, named=bundle.named, renew=self._broken
-        )
+        made = self._store.deploy(self._rows_of(names), bundle.version, home.name, seal, bundle.named)
         self._tell(Progress("", Step.RECORDING, "is done"))
         return made
 
