@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from flyte_nb.commands import Command, Parser, export_options
@@ -16,17 +17,26 @@ __all__ = ["COMMANDS"]
 
 def _list(words: list[str], session: Session) -> View:
     """Show every environment, a line each."""
-    Parser(prog="%flyte list").parse_args(words)
+    parser = Parser(prog="%flyte list")
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    options = parser.parse_args(words)
     registry = session.registry
-    return cards.environments(registry, {env.name: state(session, env) for env in registry.values()})
+    states = {env.name: state(session, env) for env in registry.values()}
+    if options.json:
+        return Text(json.dumps([cards.data(env, states[env.name]) for env in registry.values()], indent=2))
+    return cards.environments(registry, states)
 
 
 def _show(words: list[str], session: Session) -> View:
     """Show one environment as a card."""
     parser = Parser(prog="%flyte show")
     parser.add_argument("name", metavar="NAME", help="the name of an environment")
-    name = parser.parse_args(words).name
-    return card(session, session.registry.find(name))
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    options = parser.parse_args(words)
+    env = session.registry.find(options.name)
+    if options.json:
+        return Text(json.dumps(cards.data(env, state(session, env), settings=True), indent=2))
+    return card(session, env)
 
 
 def _export(words: list[str], session: Session) -> View:
@@ -51,8 +61,12 @@ def _notebook(words: list[str], session: Session) -> View:
 
 
 COMMANDS = (
-    Command("%flyte list", "the environments declared here, with their tasks and state", _list, ("%flyte list",)),
-    Command("%flyte show NAME", "one environment, with its settings and tasks", _show, ("%flyte show my-env",)),
+    Command(
+        "%flyte list [--json]", "the environments declared here, with their tasks and state", _list, ("%flyte list",)
+    ),
+    Command(
+        "%flyte show NAME [--json]", "one environment, with its settings and tasks", _show, ("%flyte show my-env",)
+    ),
     Command(
         "%flyte export PATH [NAME ..] [--for flyte] [--with-data] [--marks]",
         "write the definitions as a module to commit; --for flyte imports the SDK",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -362,3 +363,22 @@ def test_a_deployment_tells_the_values_that_travel(kernel: Kernel) -> None:
         assert row.endswith(", line 1")
         assert " bytes, computed by In [" in row
     assert "limits" not in kernel.run("%flyte deploy").shown
+
+
+def test_environments_as_json_hide_what_is_secret(kernel: Kernel) -> None:
+    kernel.run("%%flyte calc --cpu 2 --env API_TOKEN=v4lue\n@task\ndef f(x: int) -> int: return x")
+    (listed,) = json.loads(kernel.run("%flyte list --json").shown)
+    assert (listed["environment"], listed["tasks"]) == ("calc", {"calc.f": "(x: int) -> int"})
+    shown = kernel.run("%flyte show calc --json").shown
+    assert json.loads(shown)["settings"]["resources"] == "Resources(cpu=2)"
+    assert "v4lue" not in shown
+
+
+def test_help_of_a_flyte_line(kernel: Kernel) -> None:
+    shown = kernel.run("%%flyte --help").shown
+    assert shown.startswith("%%flyte [NAME] [options]")
+    assert "--memory" in shown
+    assert kernel.run("%flyte help cell").shown == shown
+    assert kernel.run("%flyte --help").shown == kernel.run("%flyte help").shown
+    assert "list|clear" in kernel.run("%flyte cache --help").shown
+    assert "did you mean" not in kernel.run("%flyte serve", fails=True).error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flyte_nb.changes import Changes, EnvironmentChange, tasks_of
 from flyte_nb.environments.base import Environment
 from flyte_nb.environments.declaration import Change, Declaration, mask, set_fields
@@ -9,7 +11,7 @@ from flyte_nb.registry import Registry
 from flyte_nb.views import Card, Diff, Stack, Table, View, bullet
 from flyte_nb.widgets.settings import told_setting
 
-__all__ = ["changes", "environment", "environments", "parts"]
+__all__ = ["changes", "data", "environment", "environments", "parts"]
 
 
 def environment(env: Environment, state: list[str] | None = None, outdated: list[str] | None = None) -> Card:
@@ -55,6 +57,20 @@ def environments(registry: Registry, states: dict[str, list[str]] | None = None)
     if not rows:
         return Diff([("!", "no environment is declared yet", "declare one with  %%flyte my-env --cpu 1")])
     return Table(("environment", "kind", "tasks", "declared", "state"), rows)
+
+
+def data(env: Environment, state: list[str], settings: bool = False) -> dict[str, Any]:
+    """Give an environment as JSON data, its values masked and worded as on its card; ``settings`` adds these."""
+    told = {name: told_setting(name, value) for name, value in set_fields(env) if name not in ("name", "depends_on")}
+    return {
+        "environment": env.name,
+        "kind": type(env).__name__,
+        "declared": str(env.place),
+        "state": state,
+        "depends_on": [needed.name for needed in env.depends_on],
+        "tasks": {task.name: str(task.interface) for task in tasks_of(env).values()},
+        **({"settings": told} if settings else {}),
+    }
 
 
 def changes(made: Changes, cards: bool = True) -> View:

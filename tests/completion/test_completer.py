@@ -77,7 +77,7 @@ def complete(
     [
         ("%flyte ru", ["run", "runs"]),
         ("x = 1\n  y = %flyte ru", ["run", "runs"]),
-        ("%flyte show ", ["calc", "keyed", "--help"]),
+        ("%flyte show ", ["calc", "keyed", "--json", "--help"]),
         ("%flyte show C", ["calc"]),
         ("%flyte show calc@", ["calc@v1"]),
         ("%flyte deploy calc ke", ["keyed"]),
@@ -158,4 +158,4 @@ def test_in_a_terminal(folder: Path) -> None:
     done = subprocess.run(script, capture_output=True, text=True, cwd=folder, timeout=60, env=surroundings)
     assert done.returncode == 0, done.stderr
     found: Any = json.loads(done.stdout.splitlines()[-1])
-    assert found == [["calc", "--help"], ["4Gi", "4G"], ["secret"], []]
+    assert found == [["calc", "--json", "--help"], ["4Gi", "4G"], ["secret"], []]
