@@ -65,10 +65,14 @@ if TYPE_CHECKING:
         types,
     )
     from flyte_nb.app.handle import AppHandle
+    from flyte_nb.cloning import compare_clones, preview_clone
     from flyte_nb.context.scopes import custom_context, get_custom_context, group
     from flyte_nb.context.settings import current_domain, current_project, is_control_plane_available
     from flyte_nb.context.task_context import ctx
     from flyte_nb.context.trace import trace
+    from flyte_nb.deployed_tasks import deployed
+    from flyte_nb.deploying import deploy, deployments, prune, rollback
+    from flyte_nb.drafting import draft
     from flyte_nb.environments.triggers import (
         Cron,
         FixedRate,
@@ -80,9 +84,10 @@ if TYPE_CHECKING:
     )
     from flyte_nb.initialize import init, init_from_api_key, init_from_config, init_in_cluster, init_passthrough
     from flyte_nb.mapping import map
+    from flyte_nb.planning import plan
     from flyte_nb.run_context import with_runcontext
     from flyte_nb.session import current_registry
-    from flyte_nb.verbs import deploy, deployed, export, rerun, run
+    from flyte_nb.verbs import export, rerun, run
 
 __version__ = "0.1.0"
 
@@ -136,6 +141,7 @@ __all__ = [  # noqa: RUF022 - in the order of sorted()
     "build",
     "build_images",
     "clustered",
+    "compare_clones",
     "config",
     "connectors",
     "ctx",
@@ -145,6 +151,8 @@ __all__ = [  # noqa: RUF022 - in the order of sorted()
     "custom_context",
     "deploy",
     "deployed",
+    "deployments",
+    "draft",
     "durable",
     "errors",
     "export",
@@ -167,8 +175,12 @@ __all__ = [  # noqa: RUF022 - in the order of sorted()
     "models",
     "new_condition",
     "notify",
+    "plan",
+    "preview_clone",
+    "prune",
     "report",
     "rerun",
+    "rollback",
     "run",
     "run_python_script",
     "serve",
@@ -202,6 +214,7 @@ _MISSING = ("artifacts", "git", "prefetch", "remote", "sandbox")
 _LATER = {
     "AppHandle": "flyte_nb.app.handle",
     "ctx": "flyte_nb.context.task_context",
+    "compare_clones": "flyte_nb.cloning",
     "current_domain": "flyte_nb.context.settings",
     "current_project": "flyte_nb.context.settings",
     "Cron": "flyte_nb.environments.triggers",
@@ -213,8 +226,10 @@ _LATER = {
     "TriggerTime": "flyte_nb.environments.triggers",
     "current_registry": "flyte_nb.session",
     "custom_context": "flyte_nb.context.scopes",
-    "deploy": "flyte_nb.verbs",
-    "deployed": "flyte_nb.verbs",
+    "deploy": "flyte_nb.deploying",
+    "deployed": "flyte_nb.deployed_tasks",
+    "deployments": "flyte_nb.deploying",
+    "draft": "flyte_nb.drafting",
     "export": "flyte_nb.verbs",
     "get_custom_context": "flyte_nb.context.scopes",
     "group": "flyte_nb.context.scopes",
@@ -225,7 +240,11 @@ _LATER = {
     "init_passthrough": "flyte_nb.initialize",
     "is_control_plane_available": "flyte_nb.context.settings",
     "map": "flyte_nb.mapping",
+    "plan": "flyte_nb.planning",
+    "preview_clone": "flyte_nb.cloning",
+    "prune": "flyte_nb.deploying",
     "rerun": "flyte_nb.verbs",
+    "rollback": "flyte_nb.deploying",
     "run": "flyte_nb.verbs",
     "trace": "flyte_nb.context.trace",
     "with_runcontext": "flyte_nb.run_context",
@@ -247,6 +266,9 @@ _LATER = {
         "flyte_nb.absent",
     ),
 }
+
+import_module(f"{__name__}.plan")  # the package: loaded now, so that it does not take the place of the verb later
+globals().pop("plan", None)
 
 listen(process_registry)
 place.module_file = lambda env: str(import_module("flyte_nb.session").current_session().shipping.module_file(env))

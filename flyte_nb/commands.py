@@ -1,14 +1,53 @@
-"""Parsing of verbs and options, shared by the magics and the command line; an error suggests the nearest name."""
+"""Verbs and their words, shared by the magics and the command line; an error suggests the nearest name."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from flyte_nb.errors import UsageError, suggestion
 
-__all__ = ["HelpAsked", "Parser", "choose", "export_options", "key_values", "pair"]
+__all__ = ["Command", "HelpAsked", "Parser", "by_name", "choose", "export_options", "key_values", "pair"]
+
+HELP_WORDS = ("--help", "-h")
+#: words that mean something else than the verbs they resemble
+OTHERS = ("edit", "serve", "stop")
+
+
+@dataclass(frozen=True)
+class Command:
+    """A verb: how it is typed, what it does, what does it, and examples.
+
+    Parameters
+    ----------
+    usage : str
+        What is typed, such as ``"%flyte runs [RUN] [--last N]"``; its second word is the verb.
+    text : str
+        What it does, in a sentence without its stop.
+    function : callable
+        Does it. A verb of ``%flyte`` takes the words after it and the session, and gives a view; one of ``flyte-nb``
+        takes the words and gives the exit status. It parses the words before it does anything else, so that
+        ``["--help"]`` raises `HelpAsked`: the help page and the completion are made of that parser.
+    examples : tuple of str
+        Lines to type.
+    """
+
+    usage: str
+    text: str
+    function: Callable[..., Any]
+    examples: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The verb."""
+        return self.usage.split()[1]
+
+
+def by_name(commands: Iterable[Command]) -> dict[str, Command]:
+    """Give commands by their verbs, in their order."""
+    return {command.name: command for command in commands}
 
 
 class HelpAsked(Exception):  # noqa: N818 - it is no error
@@ -29,11 +68,11 @@ class Parser(argparse.ArgumentParser):
     """An argument parser that raises `UsageError`, suggesting the nearest option or verb."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{"allow_abbrev": False, **kwargs})
+        super().__init__(*args, **{"allow_abbrev": False, "add_help": False, **kwargs})
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse, and refuse what is not known with a suggestion."""
-        if "--help" not in self._option_string_actions and "--help" in (args or ()):
+        if any(word in (args or ()) for word in HELP_WORDS):
             raise HelpAsked(self)
         found, rest = super().parse_known_args(args, namespace)
         unknown = [word for word in rest if word.startswith("-")]
@@ -57,6 +96,11 @@ class Parser(argparse.ArgumentParser):
         options = [o for action in self._actions for o in action.option_strings if o.startswith("--")]
         raise UsageError(f"{self.prog}: unknown option {word!r}; {suggestion(word.partition('=')[0], options)}")
 
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Refuse a value that is none of the choices, with the nearest."""
+        if action.choices is not None and value not in action.choices:
+            raise argparse.ArgumentError(action, f"given {value!r}; {suggestion(str(value), map(str, action.choices))}")
+
     def error(self, message: str) -> NoReturn:
         """Raise what argparse would print and exit for."""
         raise UsageError(f"{self.prog}: {message}")
@@ -76,12 +120,19 @@ def choose(prog: str, words: Sequence[str], verbs: Sequence[str], default: str =
 
     Raises
     ------
+    HelpAsked
+        Where help is asked for in the place of the verb.
     UsageError
         For an unknown verb, with the nearest one.
     """
     verb, *rest = words or [default]
+    if verb in HELP_WORDS:
+        parser = Parser(prog=prog)
+        parser.add_argument("verb", choices=list(verbs), metavar="|".join(verbs), help=f"{default} by default")
+        raise HelpAsked(parser)
     if verb not in verbs:
-        raise UsageError(f"{prog}: unknown verb {verb!r}; {suggestion(verb, verbs)}")
+        near = f"there is {', '.join(verbs)}" if verb in OTHERS else suggestion(verb, verbs)
+        raise UsageError(f"{prog}: unknown verb {verb!r}; {near}")
     return verb, rest
 
 

@@ -172,6 +172,26 @@ class Registry(Mapping[str, Environment]):
             if old is not None:
                 self._adopt(old, env, source)
 
+    def amend(self, env: Environment) -> None:
+        """Take in an edit of a declaration: it stays where it was declared, and keeps all of its tasks.
+
+        Raises
+        ------
+        UnknownNameError
+            When nothing of its name is declared.
+        """
+        with self._lock:
+            old = self._entries.get(env.name)
+            if old is None:
+                raise UnknownNameError("environment", env.name, self._entries)
+            before = self._touch(env.name)
+            self._entries[env.name] = _Entry(env, old.source)
+            if isinstance(env, TaskEnvironment):
+                for task in list(tasks_of(old.env).values()):
+                    rebind(task, env)
+            if self._cell is None:
+                self._tell(self._compare({env.name: before}, []))
+
     def binding(self, env: Environment, task: TaskTemplate) -> None:
         """Take in a task about to be bound; it belongs to the newest declaration of its environment.
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 from typing import Any
 
-from flyte_nb.commands import Parser, choose, key_values
+from flyte_nb.commands import Command, Parser, choose, key_values
 from flyte_nb.engine.base import Run
 from flyte_nb.run_context import with_runcontext
 from flyte_nb.session import Session
@@ -13,17 +14,7 @@ from flyte_nb.verbs import rerun
 from flyte_nb.views import Diff, Table, Text, View, told_size
 from flyte_nb.widgets import runs as views
 
-__all__ = ["HELP", "cache", "images", "logs", "rerun_task", "run_task", "runs"]
-
-HELP = (
-    ("%flyte run TASK k=v ..", "run a task in a process of its own; options: --engine inline, --fit strict, "
-                               "--keep on-failure, --name N, --overwrite-cache"),
-    ("%flyte rerun RUN [--engine local]", "run a kept run's task again, in this process by default, for the debugger"),
-    ("%flyte runs [RUN] [--last N]", "the latest runs, or one with all its actions"),
-    ("%flyte logs RUN [--action ID]", "what a run printed, or one action of it"),
-    ("%flyte cache [list | clear] [TASK]", "the outputs that are kept; clear them, all or those of a task"),
-    ("%flyte images [list | prune] [--days N]", "the environments made for images; remove those unused for N days"),
-)  # fmt: skip
+__all__ = ["COMMANDS", "cache", "images", "logs", "rerun_task", "run_task", "runs"]
 
 
 def run_task(words: list[str], session: Session) -> View:
@@ -32,9 +23,11 @@ def run_task(words: list[str], session: Session) -> View:
     parser.add_argument("task", help="the name of a task, with or without its environment's")
     parser.add_argument("inputs", nargs="*", metavar="NAME=VALUE", help="an input")
     parser.add_argument("--engine", default="local", help="local, or inline: in this process, for breakpoints")
-    parser.add_argument("--fit", default="clamp", help="clamp a request over what this machine has, strict or ignore")
-    parser.add_argument("--keep", default="never", help="keep inputs for %%flyte rerun: on-failure, always or never")
-    parser.add_argument("--name", help="the name of the run; made up by default")
+    parser.add_argument("--fit", default="clamp", choices=("clamp", "strict", "ignore"),
+                        help="what becomes of a request over what this machine has; clamp by default")  # fmt: skip
+    parser.add_argument("--keep", default="never", choices=("never", "on-failure", "always"),
+                        help="keep inputs for %%flyte rerun; never by default")  # fmt: skip
+    parser.add_argument("--name", metavar="N", help="the name of the run; made up by default")
     parser.add_argument("--overwrite-cache", action="store_true", help="compute kept outputs again")
     options = parser.parse_args(words)
     task = session.registry.find_task(options.task)
@@ -56,18 +49,21 @@ def runs(words: list[str], session: Session) -> View:
     """Show the latest runs, or one of them with its actions."""
     parser = _parser("runs")
     parser.add_argument("run", nargs="?", help="the name of a run, to see it with its actions")
-    parser.add_argument("--last", type=int, default=20, help="how many; 20 by default")
+    parser.add_argument("--last", type=int, default=20, metavar="N", help="how many; 20 by default")
+    parser.add_argument("--json", action="store_true", help="as JSON")
     options = parser.parse_args(words)
     if options.run is not None:
-        return views.run(session.store.run(options.run))
-    return views.runs(session.store.runs(options.last))
+        run = session.store.run(options.run)
+        return Text(json.dumps(views.data(run, actions=True), indent=2)) if options.json else views.run(run)
+    made = session.store.runs(options.last)
+    return Text(json.dumps([views.data(run) for run in made], indent=2)) if options.json else views.runs(made)
 
 
 def logs(words: list[str], session: Session) -> View:
     """Show what a run printed, or one action of it."""
     parser = _parser("logs")
     parser.add_argument("run", help="the name of a run")
-    parser.add_argument("--action", help="one of its actions, as %%flyte runs RUN lists them")
+    parser.add_argument("--action", metavar="ID", help="one of its actions, as %%flyte runs RUN lists them")
     options = parser.parse_args(words)
     found = session.store.run(options.run)
     text = found.logs() if options.action is None else _of_action(session, found, options.action)
@@ -84,7 +80,7 @@ def cache(words: list[str], session: Session) -> View:
     """Show the outputs that are kept, or clear them."""
     verb, rest = choose("%flyte cache", words, ["list", "clear"], default="list")
     parser = _parser(f"cache {verb}")
-    parser.add_argument("task", nargs="?")
+    parser.add_argument("task", nargs="?", metavar="ENV.TASK", help="only those of this task; all of them by default")
     task = parser.parse_args(rest).task
     if verb == "clear":
         cleared = session.store.clear_cache(task)
@@ -107,7 +103,7 @@ def images(words: list[str], session: Session) -> View:
     verb, rest = choose("%flyte images", words, ["list", "prune"], default="list")
     parser = _parser(f"images {verb}")
     if verb == "prune":
-        parser.add_argument("--days", type=float, default=30.0)
+        parser.add_argument("--days", type=float, default=30.0, metavar="N", help="how long unused; 30 by default")
         removed = prune(timedelta(days=parser.parse_args(rest).days))
         return Text(f"{removed} environment{'' if removed == 1 else 's'} removed")
     parser.parse_args(rest)
@@ -129,4 +125,44 @@ def told_time(time: datetime) -> str:
 
 
 def _parser(verb: str) -> Any:
-    return Parser(prog=f"%flyte {verb}", add_help=False)
+    return Parser(prog=f"%flyte {verb}")
+
+
+COMMANDS = (
+    Command(
+        "%flyte run TASK [NAME=VALUE ..]",
+        "run a task in a process of its own; --engine inline runs it in this one",
+        run_task,
+        ("%flyte run double x=21", "%flyte run my-env.double x=21 --keep on-failure --name first"),
+    ),
+    Command(
+        "%flyte rerun RUN [--engine local]",
+        "run a kept run's task again, in this process by default, for the debugger",
+        rerun_task,
+        ("%flyte rerun first", "%flyte rerun first --engine local"),
+    ),
+    Command(
+        "%flyte runs [RUN] [--last N] [--json]",
+        "the latest runs, or one with all its actions",
+        runs,
+        ("%flyte runs --last 5", "%flyte runs first"),
+    ),
+    Command(
+        "%flyte logs RUN [--action ID]",
+        "what a run printed, or one action of it",
+        logs,
+        ("%flyte logs first", "%flyte logs first --action a1"),
+    ),
+    Command(
+        "%flyte cache [list | clear] [TASK]",
+        "the outputs that are kept; clear them, all or those of a task",
+        cache,
+        ("%flyte cache", "%flyte cache clear my-env.double"),
+    ),
+    Command(
+        "%flyte images [list | prune] [--days N]",
+        "the environments made for images; remove those unused for N days",
+        images,
+        ("%flyte images", "%flyte images prune --days 7"),
+    ),
+)

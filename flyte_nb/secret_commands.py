@@ -5,12 +5,13 @@ from __future__ import annotations
 from getpass import getpass
 from typing import Any
 
-from flyte_nb.commands import Parser, choose
+from flyte_nb.commands import Command, Parser, choose
 from flyte_nb.engine.local.secrets import Secrets
 from flyte_nb.errors import UnknownNameError, UsageError
+from flyte_nb.session import Session
 from flyte_nb.views import Table, Text, View
 
-__all__ = ["secret_command"]
+__all__ = ["COMMANDS", "secret_command"]
 
 _VERBS = ["set", "list", "unset"]
 
@@ -33,12 +34,12 @@ def secret_command(words: list[str], secrets: Secrets) -> View:
         When what shall be forgotten is not set.
     """
     verb, rest = choose("%flyte secret", words, _VERBS, default="list")
-    parser = Parser(prog=f"%flyte secret {verb}", add_help=False)
+    parser = Parser(prog=f"%flyte secret {verb}")
     if verb == "list":
         parser.parse_args(rest)
         return _listed(secrets)
-    parser.add_argument("key", metavar="KEY")
-    parser.add_argument("--group", metavar="G")
+    parser.add_argument("key", metavar="KEY", help="its key")
+    parser.add_argument("--group", metavar="G", help="the group of the key")
     if verb == "unset":
         return _unset(parser.parse_args(rest), secrets)
     try:
@@ -69,3 +70,18 @@ def _listed(secrets: Secrets) -> View:
 
 def _named(key: str, group: str | None) -> str:
     return f"{key} of the group {group}" if group else key
+
+
+def _secret(words: list[str], session: Session) -> View:
+    """Carry out the words with the secrets of the session."""
+    return secret_command(words, session.secrets)
+
+
+COMMANDS = (
+    Command(
+        "%flyte secret [set KEY | list | unset KEY] [--group G]",
+        "the values of secrets in this session; asked for, never shown",
+        _secret,
+        ("%flyte secret set api-key", "%flyte secret list", "%flyte secret unset api-key"),
+    ),
+)

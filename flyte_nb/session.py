@@ -10,7 +10,7 @@ from typing import Any
 
 from flyte_nb.changes import Changes
 from flyte_nb.engine import codec
-from flyte_nb.engine.base import Engine, Event, Work
+from flyte_nb.engine.base import Engine, Event, Progress, Step, Work
 from flyte_nb.engine.definition import MAIN, SCRIPT
 from flyte_nb.engine.fingerprint import fingerprint
 from flyte_nb.engine.local.secrets import Secrets
@@ -27,7 +27,7 @@ from flyte_nb.registry import Registry, Source, process_registry
 from flyte_nb.shipping import Shipping
 from flyte_nb.workbook import Workbook
 
-__all__ = ["Session", "current_registry", "current_session"]
+__all__ = ["ENGINES", "Session", "current_registry", "current_session"]
 
 ENGINES = ("local", "inline")
 
@@ -52,12 +52,16 @@ class Session:
         #: where the values of secrets come from
         self.secrets = Secrets(self.store.home.parent)
         self.workbook.secret_values = self.secrets.set_values
+        #: whether warm workers are started up to the minimum that their environment states
+        self.fills_pools = True
         self._engines: dict[str, Engine] = {}
         self._making = threading.Lock()
         #: shows what a cell changed; the magics set it
         self.show_changes: Callable[[Changes, Running], None] = lambda changes, running: None
         #: gives what shows the events of one run, and None where nothing has happened for a while; the magics set it
         self.show_run: Callable[[], Callable[[Event | None], None]] = lambda: print_output
+        #: gives what shows how one deployment goes; the magics set it
+        self.show_progress: Callable[[], Callable[[Progress], None]] = lambda: tell_waits
         self._watch = Watch(shell, self) if shell is not None else None
         if self._watch is not None:
             self.workbook.catch_up(self._watch)
@@ -87,7 +91,7 @@ class Session:
             return InlineEngine(self.store)
         from flyte_nb.engine.local.engine import LocalEngine
 
-        return LocalEngine(self.store, self.secrets)
+        return LocalEngine(self.store, self.secrets, self.fills_pools)
 
     def close(self) -> None:
         """Stop the engines and listen to no more cells."""
@@ -157,6 +161,12 @@ def print_output(event: Event | None) -> None:
         stream = sys.stderr if event.stream == "stderr" else sys.stdout
         stream.write(event.text)
         stream.flush()
+
+
+def tell_waits(progress: Progress) -> None:
+    """Say what a deployment waits for."""
+    if progress.step is Step.WAITING:
+        print(f"flyte: {progress}", file=sys.stderr, flush=True)
 
 
 _session: Session | None = None

@@ -20,7 +20,7 @@ from flyte_nb.notebook.module import Module, locate
 from flyte_nb.notebook.staleness import Stale, changed_files, changed_names
 from flyte_nb.plan.bundle import Bundle, bundle_for, read_bundle
 from flyte_nb.plan.files import Shipped, one_of_each
-from flyte_nb.plan.graph import order
+from flyte_nb.plan.graph import Graph, graph_of, order
 from flyte_nb.plan.includes import included
 from flyte_nb.plan.local_modules import local_modules
 from flyte_nb.registry import Registry
@@ -114,16 +114,47 @@ class Shipping:
         DeploymentError
             For a cycle, or for tasks that are not in the notebook's cells.
         """
-        ordered = order(environments, self._registry.newest)
+        return self.bundle_of(self.graph(environments).order, version)
+
+    def graph(self, environments: Iterable[Environment]) -> Graph:
+        """Give the graph of some environments, their newest declarations, and of all that they depend on.
+
+        Raises
+        ------
+        DeploymentError
+            For a cycle, two environments of one name, or a dependency that was withdrawn.
+        """
+        return graph_of(environments, self._registry.newest, self._registry.__contains__)
+
+    def bundle_of(self, ordered: list[Environment], version: str | None = None) -> Bundle:
+        """Make the bundle of environments that are in order already."""
         module = self._module_of(ordered)
         return bundle_for(
-            ordered, module, version, self._files_of(ordered, module), lambda task: policy_of(task).to_json()
+            ordered,
+            module,
+            version,
+            self._files_of(ordered, module),
+            lambda task: policy_of(task).to_json(),
+            self._included(ordered),
+            self._variables(ordered),
         )
+
+    def _variables(self, environments: list[Environment]) -> dict[str, str]:
+        """Give a variable that the declaration of each environment binds in the module, as far as there is one."""
+        declaring = ((env.name, self._workbook.log.declaring(env.name)) for env in environments)
+        bound = {name: min(s.names.binds) for name, s in declaring if s is not None and s.names.binds}
+        return bound | {name: line.rpartition(" as ")[2] for name, line in self._imports(environments).items()}
+
+    def _imports(self, environments: list[Environment]) -> dict[str, str]:
+        """Give the lines that import the environments of plain modules, by name."""
+        if self._workbook.shell is None:
+            return {}
+        return {env.name: line for env in environments if (line := import_of(env)) is not None}
 
     def _module_of(self, environments: list[Environment]) -> Module:
         if self._workbook.shell is None:
             return Module(_only_file(environments).read_text())
-        imports = {env.name: line for env in environments if (line := import_of(env)) is not None}
+        imports = self._imports(environments)
         own = [env for env in environments if env.name not in imports]
         tasks = [task for env in environments for task in tasks_of(env).values()]
         of_cells = [t for t in tasks if t.place.in_cell or t.name.rpartition(".")[0] not in imports]
@@ -133,8 +164,7 @@ class Shipping:
 
     def _files_of(self, environments: list[Environment], module: Module) -> tuple[Shipped, ...]:
         """Give the files that travel with a module: what its environments include, and the local modules it imports."""
-        file = None if self._workbook.shell is not None else _only_file(environments)
-        root = self._workbook.location.folder if file is None else file.parent
+        file = self._file(environments)
 
         def name(line: int) -> str:
             if file is not None:
@@ -142,8 +172,17 @@ class Shipping:
             cell = locate(module.source, line)
             return f"{cell[0]}, line {cell[1]}" if cell else "the notebook"
 
-        files = [file for env in environments for file in included(env, root)]
+        files = [file for files in self._included(environments).values() for file in files]
         return one_of_each([*files, *local_modules(module.source, name, files)])
+
+    def _file(self, environments: list[Environment]) -> Path | None:
+        return None if self._workbook.shell is not None else _only_file(environments)
+
+    def _included(self, environments: list[Environment]) -> dict[str, list[Shipped]]:
+        """Give the files that each environment includes, of those that include any."""
+        file = self._file(environments)
+        root = self._workbook.location.folder if file is None else file.parent
+        return {env.name: list(included(env, root)) for env in environments if env.include}
 
     def exported(self, environments: Iterable[Environment], how: Export) -> tuple[str, Module]:
         """Write the definitions of environments, and of what they depend on, as a module that a person would commit.

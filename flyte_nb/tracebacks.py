@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from types import TracebackType
 
+from flyte_nb.visible import bounded_lines
+
 STANDARD = os.path.dirname(os.__file__) + os.sep
 PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _STANDARD = os.path.realpath(sysconfig.get_path("stdlib")) + os.sep
@@ -106,4 +108,4 @@ def short(error: BaseException) -> list[str]:
             parts.append(f"run {run}: %flyte runs {run}")
     else:
         parts.append(title + "".join(f"\n  {label:<9} {text}" for label, text in rows()))
-    return parts
+    return [bounded_lines(part) for part in parts]

@@ -7,25 +7,28 @@ are both right; every mark is also a word or a sign, so nothing is said by colou
 from __future__ import annotations
 
 import html
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Any, TypeVar
+
+from flyte_nb.visible import visible
 
 _MUTED = "color:var(--jp-ui-font-color2,#616161)"
 _FONT = (
     "font-family:var(--jp-ui-font-family,system-ui,sans-serif);font-size:var(--jp-ui-font-size1,13px);"
     "color:var(--jp-ui-font-color1,#212121);line-height:1.5"
 )
-_CODE = "font-family:var(--jp-code-font-family,ui-monospace,monospace);font-size:var(--jp-code-font-size,13px)"
-_BORDER = "var(--jp-border-color1,#bdbdbd)"
+_CODE = (
+    "font-family:monospace;font-family:var(--jp-code-font-family,ui-monospace,monospace);"
+    "font-size:var(--jp-code-font-size,13px)"
+)
+# a notebook that is not trusted keeps the first of both only: its front end drops what has a variable
+_BORDER = "border:1px solid #9e9e9e;border-color:var(--jp-border-color1,#bdbdbd)"
 _SIGNS = {"+": "var(--jp-success-color1,#2e7d32)", "~": "var(--jp-warn-color1,#b26a00)",
           "-": "var(--jp-error-color1,#c62828)", "!": "var(--jp-warn-color1,#b26a00)"}  # fmt: skip
 _CELL = "padding:1px 16px 1px 0;text-align:left;vertical-align:top"
 _NARROW, _LONG_WORD = 24, 40  # characters: what stays on one line, and what is too long for one
-#: what a terminal obeys, what turns the direction of text, and what no message can carry: half a surrogate pair
-_HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 MOST_ROWS = 50
 LONGEST_TEXT = 300
 _Item = TypeVar("_Item")
@@ -41,11 +44,7 @@ def shown(text: Any) -> str:
     text = str(text)
     if len(text) > LONGEST_TEXT:
         text = f"{text[:LONGEST_TEXT]}… ({len(text):,} characters)"
-    return _visible(text)
-
-
-def _visible(text: str) -> str:
-    return _HIDDEN.sub(lambda match: ascii(match[0])[1:-1], text)
+    return visible(text)
 
 
 def _line(text: Any) -> str:
@@ -59,7 +58,7 @@ def _cell(text: Any) -> str:
     if len(text) <= _NARROW and "\n" not in text:
         return f"{_CELL};white-space:nowrap"
     long = max(map(len, text.split()), default=0) > _LONG_WORD
-    return f"{_CELL};white-space:pre-wrap;min-width:12em;overflow-wrap:{'anywhere' if long else 'break-word'}"
+    return f"{_CELL};white-space:pre-wrap;min-width:10em;overflow-wrap:{'anywhere' if long else 'break-word'}"
 
 
 class View:
@@ -165,7 +164,7 @@ class Card(View):
 
     def body(self) -> str:
         strip = "".join(
-            f'<span style="border:1px solid {_BORDER};border-radius:8px;padding:0 8px;margin-left:8px;'
+            f'<span style="{_BORDER};border-radius:8px;padding:0 8px;margin-left:8px;'
             f'white-space:nowrap;{_MUTED}">{escape(word)}</span>'
             for word in [self.kind, *filter(None, self.strip)]
         )
@@ -186,7 +185,7 @@ class Card(View):
             for heading, items in self.sections
         )
         return (
-            f'<div style="border:1px solid {_BORDER};border-radius:4px;padding:8px 12px;margin:4px 0;max-width:60em">'
+            f'<div style="{_BORDER};border-radius:4px;padding:8px 12px;margin:4px 0;max-width:60em">'
             f"<div><strong>{escape(self.title)}</strong>{strip}</div>{table}{sections}</div>"
         )
 
@@ -221,6 +220,34 @@ class Diff(View):
 
 
 @dataclass(repr=False)
+class Fold(View):
+    """A view below a line that opens it.
+
+    Parameters
+    ----------
+    title : str
+        The line.
+    inner : View
+        What it opens.
+    is_open : bool
+        Whether it is open at first.
+    """
+
+    title: str
+    inner: View
+    is_open: bool = False
+
+    def text(self) -> str:
+        return "\n".join([_line(self.title), *(f"  {line}" for line in self.inner.text().split("\n"))])
+
+    def body(self) -> str:
+        return (
+            f'<details{" open" if self.is_open else ""} style="margin:4px 0"><summary style="cursor:pointer;{_MUTED}">'
+            f'{escape(self.title)}</summary><div style="margin-left:16px">{self.inner.body()}</div></details>'
+        )
+
+
+@dataclass(repr=False)
 class Stack(View):
     """Several views, one under the other."""
 
@@ -240,10 +267,10 @@ class Text(View):
     content: str
 
     def text(self) -> str:
-        return _visible(self.content)
+        return visible(self.content)
 
     def body(self) -> str:
-        content = html.escape(_visible(self.content))
+        content = html.escape(visible(self.content))
         return f'<pre style="{_CODE};margin:0;background:none;color:inherit">{content}</pre>'
 
 
@@ -251,7 +278,8 @@ def told_size(size: int) -> str:
     """Word a number of bytes."""
     if size < 1024:
         return f"{size} byte{'s' if size != 1 else ''}"
-    return f"{size / 1024:.1f} KiB" if size < 1 << 20 else f"{size / (1 << 20):.1f} MiB"
+    unit, one = ("KiB", 1 << 10) if size < 1 << 20 else ("MiB", 1 << 20) if size < 1 << 30 else ("GiB", 1 << 30)
+    return f"{size / one:,.1f} {unit}"
 
 
 def bullet(items: Iterable[str], most: int = 20) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -14,7 +14,7 @@ from flyte_nb.engine.definition import MAIN, definition_of
 from flyte_nb.environments import place
 from flyte_nb.environments.declaration import Declaration
 from flyte_nb.environments.template import TaskTemplate
-from flyte_nb.notebook.cells import CellLog
+from flyte_nb.notebook.cells import Cell, CellLog, Statement
 from flyte_nb.notebook.location import Location, find_location, stated_location
 from flyte_nb.notebook.module import Module
 from flyte_nb.notebook.scripts import cells_run_by
@@ -46,6 +46,10 @@ class Workbook:
         self._so_far: tuple[Running | None, int] = None, 0
         self._slicer = Slicer(self.log)
         self._noticed: set[str] = set()
+        self._ran: dict[str, tuple[Cell, str]] = {}
+        self._newest: dict[str, Cell] = {}
+        self._wrote_in: Running | None = None
+        self._wrote: dict[str, list[tuple[int, str]]] = {}
         self._folder = Path.cwd()
         self._stated: Location | None = None
         if shell is not None:
@@ -97,14 +101,56 @@ class Workbook:
             return self.log
         return self.namespace if definition_of(task).path is not None else ()
 
+    def cell_of(self, file: str) -> Cell | None:
+        """Give the cell that IPython calls ``file``, the running one included."""
+        if self.running is not None and self.running.cell.file == file:
+            return self.running.cell
+        return self._ran[file][0] if file in self._ran else None
+
+    def edited_since(self, cell: Cell) -> Cell | None:
+        """Give the latest run of the same cell, where its source was another one."""
+        newest = self._newest.get(self._ran[cell.file][1]) if cell.file in self._ran else None
+        return None if newest is None or newest.raw == cell.raw else newest
+
+    def offer(self, text: str, replace: bool = False) -> None:
+        """Put code into a new cell below the running one, or into that itself; a terminal prints it."""
+        if hasattr(self.shell, "kernel"):
+            self.shell.set_next_input(text, replace=replace)
+        else:
+            print(text)
+
+    def run_here(self, source: str) -> bool:
+        """Run a line of code as a part of the line that the running cell has reached; False where there is none."""
+        line = None if self.running is None else _line_in(self.running.cell.file)
+        if self.running is None or line is None:
+            return False
+        file = self.running.cell.file
+        if self._wrote_in is not self.running:
+            self._wrote_in = self.running
+            self._wrote.pop(file, None)  # what an earlier run of the cell wrote
+        exec(compile("\n" * (line - 1) + source, file, "exec"), self.namespace)
+        self._wrote.setdefault(file, []).append((line, source))
+        return True
+
+    def _runs(self, statement: Statement) -> Iterator[Cell]:
+        """Give the sources that a statement ran in its place."""
+        yield from cells_run_by(self.shell, statement)
+        cell = statement.cell
+        for line, source in self._wrote.get(cell.file, ()):
+            is_written = cell.source.lstrip("\n") == source  # it is what was written, and wrote nothing itself
+            if statement.line <= line <= statement.end and not is_written:
+                yield Cell("\n" * (line - 1) + source, cell.number, cell.file, cell.script)
+
     def record(self, running: Running, until: int | None) -> None:
         """Take in a cell that ran, up to the line that failed."""
+        self._ran[running.cell.file] = running.cell, running.key
+        self._newest[running.key] = running.cell
         self.log.record(
             running.cell,
             until,
             configurable=self._is_declared,
             declared=_declared_in(self._registry, running.cell.file),
-            runs=lambda statement: cells_run_by(self.shell, statement),
+            runs=self._runs,
             is_live=self.namespace.__contains__,
         )
 
@@ -124,12 +170,13 @@ class Workbook:
     def catch_up(self, watch: Watch) -> None:
         """Take in the cells that ran before anyone watched; what bound no live name is taken to have failed."""
         for cell in watch.past():
+            self._ran[cell.file] = cell, ""
             self.log.record(
                 cell,
                 only=lambda s: all(name in self.namespace for name in s.names.binds),
                 configurable=self._is_declared,
                 declared=_declared_in(self._registry, cell.file),
-                runs=lambda statement: cells_run_by(self.shell, statement),
+                runs=self._runs,
                 is_live=self.namespace.__contains__,
             )
 

@@ -18,6 +18,7 @@ PACKAGE = Path(flyte_nb.__file__).parent
 # From the bottom up. A unit is a module or a folder of the package; it may import the units of the rows above its own
 # in this list, and itself. Units of one row do not know each other.
 LAYERS = [
+    ["visible"],
     ["tracebacks", "views", "pickling", "pairs"],
     ["errors"],
     ["environments", "absent"],
@@ -40,17 +41,33 @@ LAYERS = [
         "types",
     ],
     ["registry", "notebook", "plugins", "storage"],
-    ["plan", "engine.definition", "engine.fingerprint", "engine.outputs", "engine.policy", "engine.segments"],
+    [
+        "cell_line",
+        "plan",
+        "engine.definition",
+        "engine.fingerprint",
+        "engine.outputs",
+        "engine.policy",
+        "engine.segments",
+    ],
     ["engine.records"],
     ["engine.base"],
     ["engine.codec", "engine.store", "portal"],
     ["engine.inline", "engine.local", "engine.cluster", "syncify"],
-    ["workbook"],
-    ["shipping"],
-    ["session", "widgets", "secret_commands"],
-    ["verbs"],
-    ["run_context"],
-    ["run_commands"],
+    ["workbook", "doctor"],
+    ["shipping", "declared_source"],
+    ["session", "widgets"],
+    ["verbs", "planning", "comparing", "cloning", "drafting"],
+    ["deployed_tasks", "deploying"],
+    ["run_context", "showing", "secret_commands", "completion"],
+    [
+        "run_commands",
+        "environment_commands",
+        "deploy_commands",
+        "plan_commands",
+        "clone_commands",
+        "doctor_commands",
+    ],
     ["magics", "headless"],
     ["cli"],
 ]
@@ -248,7 +265,9 @@ def test_a_worker_loads_less_than_a_kernel() -> None:
         "engine.base",
         "portal",
         "widgets",
-        "plan",
+        "plan.bundle",
+        "plan.graph",
+        "planning",
     }
     assert not own & {f"flyte_nb.{name}" for name in kernel_only}
 

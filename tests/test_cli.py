@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import subprocess
@@ -101,12 +102,13 @@ def test_help_of_a_task(folder: Path) -> None:
     done = call(folder, "data-processing.process_data", "--help")
     assert done.returncode == 0
     assert done.stdout.splitlines() == [
-        "data-processing.process_data(input_path: str, rows: int = 10, tags: list[str] = []) -> str",
-        "Process the data.",
-        "version v1",
-        "  --input_path str",
-        "  --rows int (default 10)",
-        "  --tags list[str] (default [])",
+        "data-processing.process_data  (deployed task, version v1)",
+        "  --input_path  str",
+        "  --rows        int = 10",
+        "  --tags        list[str] = []",
+        "  returns       str",
+        "  what it does:",
+        "    Process the data.",
     ]
 
 
@@ -138,7 +140,7 @@ def test_help_of_a_task(folder: Path) -> None:
         (["run", "quickstart.ipynb", "--timeout", "soon"], "--timeout: given"),
         (["run", "quickstart.ipynb", "--timeout", "-1"], "--timeout: given"),
         (["run", "bare.ipynb", "-o", "."], "cannot be written"),
-        (["run"], "required: notebook"),
+        (["run"], "required: NOTEBOOK"),
         (["runs", "--last", "few"], "invalid int value"),
     ],
 )
@@ -196,6 +198,15 @@ def test_runs(folder: Path) -> None:
     assert done.returncode == 0
     assert "data-processing.minmax" in done.stdout
     assert "v1" in done.stdout
+
+
+def test_runs_as_json(folder: Path) -> None:
+    call(folder, "data-processing.calls", "--rows", "2")
+    (run,) = json.loads(flyte_nb(folder, "runs", "--last", "1", "--json").stdout)
+    assert (run["task"], run["phase"]) == ("data-processing.calls", "succeeded")
+    one = json.loads(flyte_nb(folder, "runs", run["run"], "--json").stdout)
+    assert {**run, "actions": one["actions"]} == one
+    assert [action["task"] for action in one["actions"]] == ["data-processing.calls", "data-processing.process_data"]
 
 
 def test_one_run(folder: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from flyte_nb.commands import Parser, choose, key_values, pair
+from flyte_nb.commands import HelpAsked, Parser, choose, key_values, pair
 from flyte_nb.errors import UsageError
 
 
@@ -48,6 +48,25 @@ def test_choose() -> None:
     assert choose("%flyte", [], verbs, "list") == ("list", [])
     with pytest.raises(UsageError, match="%flyte: unknown verb 'rnu'; did you mean 'run'"):
         choose("%flyte", ["rnu"], verbs)
+
+
+def test_a_verb_that_means_something_else_is_not_taken_for_the_nearest() -> None:
+    for word in ("serve", "stop", "edit"):
+        with pytest.raises(UsageError, match=f"unknown verb '{word}'; there is secret, show, list"):
+            choose("%flyte", [word], ["secret", "show", "list"])
+
+
+def test_help_in_the_place_of_a_verb_tells_the_verbs() -> None:
+    with pytest.raises(HelpAsked) as asked:
+        choose("%flyte cache", ["--help"], ["list", "clear"], "list")
+    assert asked.value.parser.rows() == [("list|clear", "list by default")]
+
+
+def test_a_value_that_is_no_choice_is_told_the_nearest() -> None:
+    parser = Parser(prog="%flyte run")
+    parser.add_argument("--keep", choices=("never", "always"))
+    with pytest.raises(UsageError, match="--keep: given 'alway'; did you mean 'always'"):
+        parser.parse_args(["--keep", "alway"])
 
 
 def test_pairs() -> None:

@@ -23,10 +23,11 @@ MINE = flyte.Image.from_debian_base(name="mine", registry="ghcr.io/me").with_pip
 
 def test_names() -> None:
     assert sorted(flyte.extend.__all__) == [
-        "Architecture", "AsyncFunctionTaskTemplate", "ImageBuildEngine", "ImageBuilder", "ImageChecker",
+        "Architecture", "AsyncFunctionTaskTemplate", "DeployedEnvironment", "Deployer", "DeploymentContext",
+        "ImageBuildEngine", "ImageBuilder", "ImageChecker",
         "PRIMARY_CONTAINER_DEFAULT_NAME", "RuntimeTaskTemplate", "TaskPluginRegistry", "TaskTemplate",
-        "download_code_bundle", "get_proto_extended_resources", "get_proto_resources", "is_initialized", "lazy_module",
-        "pod_spec_from_resources",
+        "download_code_bundle", "get_deployer", "get_proto_extended_resources", "get_proto_resources",
+        "is_initialized", "lazy_module", "pod_spec_from_resources", "register_deployer",
     ]  # fmt: skip
     assert all(getattr(flyte.extend, name) for name in flyte.extend.__all__)
 

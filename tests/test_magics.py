@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from flyte_nb.cell_line import declaration, rewrite
 from flyte_nb.errors import UsageError
-from flyte_nb.magics import declaration, rewrite
 
 from kernels import Kernel, new_kernel
 
@@ -290,8 +292,9 @@ def test_a_failure_names_its_run(kernel: Kernel) -> None:
 
 def test_help_of_one_verb_tells_its_options(kernel: Kernel) -> None:
     shown = kernel.run("%flyte help run").shown
-    assert "--overwrite-cache  compute kept outputs again" in shown
-    assert "keep inputs for %flyte rerun" in shown
+    assert re.search(r"--overwrite-cache +compute kept outputs again", shown)
+    assert re.search(r"--keep never\|on-failure\|always +keep inputs for %flyte rerun", shown)
+    assert "for example\n  %flyte run double x=21" in shown
     assert "%flyte runs" not in shown
     assert kernel.run("%flyte run --help").shown == shown
     assert "--dry-run" in kernel.run("%flyte help deploy").shown
@@ -360,3 +363,22 @@ def test_a_deployment_tells_the_values_that_travel(kernel: Kernel) -> None:
         assert row.endswith(", line 1")
         assert " bytes, computed by In [" in row
     assert "limits" not in kernel.run("%flyte deploy").shown
+
+
+def test_environments_as_json_hide_what_is_secret(kernel: Kernel) -> None:
+    kernel.run("%%flyte calc --cpu 2 --env API_TOKEN=v4lue\n@task\ndef f(x: int) -> int: return x")
+    (listed,) = json.loads(kernel.run("%flyte list --json").shown)
+    assert (listed["environment"], listed["tasks"]) == ("calc", {"calc.f": "(x: int) -> int"})
+    shown = kernel.run("%flyte show calc --json").shown
+    assert json.loads(shown)["settings"]["resources"] == "Resources(cpu=2)"
+    assert "v4lue" not in shown
+
+
+def test_help_of_a_flyte_line(kernel: Kernel) -> None:
+    shown = kernel.run("%%flyte --help").shown
+    assert shown.startswith("%%flyte [NAME] [options]")
+    assert "--memory" in shown
+    assert kernel.run("%flyte help cell").shown == shown
+    assert kernel.run("%flyte --help").shown == kernel.run("%flyte help").shown
+    assert "list|clear" in kernel.run("%flyte cache --help").shown
+    assert "did you mean" not in kernel.run("%flyte serve", fails=True).error

@@ -278,3 +278,9 @@ def test_a_state_that_is_not_known_yet_leaves_no_gap():
     card = Card("run-1", "e.t", ["queued", ""])
     assert card.text() == "run-1  (e.t, queued)"
     assert card.html().count("<span") == 2
+
+
+def test_a_border_needs_no_variable_of_a_theme() -> None:
+    """A notebook that is not trusted keeps the declarations without one only."""
+    kept = [part for part in Card("a", "k").html().split(";") if "var(" not in part]
+    assert any("border:1px solid #" in part for part in kept)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
 from flyte_nb.context.scopes import get_custom_context
@@ -11,15 +13,19 @@ from flyte_nb.context.settings import remembered
 from flyte_nb.engine.definition import Definition
 from flyte_nb.engine.policy import Policy
 from flyte_nb.engine.records import (
+    AGAIN,
     Action,
     Attempt,
     Deployment,
     Deployments,
     Event,
     Handle,
+    History,
     Outputs,
     Phase,
+    Progress,
     Run,
+    Step,
     now,
 )
 from flyte_nb.engine.segments import Part
@@ -27,20 +33,26 @@ from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.plan.bundle import Bundle
 
 __all__ = [
+    "AGAIN",
     "Action",
     "Attempt",
     "Begins",
     "Begun",
+    "Custom",
     "Deployment",
     "Deployments",
     "Emit",
     "Engine",
     "Event",
     "Handle",
+    "History",
     "Outputs",
     "Phase",
+    "Progress",
     "Run",
     "Settings",
+    "Step",
+    "Tell",
     "Work",
     "now",
 ]
@@ -150,6 +162,10 @@ class Work:
 
 Emit = Callable[[Event], None]
 Begun = Callable[[Run], None]
+#: hears how a deployment goes, in the thread that does it
+Tell = Callable[[Progress], None]
+#: by environment, what its deployer does with the version and the folder of the bundle
+Custom = Mapping[str, Callable[[str, Path], Awaitable[Any]]]
 
 
 class Begins(Protocol):
@@ -176,8 +192,14 @@ class Engine(Protocol):
         None where it is not possible, and nothing has begun.
         """
 
-    async def deploy(self, bundle: Bundle) -> Deployments:
-        """Make a bundle's environments callable at its version: all of them or none."""
+    async def deploy(
+        self, bundle: Bundle, tell: Tell = lambda progress: None, custom: Custom = MappingProxyType({})
+    ) -> Deployments:
+        """Make the environments of a bundle callable that are not yet as they are in it.
+
+        Those that depend on each other become current together or not at all; ``custom`` deploys those that have a
+        deployer of their own before that.
+        """
 
     async def stop(self) -> None:
         """End what is running and give back what is held."""

@@ -13,12 +13,26 @@ import re
 import secrets
 from collections.abc import Awaitable
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from flyte_nb.context.scopes import get_custom_context
 from flyte_nb.context.task_context import TaskContext, context_from, current_context, entered
 from flyte_nb.engine import codec
-from flyte_nb.engine.base import Action, Begun, Deployments, Emit, Event, Outputs, Phase, Run, Work, now
+from flyte_nb.engine.base import (
+    Action,
+    Begun,
+    Custom,
+    Deployments,
+    Emit,
+    Event,
+    Outputs,
+    Phase,
+    Run,
+    Tell,
+    Work,
+    now,
+)
 from flyte_nb.engine.outputs import checked
 from flyte_nb.engine.store import Store
 from flyte_nb.environments.calling import current_runner
@@ -77,7 +91,9 @@ class InlineEngine:
     def run_at_once(self, work: Work, show: Emit) -> None:
         """Run nothing: every run is in the caller's thread."""
 
-    async def deploy(self, bundle: Bundle) -> Deployments:
+    async def deploy(
+        self, bundle: Bundle, tell: Tell = lambda progress: None, custom: Custom = MappingProxyType({})
+    ) -> Deployments:
         """Refuse: nothing here outlives the process.
 
         Raises

@@ -12,7 +12,22 @@ from flyte_nb.errors import BaseRuntimeError
 from flyte_nb.pairs import pair_method
 from flyte_nb.plan.files import Shipped
 
-__all__ = ["Action", "Attempt", "Deployment", "Deployments", "Event", "Handle", "Outputs", "Phase", "Run", "now"]
+__all__ = [
+    "AGAIN",
+    "Action",
+    "Attempt",
+    "Deployment",
+    "Deployments",
+    "Event",
+    "Handle",
+    "History",
+    "Outputs",
+    "Phase",
+    "Progress",
+    "Run",
+    "Step",
+    "now",
+]
 
 
 class Phase(str, Enum):
@@ -258,15 +273,80 @@ class Event:
     text: str = ""
 
 
+class Step(str, Enum):
+    """Where a deployment stands."""
+
+    UNCHANGED = "unchanged"
+    BUNDLING = "bundling"
+    WAITING = "waiting"
+    DEPLOYING = "deploying"
+    RECORDING = "recording"
+    DEPLOYED = "deployed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Something that happened in a deployment, told while it happens.
+
+    Parameters
+    ----------
+    environment : str
+        The environment; empty for what concerns all of them.
+    step : Step
+        Where it stands.
+    note : str
+        What is done, or waited for, in a few words.
+    """
+
+    environment: str
+    step: Step
+    note: str = ""
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, (self.environment, self.step.value, self.note)))
+
+
+#: the note of a version that is known from before, and current again
+AGAIN = "back again"
+
+
 @dataclass(frozen=True)
 class Deployment:
-    """One environment at one version."""
+    """One environment at one version.
+
+    Parameters
+    ----------
+    environment, version : str
+        Which.
+    created : datetime
+        When it was first deployed.
+    tasks : tuple of str
+        The names of its tasks.
+    unchanged : bool
+        Whether a deployment found it as it was.
+    current : bool
+        Whether it is what a call without a version gets.
+    until : datetime, optional
+        When it ceased to be current, for one that was.
+    digest : str
+        Of all that the environment is, in hex; empty for one that an older flyte_nb deployed.
+    note : str
+        What else there is to know.
+    result : object
+        What the deployer of a custom environment gave.
+    """
 
     environment: str
     version: str
     created: datetime
     tasks: tuple[str, ...] = ()
     unchanged: bool = False
+    current: bool = True
+    until: datetime | None = None
+    digest: str = ""
+    note: str = ""
+    result: Any = field(default=None, repr=False, compare=False)
 
 
 class Deployments(list[Deployment]):
@@ -279,6 +359,14 @@ class Deployments(list[Deployment]):
     def __repr__(self) -> str:
         told = (f"{d.environment}@{d.version}{' (unchanged)' if d.unchanged else ''}" for d in self)
         return f"<Deployments {', '.join(told)}>"
+
+
+class History(list[Deployment]):
+    """Versions of environments, the newest first."""
+
+    def __repr__(self) -> str:
+        told = (f"{d.environment}@{d.version}{' (current)' if d.current else ''}" for d in self)
+        return f"<History {', '.join(told)}>"
 
 
 def now() -> datetime:

@@ -8,9 +8,11 @@ import inspect
 import logging
 import posixpath
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Protocol, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar, cast
 
 from flyte_nb.environments import place
 from flyte_nb.environments.declaration import (
@@ -26,10 +28,11 @@ from flyte_nb.environments.declaration import (
 from flyte_nb.environments.image import Image
 from flyte_nb.environments.place import Place, here
 from flyte_nb.environments.pod_template import PodTemplate
+from flyte_nb.environments.provenance import Origin
 from flyte_nb.environments.resources import Resources
 from flyte_nb.environments.secrets import Secret
 
-__all__ = ["Environment", "Listener", "listen"]
+__all__ = ["Environment", "Listener", "is_heard", "listen", "unannounced"]
 
 _NAME = re.compile(r"[a-z0-9]+([_-][a-z0-9]+)*")
 _LONGEST_NAME = 253  # a Kubernetes object name
@@ -55,6 +58,7 @@ class Listener(Protocol):
 
 
 _listener: Listener | None = None
+_silent: ContextVar[bool] = ContextVar("silent", default=False)
 
 
 def listen(listener: Listener | None) -> Listener | None:
@@ -66,8 +70,23 @@ def listen(listener: Listener | None) -> Listener | None:
 
 def announce(event: str, *args: Any) -> None:
     """Tell the listener, if there is one; ``event`` is the name of the `Listener` method."""
-    if _listener is not None:
+    if is_heard():
         getattr(_listener, event)(*args)
+
+
+def is_heard() -> bool:
+    """Tell whether somebody hears what is declared; in the process of a task nobody does."""
+    return _listener is not None and not _silent.get()
+
+
+@contextmanager
+def unannounced() -> Iterator[None]:
+    """Let nobody hear what is declared within: a preview, or the check of an edit."""
+    before = _silent.set(True)
+    try:
+        yield
+    finally:
+        _silent.reset(before)
 
 
 def _name(value: str) -> str:
@@ -150,16 +169,19 @@ class _Announced(type):
     """Announces an environment once the whole of its construction, a subclass's own checks included, has passed."""
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        env = super().__call__(*args, **kwargs)
-        env.place = here()
-        announce("declared", env)
-        return env
+        return _declared(super().__call__(*args, **kwargs))
 
     @property
     def __signature__(cls) -> inspect.Signature:
         """The fields; without this, help and completion would show the parameters of `__call__`."""
         init = inspect.signature(cls.__init__)  # type: ignore[misc]
         return init.replace(parameters=list(init.parameters.values())[1:])
+
+
+def _declared(env: Any) -> Any:
+    env.place = here()
+    announce("declared", env)
+    return env
 
 
 @dataclass(repr=False)
@@ -212,6 +234,8 @@ class Environment(Declaration, metaclass=_Announced):
     service_account: str | None = None
     #: where it was declared
     place: Place = field(init=False, compare=False, default=Place("<unknown>", 0))
+    _origin: Origin | None = field(init=False, compare=False, default=None)
+    _unwritten: dict[str, Any] = field(init=False, compare=False, default_factory=dict)
 
     def __repr__(self) -> str:
         shown = [f"name={self.name!r}"]
@@ -219,6 +243,16 @@ class Environment(Declaration, metaclass=_Announced):
             shown.append(f"depends_on=<{len(self.depends_on)}>")
         shown += [f"{change}" for change in _settings(self)]
         return f"{type(self).__name__}({', '.join(shown)})"
+
+    @property
+    def origin(self) -> Origin | None:
+        """Whom it was cloned from, and which settings it was given; None where it is no clone."""
+        return self._origin
+
+    @property
+    def unwritten(self) -> dict[str, Any]:
+        """The fields that drafts have changed and the source does not say yet, with what the source gives them."""
+        return dict(self._unwritten)
 
     def to_dict(self) -> dict[str, Any]:
         """Give the declaration as plain JSON data; dependencies are given by name."""
@@ -284,6 +318,7 @@ class Environment(Declaration, metaclass=_Announced):
         if new:
             announce("depending", self)
             self.depends_on.extend(new)
+            self._origin = self._origin and self._origin.changed("depends_on")
 
 
 def _settings(env: Environment) -> list[str]:
@@ -324,25 +359,29 @@ def clone(env: _Env, name: str, overrides: dict[str, Any], reset: Iterable[str] 
         raise TypeError(
             f"clone_with() got an unexpected keyword argument {unknown[0]!r}; accepted: {', '.join(fields)}"
         )
-    values = {key: _own_copy(getattr(env, key), fields[key].metadata) for key in fields}
+    values = {key: own_copy(getattr(env, key), fields[key].metadata) for key in fields}
     optional = {key: f for key, f in fields.items() if _has_default(f)}
     given = {key: value for key, value in overrides.items() if value is not None}
-    for key in [reset] if isinstance(reset, str) else reset:
+    cleared = [reset] if isinstance(reset, str) else list(reset)
+    for key in cleared:
         if key not in optional:
             raise refuse(env, "clone_with(reset=)", key, ", ".join(optional))
         if key in given:
             raise refuse(env, "clone_with(reset=)", key, "a field that is not given a value in the same call")
         default = optional[key]
         values[key] = default.default_factory() if callable(default.default_factory) else default.default
-    return type(env)(**{**values, **given, "name": name})
+    kind: Any = type(env)
+    made = type.__call__(kind, **{**values, **given, "name": name})  # announced when it knows where it comes from
+    made._origin = Origin(env.name, frozenset(given), frozenset(cleared), env._origin)
+    return cast("_Env", _declared(made))
 
 
 def _has_default(declared: dataclasses.Field[Any]) -> bool:
     return declared.default is not dataclasses.MISSING or declared.default_factory is not dataclasses.MISSING
 
 
-def _own_copy(value: Any, metadata: Mapping[str, Any]) -> Any:
-    """Copy a field value for a clone; environments inside and "shared" fields stay the same objects."""
+def own_copy(value: Any, metadata: Mapping[str, Any]) -> Any:
+    """Copy a field value for another environment; environments inside and "shared" fields stay the same objects."""
     if metadata.get("shared"):
         return value
     if isinstance(value, list):

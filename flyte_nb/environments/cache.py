@@ -22,12 +22,12 @@ __all__ = [
     "cache_from_request",
 ]
 
-_BEHAVIORS = ("auto", "override", "disable")
+BEHAVIORS = ("auto", "override", "disable")
 _ALIASES = {
     **dict.fromkeys(("enable", "enabled", "on", "true", "yes"), "auto"),
     **dict.fromkeys(("off", "false", "no", "none"), "disable"),
 }
-_ACCEPTED_BEHAVIORS = f"one of {', '.join(map(repr, _BEHAVIORS))} (or, in any case, {', '.join(sorted(_ALIASES))})"
+_ACCEPTEDBEHAVIORS = f"one of {', '.join(map(repr, BEHAVIORS))} (or, in any case, {', '.join(sorted(_ALIASES))})"
 
 
 @runtime_checkable
@@ -43,8 +43,8 @@ def _behavior(value: Any) -> str:
     if not isinstance(value, str):
         raise WrongType(f"it is of type {type(value).__name__}")
     known = _ALIASES.get(value.lower(), value)
-    if known not in _BEHAVIORS:
-        raise ValueError(suggestion(value, [*_BEHAVIORS, *_ALIASES]))
+    if known not in BEHAVIORS:
+        raise ValueError(suggestion(value, [*BEHAVIORS, *_ALIASES]))
     return known
 
 
@@ -89,7 +89,7 @@ class Cache(Declaration):
     A task without ``cache=`` has the behavior of its environment, which is "disable" unless it says otherwise.
     """
 
-    behavior: Annotated[str, Check(_behavior, _ACCEPTED_BEHAVIORS, before=True, schema={"enum": list(_BEHAVIORS)})]
+    behavior: Annotated[str, Check(_behavior, _ACCEPTEDBEHAVIORS, before=True, schema={"enum": list(BEHAVIORS)})]
     version_override: str | None = None
     serialize: bool = False
     ignored_inputs: Annotated[

@@ -157,12 +157,12 @@ def check_fields(declared: Declaration) -> None:
     """
     from pydantic import ValidationError
 
-    for name, validate, accepted in _checks(typing.cast("Any", type(declared))):
+    for name, validate, accepted in checks(typing.cast("Any", type(declared))):
         value = getattr(declared, name)
         try:
             checked = validate(value)
         except ValidationError as error:
-            raise _refusal(f"{type(declared).__name__}.{name}", value, accepted, error) from None
+            raise refusal(f"{type(declared).__name__}.{name}", value, accepted, error) from None
         if checked is not value:
             object.__setattr__(declared, name, checked)
 
@@ -181,7 +181,7 @@ def refuse_type(
     return DeclarationTypeError(f"{kind.__name__}.{field}", mask(field, given), accepted, reason)
 
 
-def _refusal(field: str, value: Any, accepted: str, error: Any) -> DeclarationError:
+def refusal(field: str, value: Any, accepted: str, error: Any) -> DeclarationError:
     """Translate pydantic's list of errors into the one that helps."""
     wrong_value, reasons = False, []
     for detail in error.errors(include_url=False):
@@ -218,7 +218,7 @@ def _is_type_error(code: str) -> bool:
 
 
 @functools.lru_cache(maxsize=512)
-def _checks(kind: type[Declaration]) -> tuple[tuple[str, Callable[[Any], Any], str], ...]:
+def checks(kind: type[Declaration]) -> tuple[tuple[str, Callable[[Any], Any], str], ...]:
     """Compile one validator a field, for the fields that this package declares."""
     from pydantic import ConfigDict, TypeAdapter
 
@@ -269,15 +269,19 @@ def all_fields(declared: Declaration) -> dict[str, Any]:
 
 def set_fields(declared: Declaration) -> Iterator[tuple[str, Any]]:
     """Give the fields that are not at their default."""
-    for f in dataclasses.fields(typing.cast(Any, declared)):
-        if not f.compare:
-            continue
-        value = getattr(declared, f.name)
-        default = f.default_factory() if callable(f.default_factory) else f.default
+    for name, default, make in _defaults(typing.cast("Any", type(declared))):
+        value = getattr(declared, name)
+        default = make() if callable(make) and value is not default else default
         if isinstance(value, timedelta) and type(default) is int:  # a duration's default is written in seconds
             default = timedelta(seconds=default)
-        if default is dataclasses.MISSING or not same(value, default):
-            yield f.name, value
+        if value is not default and (default is dataclasses.MISSING or not same(value, default)):
+            yield name, value
+
+
+@functools.lru_cache(maxsize=512)
+def _defaults(kind: Any) -> tuple[tuple[str, Any, Any], ...]:
+    """Give the compared fields of a class, each with its default and what makes one."""
+    return tuple((f.name, f.default, f.default_factory) for f in dataclasses.fields(kind) if f.compare)
 
 
 def same(one: Any, other: Any) -> bool:

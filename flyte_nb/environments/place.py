@@ -12,6 +12,7 @@ from typing import Any
 
 from flyte_nb import tracebacks
 
+_IPYTHON = f"{os.sep}IPython{os.sep}"  # between a cell and what its magics declare
 _THROUGH = {dataclasses.__file__, copy.__file__}  # ``replace`` and ``copy`` construct on the user's behalf
 
 #: gives the folder that relative paths in a cell mean; the session sets it, which knows the notebook
@@ -53,7 +54,7 @@ class Place:
 
 
 def here() -> Place:
-    """Give the nearest line on the stack that is the user's own: outside this package and outside ``dataclasses``."""
+    """Give the nearest line on the stack that is the user's own: outside this package, IPython and ``dataclasses``."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and _passed_through(frame.f_code.co_filename, frame.f_code.co_name):
         frame = frame.f_back
@@ -67,4 +68,4 @@ def here() -> Place:
 
 def _passed_through(file: str, function: str) -> bool:
     generated = file == "<string>" and function != "<module>"  # the ``__init__`` that dataclasses write
-    return generated or file.startswith(tracebacks.PACKAGE) or file in _THROUGH
+    return generated or file.startswith(tracebacks.PACKAGE) or _IPYTHON in file or file in _THROUGH

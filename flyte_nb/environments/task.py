@@ -26,7 +26,7 @@ from flyte_nb.environments.secrets import SecretRequest
 from flyte_nb.environments.template import INLINE_BYTES, TaskTemplate
 from flyte_nb.errors import DeclarationError
 
-__all__ = ["TaskEnvironment", "rebind"]
+__all__ = ["TaskEnvironment", "rebind", "renewed"]
 
 _Self = TypeVar("_Self", bound="TaskEnvironment")
 _logger = logging.getLogger("flyte")
@@ -312,12 +312,23 @@ def inherited(env: TaskEnvironment) -> dict[str, Any]:
     return {name: getattr(env, name) for name in INHERITED if name != "plugin_config" or env.plugin_config is not None}
 
 
-def rebind(task: TaskTemplate, env: TaskEnvironment) -> None:
-    """Move a task to a newer declaration of its environment, whose settings it takes where it has none of its own."""
+def renewed(task: TaskTemplate, env: TaskEnvironment) -> tuple[TaskTemplate, list[str]]:
+    """Give a task as it is under a newer declaration of its environment, and the settings that it takes from that.
+
+    Raises
+    ------
+    DeclarationError
+        When the task cannot have one of them.
+    """
     fields = {f.name for f in dataclasses.fields(task)}
     newer = {n: v for n, v in inherited(env).items() if n in fields - task.own_settings - task.override_settings}
-    renewed = dataclasses.replace(task, **newer)
+    return dataclasses.replace(task, **newer), list(newer)
+
+
+def rebind(task: TaskTemplate, env: TaskEnvironment) -> None:
+    """Move a task to a newer declaration of its environment, whose settings it takes where it has none of its own."""
+    other, newer = renewed(task, env)
     for name in newer:
-        setattr(task, name, getattr(renewed, name))
+        setattr(task, name, getattr(other, name))
     task.parent_env = weakref.ref(env)
     env._tasks[task.name] = task

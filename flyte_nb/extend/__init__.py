@@ -16,12 +16,22 @@ from flyte_nb.environments.proto_resources import get_proto_extended_resources, 
 from flyte_nb.environments.runtime_task import RuntimeTaskTemplate
 from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.extend.code_bundles import download_code_bundle
+from flyte_nb.extend.deployers import (
+    DeployedEnvironment,
+    Deployer,
+    DeploymentContext,
+    get_deployer,
+    register_deployer,
+)
 from flyte_nb.extend.image_builders import ImageBuildEngine, ImageBuilder, ImageChecker
 
 __all__ = [
     "PRIMARY_CONTAINER_DEFAULT_NAME",
     "Architecture",
     "AsyncFunctionTaskTemplate",
+    "DeployedEnvironment",
+    "Deployer",
+    "DeploymentContext",
     "ImageBuildEngine",
     "ImageBuilder",
     "ImageChecker",
@@ -29,11 +39,13 @@ __all__ = [
     "TaskPluginRegistry",
     "TaskTemplate",
     "download_code_bundle",
+    "get_deployer",
     "get_proto_extended_resources",
     "get_proto_resources",
     "is_initialized",
     "lazy_module",
     "pod_spec_from_resources",
+    "register_deployer",
 ]
 
 PRIMARY_CONTAINER_DEFAULT_NAME = "primary"

@@ -28,12 +28,15 @@ class Cell:
         The name that IPython gives the cell as a source file.
     script : str
         The name of the script that the cell ran, where this is the script's source; else empty.
+    raw : str
+        What stands in the cell, magics as they are typed; empty where that is not known.
     """
 
     source: str
     number: int
     file: str = ""
     script: str = ""
+    raw: str = field(default="", repr=False)
 
     @property
     def label(self) -> str:

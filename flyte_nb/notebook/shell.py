@@ -109,7 +109,7 @@ class Watch:
             source = self._shell.transform_cell(raw)
         except SyntaxError:
             source = ""
-        return Cell(source, number, self._shell.compile.get_code_name(raw, source, number))
+        return Cell(source, number, self._shell.compile.get_code_name(raw, source, number), raw=raw)
 
     def _cell_id(self) -> str | None:
         parent = getattr(self._shell, "parent_header", None) or {}

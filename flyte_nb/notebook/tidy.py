@@ -7,7 +7,7 @@ import io
 import tokenize
 from collections.abc import Sequence
 
-__all__ = ["WIDTH", "captured_name", "laid_out", "renamed", "rewritten", "tidied"]
+__all__ = ["WIDTH", "captured_name", "laid_out", "laid_out_source", "renamed", "rewritten", "tidied"]
 
 WIDTH = 88  # what formatters take when nothing else is said
 _STEP = "    "
@@ -29,6 +29,11 @@ def laid_out(node: ast.stmt, exploded: bool = False) -> str:
         return text
     call = _quoted(ast.unparse(value))
     return text.removesuffix(call) + _call(value, "", exploded=True)
+
+
+def laid_out_source(source: str) -> str:
+    """Write a statement of generated code: on one line, or one argument a line where it is long."""
+    return laid_out(ast.parse(source).body[0]) if len(source) > WIDTH else source
 
 
 def _call(node: ast.Call, indent: str, exploded: bool = False) -> str:

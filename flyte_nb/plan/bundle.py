@@ -8,9 +8,11 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from flyte_nb.environments.base import Environment
@@ -20,9 +22,12 @@ from flyte_nb.environments.task import TaskEnvironment
 from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import DeploymentError
 from flyte_nb.notebook.module import FILE, Captured, Module
+from flyte_nb.plan.contents import Contents
+from flyte_nb.plan.descriptions import descriptions
 from flyte_nb.plan.files import MANIFEST, Shipped, copy_files
+from flyte_nb.plan.seal import is_whole
 
-__all__ = ["Bundle", "bundle_for", "names_of_tasks", "read_bundle"]
+__all__ = ["Bundle", "bundle_for", "names_of_tasks", "read_bundle", "rows_of"]
 
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
 
@@ -38,7 +43,9 @@ class Bundle:
     module : Module
         The definitions of all the environments.
     environments : tuple of dict
-        For each environment ``environment`` (its name), ``declaration`` and ``tasks``, as JSON data.
+        For each environment ``environment`` (its name), ``declaration``, ``tasks``, ``reads`` (what it is made of
+        beside its tasks), ``files`` (those that it needs) and ``digest`` (of all that it is, whatever else the bundle
+        holds), as JSON data. A task's row has ``reads``, too: each name that it reads, with a digest.
     files : tuple of Shipped
         The included files and the local modules, which lie beside the module as they lay beside the notebook.
     """
@@ -55,7 +62,7 @@ class Bundle:
                 "beginning with a letter or a digit"
             )
 
-    @property
+    @cached_property
     def content(self) -> str:
         """SHA-256 of the definitions, declarations and files, in hex; their order does not count."""
         return _content(self.module, self.environments, self.files)
@@ -66,23 +73,40 @@ class Bundle:
         digest = self.content[:12]
         return self.version if self.version == digest else f"{self.version}-{digest}"
 
-    def write(self, folder: Path) -> Path:
+    @property
+    def named(self) -> bool:
+        """Whether its version is a name that was given, rather than made from the content."""
+        return self.version != self.content[:12]
+
+    def write(self, folder: Path, tell: Callable[[str], None] = lambda step: None) -> Path:
         """Write the bundle as a folder under ``folder``, whole or not at all, and give its path.
 
-        A bundle of the same content that is there already is left as it is.
+        A bundle of the same content that is there already is left as it is, unless it was edited since.
+
+        Parameters
+        ----------
+        folder : Path
+            The folder of all bundles.
+        tell : callable
+            Hears what has just been written.
         """
-        home = folder / self.folder
-        if home.exists():
+        home, manifest = folder / self.folder, self.manifest()
+        if is_whole(home, like=manifest):
             return home
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(dir=folder, prefix=f".{self.folder}."))
         try:
             self.module.write(draft)
+            tell("the module is written")
             copy_files(self.files, draft)
-            (draft / MANIFEST).write_text(json.dumps(self.manifest(), indent=2, sort_keys=True))
+            tell("the files are copied")
+            (draft / MANIFEST).write_text(json.dumps(manifest, indent=2, sort_keys=True))
+            tell("the manifest is written")
+            if home.exists() and not is_whole(home, like=manifest):  # it was edited; what runs from it goes on
+                os.rename(home, tempfile.mkdtemp(dir=folder, prefix=f".{self.folder}.edited."))
             os.rename(draft, home)
         except OSError:
-            if not home.exists():  # another process may have written the same meanwhile
+            if not is_whole(home, like=manifest):  # another process may have written the same meanwhile
                 raise
         finally:
             shutil.rmtree(draft, ignore_errors=True)
@@ -93,6 +117,10 @@ class Bundle:
         return {
             "version": self.version,
             "digest": self.module.digest,
+            "parts": {
+                FILE: hashlib.sha256(self.module.source.encode()).hexdigest(),
+                **{f"captured/{v.name}.pkl": hashlib.sha256(v.data).hexdigest() for v in self.module.captured},
+            },
             "environments": list(self.environments),
             "files": [file.row() for file in self.files],
         }
@@ -104,6 +132,8 @@ def bundle_for(
     version: str | None = None,
     files: Iterable[Shipped] = (),
     policy: Callable[[TaskTemplate], str] = lambda task: "",
+    included: Mapping[str, Sequence[Shipped]] = MappingProxyType({}),
+    variables: Mapping[str, str] = MappingProxyType({}),
 ) -> Bundle:
     """Make the bundle of some environments, in the order given.
 
@@ -119,24 +149,37 @@ def bundle_for(
         What lies beside the module.
     policy : callable
         Gives what a task's settings ask of an engine, as JSON; empty for nothing.
+    included : mapping of str to sequence of Shipped
+        For each environment, those of the files that it includes.
+    variables : mapping of str to str
+        For environments whose declaration does not tell their name, a variable that it binds.
 
     Raises
     ------
     DeploymentError
         For a version that cannot be the name of a folder.
     """
-    rows = tuple(
-        {
-            "environment": env.name,
-            "declaration": env.to_dict(),
-            "tasks": {name: task_row(task, policy(task)) for name, task in sorted(_tasks(env).items())},
-        }
-        for env in environments
-    )
     files = tuple(files)
+    contents = Contents(module, files, included, variables)
+    rows = tuple(_row(env, contents, policy) for env in environments)
     if version is None:
         version = _content(module, rows, files)[:12]
     return Bundle(version, module, rows, files)
+
+
+def _row(env: Environment, contents: Contents, policy: Callable[[TaskTemplate], str]) -> dict[str, Any]:
+    tasks = {
+        name: {**task_row(task, policy(task)), "reads": contents.task_reads(env, name)}
+        for name, task in sorted(_tasks(env).items())
+    }
+    row = {
+        "environment": env.name,
+        "declaration": env.to_dict(),
+        "tasks": tasks,
+        "reads": contents.reads(env, tasks),
+        "files": contents.files(env, tasks),
+    }
+    return {**row, "digest": contents.digest(row)}
 
 
 def read_bundle(home: Path) -> tuple[Module, dict[str, str]]:
@@ -159,11 +202,16 @@ def read_bundle(home: Path) -> tuple[Module, dict[str, str]]:
 
 def names_of_tasks(home: Path) -> list[str]:
     """Name the tasks of a bundle that was written, of all its environments; none when it is not there any more."""
+    return [name for row in rows_of(home).values() for name in row["tasks"]]
+
+
+def rows_of(home: Path) -> dict[str, dict[str, Any]]:
+    """Give the rows of the environments of a bundle that was written; none when it is not there any more."""
     try:
         rows = json.loads((home / MANIFEST).read_text())["environments"]
     except (OSError, ValueError):
-        return []
-    return [name for row in rows for name in row["tasks"]]
+        return {}
+    return {row["environment"]: row for row in rows}
 
 
 def _content(module: Module, rows: Iterable[dict[str, Any]], files: Iterable[Shipped]) -> str:
@@ -183,9 +231,15 @@ def _tasks(env: Environment) -> dict[str, TaskTemplate]:
 def task_row(task: TaskTemplate, policy: str = "") -> dict[str, Any]:
     """Describe a task as JSON data: its inputs with type and default, its outputs, its description, its policy."""
     interface: NativeInterface = task.interface
+    told = descriptions(interface.docstring)
     return {
         "inputs": [
-            {"name": name, "type": describe(kind), **({} if default is EMPTY else {"default": stable_repr(default)})}
+            {
+                "name": name,
+                "type": describe(kind),
+                **({} if default is EMPTY else {"default": stable_repr(default)}),
+                **({"help": told[name]} if name in told else {}),
+            }
             for name, (kind, default) in interface.inputs.items()
         ],
         "outputs": {name: describe(kind) for name, kind in interface.outputs.items()},

@@ -14,7 +14,7 @@ from pathlib import Path
 from flyte_nb.errors import DeploymentError
 from flyte_nb.notebook.module import FILE
 
-__all__ = ["MANIFEST", "Shipped", "copy_files", "includes_files", "one_of_each", "shipped"]
+__all__ = ["MANIFEST", "Shipped", "copy_files", "digest_of", "includes_files", "one_of_each", "shipped"]
 
 MANIFEST = "manifest.json"
 _OURS = (FILE, "captured", MANIFEST)
@@ -73,11 +73,16 @@ def shipped(path: str, source: Path, why: str, is_included: bool = False) -> Shi
     if not source.is_file():
         raise DeploymentError(f"{source} ({why}) is not a regular file")
     try:
-        found = source.stat()
-        digest = _digest(source, found.st_size, found.st_mtime_ns, found.st_ino)
+        size, digest = source.stat().st_size, digest_of(source)
     except OSError as error:
         raise DeploymentError(f"{source} ({why}) cannot be read: {error.strerror}") from None
-    return Shipped(path, source, why, found.st_size, digest, is_included)
+    return Shipped(path, source, why, size, digest, is_included)
+
+
+def digest_of(source: Path) -> str:
+    """Give the SHA-256 of a file's content, in hex."""
+    found = source.stat()
+    return _digest(source, found.st_size, found.st_mtime_ns, found.st_ino)
 
 
 @functools.lru_cache(maxsize=10_000)
@@ -122,7 +127,12 @@ def copy_files(files: Iterable[Shipped], folder: Path) -> None:
     for file in files:
         target = folder / file.path
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        shutil.copyfile(file.source, target)
+        try:
+            shutil.copyfile(file.source, target)
+        except FileNotFoundError:
+            raise DeploymentError(
+                f"{file.source} ({file.why}) was removed before it was bundled; deploy again"
+            ) from None
         if shipped(file.path, target, file.why).digest != file.digest:
             raise DeploymentError(f"{file.source} ({file.why}) changed while it was bundled; deploy again")
         os.chmod(target, 0o500 if os.access(file.source, os.X_OK) else 0o400)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import os
 import sys
 import sysconfig
@@ -74,7 +75,7 @@ class _Search:
 
     def imports(self, source: _Source) -> Iterator[_Source]:
         """Take in the modules that a source imports; give those that are new, to be searched in turn."""
-        for module, line in _imported(source):
+        for module, line in _imported(source.text, source.package):
             top = module.partition(".")[0]
             if top not in self.known:
                 self.known[top] = self._local_folder_of(top)
@@ -117,20 +118,23 @@ def _is_installed(folder: str) -> bool:
     return not own.is_dir() or bool(_INSTALLED & set(own.parts)) or any(own.is_relative_to(p) for p in fixed if p)
 
 
-def _imported(source: _Source) -> Iterator[tuple[str, int]]:
+@functools.lru_cache(maxsize=256)
+def _imported(text: str, package: str) -> list[tuple[str, int]]:
     """List the dotted names that a source imports, with their lines; ``from a import b`` may mean ``a.b``."""
     try:
-        tree = ast.parse(source.text)
+        tree = ast.parse(text)
     except (SyntaxError, ValueError):
-        return  # importing it fails there as it does here
+        return []  # importing it fails there as it does here
+    found: list[tuple[str, int]] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from ((alias.name, node.lineno) for alias in node.names)
+            found += ((alias.name, node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            origin = _origin(node, source.package)
+            origin = _origin(node, package)
             names = [alias.name for alias in node.names if alias.name != "*"]
             modules = dict.fromkeys(".".join(filter(None, [origin, name])) for name in ["", *names])
-            yield from ((module, node.lineno) for module in modules if module)
+            found += ((module, node.lineno) for module in modules if module)
+    return found
 
 
 def _origin(node: ast.ImportFrom, package: str) -> str:

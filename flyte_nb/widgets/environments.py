@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flyte_nb.changes import Changes, EnvironmentChange, tasks_of
 from flyte_nb.environments.base import Environment
 from flyte_nb.environments.declaration import Change, Declaration, mask, set_fields
 from flyte_nb.registry import Registry
 from flyte_nb.views import Card, Diff, Stack, Table, View, bullet
+from flyte_nb.widgets.settings import told_setting
 
-__all__ = ["changes", "environment", "environments"]
+__all__ = ["changes", "data", "environment", "environments", "parts"]
 
 
 def environment(env: Environment, state: list[str] | None = None, outdated: list[str] | None = None) -> Card:
@@ -23,7 +26,9 @@ def environment(env: Environment, state: list[str] | None = None, outdated: list
     outdated : list of str, optional
         What makes its runs or its deployment out of date.
     """
-    rows = [(name, mask(name, value), "") for name, value in set_fields(env) if name not in ("name", "depends_on")]
+    rows = [
+        (name, told_setting(name, value), "") for name, value in set_fields(env) if name not in ("name", "depends_on")
+    ]
     if env.depends_on:
         rows.append(("depends_on", ", ".join(bullet((e.name for e in env.depends_on), 8)), ""))
     tasks = [f"{task.name.rpartition('.')[2]}{task.interface}" for task in tasks_of(env).values()]
@@ -54,6 +59,20 @@ def environments(registry: Registry, states: dict[str, list[str]] | None = None)
     return Table(("environment", "kind", "tasks", "declared", "state"), rows)
 
 
+def data(env: Environment, state: list[str], settings: bool = False) -> dict[str, Any]:
+    """Give an environment as JSON data, its values masked and worded as on its card; ``settings`` adds these."""
+    told = {name: told_setting(name, value) for name, value in set_fields(env) if name not in ("name", "depends_on")}
+    return {
+        "environment": env.name,
+        "kind": type(env).__name__,
+        "declared": str(env.place),
+        "state": state,
+        "depends_on": [needed.name for needed in env.depends_on],
+        "tasks": {task.name: str(task.interface) for task in tasks_of(env).values()},
+        **({"settings": told} if settings else {}),
+    }
+
+
 def changes(made: Changes, cards: bool = True) -> View:
     """Show what a cell added, changed field by field, and withdrew.
 
@@ -76,7 +95,7 @@ def changes(made: Changes, cards: bool = True) -> View:
     return Stack([*views, *(environment(env) for env in shown[:5])]) if cards else Stack(views)
 
 
-def _parts(change: Change) -> list[Change]:
+def parts(change: Change) -> list[Change]:
     """Give the fields that changed within a declaration, such as the memory within resources."""
     before, after = change.before, change.after
     if not (isinstance(before, Declaration) and type(before) is type(after)):
@@ -89,7 +108,7 @@ def _change(change: EnvironmentChange) -> list[tuple[str, str, str]]:
     fields = [
         ("~", f"{env.name}.{c.field}", f"changed: {mask(c.field, c.before)} → {mask(c.field, c.after)}")
         for field in change.fields
-        for c in _parts(field)
+        for c in parts(field)
     ]
     added = [("+", name, "task added") for name in change.tasks_added]
     edited = [("~", name, "task changed") for name in change.tasks_changed]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from flyte_nb.engine.base import Deployments, Run
+from datetime import datetime
+from typing import Any
+
+from flyte_nb.engine.base import AGAIN, Deployment, Deployments, Run
 from flyte_nb.environments.declaration import shorten
 from flyte_nb.views import Card, Diff, Table, View, bounded, bullet, told_size
 from flyte_nb.widgets.tree import told, tree
 
-__all__ = ["deployments", "run", "runs", "told"]
+__all__ = ["data", "deployments", "run", "runs", "told"]
 
 _FILES = 20  # files of a deployment that are listed
 
@@ -46,30 +49,45 @@ def runs(made: list[Run]) -> View:
     rows = [
         (
             r.name,
-            r.task,
+            f"{r.task}@{r.version}" if r.version else r.task,
             r.phase.value,
-            began.astimezone().strftime("%Y-%m-%d %H:%M:%S") if (began := r.root.started or r.root.queued) else "",
+            _told_time(r.root.started or r.root.queued),
             told(r.root.duration if r.done() else None),
-            r.version or "as declared",
             r.root.error.partition("\n")[0][:100] or r.inputs[:100],
         )
         for r in made
     ]
-    return Table(("run", "task", "phase", "started", "took", "version", "inputs or error"), rows)
+    return Table(("run", "task", "phase", "started", "took", "inputs or error"), rows)
+
+
+def _told_time(time: datetime | None) -> str:
+    """Word when something was; without seconds, so that the table stays narrow."""
+    return time.astimezone().strftime("%Y-%m-%d %H:%M") if time is not None else ""
+
+
+def data(made: Run, actions: bool = False) -> dict[str, Any]:
+    """Give a run as JSON data, with its actions where they are asked for."""
+    root = made.root
+    listed = [
+        {"id": a.id, "task": a.task, "parent": a.parent, "phase": a.phase.value, "error": a.error} for a in made.actions
+    ]
+    return {
+        "run": made.name,
+        "task": made.task,
+        "version": made.version,
+        "phase": made.phase.value,
+        "started": root.started.isoformat() if root.started else None,
+        "seconds": root.duration.total_seconds() if made.done() and root.duration else None,
+        "inputs": made.inputs,
+        "error": root.error,
+        **({"actions": listed} if actions else {}),
+    }
 
 
 def deployments(made: Deployments, dry_run: bool = False) -> View:
     """Show what was deployed, or would be, and the values and files that travel, with why each does."""
     verb = "would deploy" if dry_run else "deployed"
-    lines = [
-        (
-            "=" if d.unchanged else "+",
-            d.environment,
-            f"unchanged at version {d.version}" if d.unchanged else f"{verb} at version {d.version}: "
-            + (", ".join(bullet((t.rpartition(".")[2] for t in d.tasks), 6)) or "no tasks"),
-        )
-        for d in made
-    ]  # fmt: skip
+    lines = [("=" if d.unchanged else "+", d.environment, _done(d, verb)) for d in made]
     is_new = any(not d.unchanged for d in made)
     values = bounded(made.values if is_new else (), lambda more: (f"… {more} more values", "", 0), _FILES)
     lines += [("+", name, f"{told_size(size)}, computed by {label}" if label else "") for name, label, size in values]
@@ -79,3 +97,14 @@ def deployments(made: Deployments, dry_run: bool = False) -> View:
         rest = sum(file.size for file in files[_FILES:])
         lines.append(("+", f"… {len(files) - _FILES} more files", told_size(rest)))
     return Diff(lines)
+
+
+def _done(made: Deployment, verb: str) -> str:
+    """Say what became of one environment."""
+    if made.unchanged and not made.note:
+        return f"unchanged at version {made.version}"
+    if made.note == AGAIN:
+        return f"{'would be' if verb.startswith('would') else 'is'} back at version {made.version}"
+    tasks = ", ".join(bullet((name.rpartition(".")[2] for name in made.tasks), 6)) or "no tasks"
+    told = "unchanged" if made.unchanged else verb
+    return f"{told} at version {made.version}: {made.note or tasks}"

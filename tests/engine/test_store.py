@@ -152,3 +152,13 @@ def test_the_folder_is_private_and_out_of_git(store: Store) -> None:
     assert store.home.stat().st_mode & 0o077 == 0
     assert (store.home / ".gitignore").read_text() == "*\n"
     store.close()
+
+
+def test_the_rows_of_what_is_current(tmp_path):
+    store = Store(tmp_path)
+    assert store.current_rows() == {}
+    row = {"environment": "e", "declaration": {"name": "e"}, "tasks": {"e.f": {"reads": {"x": "1"}}}}
+    store.deploy([row, {**row, "environment": "o"}], "v1", "b1")
+    store.deploy([{**row, "tasks": {}}], "v2", "b2")
+    assert store.current_rows() == {"e": store.deployed("e"), "o": store.deployed("o")}
+    assert (store.current_rows()["e"]["version"], store.current_rows()["e"]["tasks"]) == ("v2", {})

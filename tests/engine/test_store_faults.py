@@ -123,7 +123,7 @@ def test_a_newer_version_is_refused(store: Store) -> None:
         db.execute("PRAGMA user_version=99")
     db.close()
     for _ in range(2):
-        with pytest.raises(StoreError, match=r"of version 99, newer than this flyte_nb knows \(2\); update flyte_nb"):
+        with pytest.raises(StoreError, match=r"of version 99, newer than this flyte_nb knows \(3\); update flyte_nb"):
             store.runs()
         with pytest.raises(StoreError, match="of version 99"):
             add(store, "t-2")
@@ -183,6 +183,30 @@ def test_version_1_is_brought_up(store: Store) -> None:
     assert [run.name for run in store.runs(2)] == ["fourth", "third"]
     store.close()
     assert len(store.runs()) == 4
+
+
+def of_version_2(store: Store) -> None:
+    store.deploy([row("a")], "v1", "v1")
+    store.close()
+    db = sqlite3.connect(store.home / "store.db")
+    for column in ("digest", "reads", "seal", "until"):
+        db.execute(f"ALTER TABLE deployments DROP COLUMN {column}")
+    db.execute("PRAGMA user_version=2")
+    db.commit()
+    db.close()
+
+
+@pytest.mark.skipif(sqlite3.sqlite_version_info < (3, 35), reason="this SQLite cannot drop a column")
+def test_version_2_is_brought_up(store: Store) -> None:
+    of_version_2(store)
+    assert store.current() == {"a": "v1"}
+    (known,) = store.history("a")
+    assert (known.version, known.digest, known.current) == ("v1", "", True)
+    assert store.deployed("a")["seal"] == ""
+    (made,) = store.deploy([{**row("a"), "digest": "1"}], "v2", "v2", named=False)
+    assert (made.version, made.unchanged) == ("v2", False)  # nobody knows whether it is the same
+    store.close()
+    assert [d.version for d in store.history("a")] == ["v2", "v1"]
 
 
 def test_version_1_is_brought_up_by_one_of_several(tmp_path: Path, store: Store) -> None:

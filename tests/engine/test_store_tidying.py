@@ -182,3 +182,18 @@ def test_a_clock_that_jumped_back_does_not_end_tidying(store: Store) -> None:
     aged(store, -400)
     store.add_run(Run("later", "e.t"))
     assert soon(lambda: "old-0" not in names(store))
+
+
+def test_unfinished_bundles_go_after_a_day(store: Store) -> None:
+    store.bundles.mkdir(parents=True)
+    young, old, finished = (store.bundles / name for name in (".v1-a.x", ".v1-a.y", ".v1-a.edited.z"))
+    for folder in (young, old, finished):
+        folder.mkdir()
+        (folder / "cells.py").write_text("x = 1")
+    (finished / "manifest.json").write_text("{}")
+    for folder in (old, finished):
+        os.utime(folder, (0, 0))
+    store.tidy()
+    assert young.exists()
+    assert not old.exists()
+    assert finished.exists()  # a process may run from it

@@ -4,10 +4,10 @@ import sys
 import textwrap
 
 import pytest
+from flyte_nb.cell_line import rewrite
 from flyte_nb.changes import tasks_of
 from flyte_nb.environments.base import listen
 from flyte_nb.errors import SliceError, UsageError
-from flyte_nb.magics import rewrite
 from flyte_nb.notebook.export import Export, check_target, export_module, write_export
 from flyte_nb.notebook.slicing import module_for
 

@@ -1,5 +1,5 @@
 import pytest
-from flyte_nb.magics import rewrite
+from flyte_nb.cell_line import rewrite
 from flyte_nb.notebook.module import Captured, Module
 from flyte_nb.notebook.staleness import Stale, changed_files, changed_names
 

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import re
 import stat
@@ -9,6 +10,7 @@ from flyte_nb.environments.task import TaskEnvironment
 from flyte_nb.errors import DeploymentError
 from flyte_nb.notebook.module import Captured, Module
 from flyte_nb.plan.bundle import bundle_for, task_row
+from flyte_nb.plan.contents import Contents
 from flyte_nb.plan.files import includes_files, shipped
 
 
@@ -37,11 +39,25 @@ def environments(description=None):
 def test_the_manifest_says_what_is_inside():
     bundle = bundle_for(environments(), MODULE)
     assert re.fullmatch("[0-9a-f]{12}", bundle.version)
+    digests = [row["digest"] for row in bundle.environments]
+    assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in digests)
+    x = Contents(MODULE).task_reads(environments()[1], "e.f")["x"]
     assert bundle.manifest() == {
         "version": bundle.version,
         "digest": MODULE.digest,
+        "parts": {
+            "cells.py": hashlib.sha256(MODULE.source.encode()).hexdigest(),
+            "captured/a.pkl": hashlib.sha256(b"1").hexdigest(),
+        },
         "environments": [
-            {"environment": "base", "declaration": {"type": "Environment", "name": "base"}, "tasks": {}},
+            {
+                "environment": "base",
+                "declaration": {"type": "Environment", "name": "base"},
+                "tasks": {},
+                "reads": {"x": x},
+                "files": {},
+                "digest": digests[0],
+            },
             {
                 "environment": "e",
                 "declaration": {"type": "TaskEnvironment", "name": "e", "depends_on": ["base"]},
@@ -51,8 +67,12 @@ def test_the_manifest_says_what_is_inside():
                         "outputs": {"o0": "int", "o1": "str"},
                         "interface": "(x: int, y: str = 'a') -> (int, str)",
                         "description": "Do it.",
+                        "reads": {"x": x},
                     }
                 },
+                "reads": {"x": x},
+                "files": {},
+                "digest": digests[1],
             },
         ],
         "files": [],
@@ -110,9 +130,21 @@ def test_writing_gives_the_whole_of_it(tmp_path):
 def test_a_version_that_is_there_stays_as_it_is(tmp_path):
     bundle = bundle_for(environments(), MODULE)
     home = bundle.write(tmp_path)
-    (home / "cells.py").write_text("mark")
+    there = home.stat().st_ino
     assert bundle.write(tmp_path) == home
-    assert (home / "cells.py").read_text() == "mark"
+    assert home.stat().st_ino == there
+
+
+def test_a_bundle_that_was_edited_is_written_anew(tmp_path):
+    bundle = bundle_for(environments(), MODULE)
+    home = bundle.write(tmp_path)
+    with (home / "cells.py").open("a") as out:  # what runs has it open, and keeps it
+        out.write("mark")
+        out.flush()
+        assert bundle.write(tmp_path) == home
+        assert (home / "cells.py").read_text() == MODULE.source
+    (aside,) = tmp_path.glob(".*.edited.*")
+    assert (aside / "cells.py").exists()
 
 
 def test_writers_at_the_same_time_agree(tmp_path):

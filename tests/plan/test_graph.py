@@ -4,7 +4,7 @@ import random
 import pytest
 from flyte_nb.environments.base import Environment, listen
 from flyte_nb.errors import DeploymentError
-from flyte_nb.plan.graph import order
+from flyte_nb.plan.graph import graph_of, order
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -111,3 +111,53 @@ def test_a_ladder_of_a_thousand_layers():
     ordered = order(layer)
     assert len(ordered) == 2_000
     assert {env.name[:5] for env in ordered[:2]} == {"l0000"}
+
+
+def test_what_can_be_applied_at_the_same_time_is_a_wave():
+    base, other = Environment("base"), Environment("other")
+    left, right = Environment("left", depends_on=[base]), Environment("right", depends_on=[base, other])
+    graph = graph_of([Environment("top", depends_on=[left, right])])
+    assert graph.waves == (("base", "other"), ("left", "right"), ("top",))
+    assert graph.needs["right"] == ("base", "other")
+    assert graph_of([]).waves == ()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=25))
+def test_any_graph_has_waves_or_a_circle(edges):
+    made = [Environment(f"e{number}") for number in range(10)]
+    for one, other in edges:
+        if one != other:
+            made[one].add_dependency(made[other])
+    try:
+        graph = graph_of(made)
+    except DeploymentError as error:
+        path = str(error).split("circle: ")[1].split(". Take")[0].split(" → ")
+        assert path[0] == path[-1]
+        pairs = {(f"e{one}", f"e{other}") for one, other in edges}
+        assert all(pair in pairs for pair in itertools.pairwise(path))
+        return
+    wave_of = {name: index for index, wave in enumerate(graph.waves) for name in wave}
+    assert sorted(wave_of) == sorted(graph.environments) == [env.name for env in made]
+    assert sum(map(len, graph.waves)) == len(made)
+    for env in made:  # as early as can be: right after the latest that it needs
+        assert wave_of[env.name] == max((wave_of[needed.name] + 1 for needed in env.depends_on), default=0)
+
+
+def test_two_environments_of_one_name():
+    one, other = Environment("twin"), Environment("twin")
+    left, right = Environment("left", depends_on=[one]), Environment("right", depends_on=[other])
+    with pytest.raises(DeploymentError, match="two environments are named 'twin'") as caught:
+        graph_of([Environment("top", depends_on=[left, right])])
+    text = str(caught.value)
+    assert text.count("test_graph.py, line") == 2
+    assert "top → left → twin and top → right → twin" in text
+    with pytest.raises(DeploymentError, match=r"reached by twin and twin\)"):
+        graph_of([one, other])
+
+
+def test_a_dependency_that_was_withdrawn():
+    top = Environment("top", depends_on=[Environment("gone")])
+    with pytest.raises(DeploymentError, match=r"'top' .* depends on 'gone', which is not declared any more") as caught:
+        graph_of([top], is_alive=lambda name: name == "top")
+    assert str(caught.value).count("test_graph.py, line") == 2

@@ -10,13 +10,15 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from flyte_nb.engine import codec
-from flyte_nb.engine.base import Begun, Deployments, Emit, Phase, Run, Work, now
+from flyte_nb.engine.base import Begun, Custom, Deployments, Emit, Phase, Run, Tell, Work, now
 from flyte_nb.engine.local.attempts import in_time, retried
 from flyte_nb.engine.local.caching import cached
 from flyte_nb.engine.local.calls import Call, Outcome, recorded
+from flyte_nb.engine.local.deployment import Deploying
 from flyte_nb.engine.local.direct import Direct, GoesOn
 from flyte_nb.engine.local.exchange import Exchange
 from flyte_nb.engine.local.failures import death, failure
@@ -57,13 +59,15 @@ class LocalEngine:
         Takes the records.
     secrets : Secrets, optional
         Where the values of secrets come from; the usual sources beside the store by default.
+    fills : bool
+        Whether warm workers are started up to their minimum, for calls to come.
     """
 
     name = "local"
 
-    def __init__(self, store: Store, secrets: Secrets | None = None) -> None:
+    def __init__(self, store: Store, secrets: Secrets | None = None, fills: bool = True) -> None:
         self.store = store
-        self.pool = Pool()
+        self.pool = Pool(fills)
         self.secrets = secrets or Secrets(store.home.parent)
         self._exchange = Exchange(self._idle, self._child)
         self._surroundings = Surroundings(self.secrets, self._exchange.hang_up)
@@ -111,10 +115,11 @@ class LocalEngine:
         call.action.notice = "\n".join(work.definition.values)
         return call, run
 
-    async def deploy(self, bundle: Bundle) -> Deployments:
-        """Write the bundle, then make its environments current in one transaction."""
-        home = bundle.write(self.store.bundles)
-        return self.store.deploy(bundle.environments, bundle.version, home.name)
+    async def deploy(
+        self, bundle: Bundle, tell: Tell = lambda progress: None, custom: Custom = MappingProxyType({})
+    ) -> Deployments:
+        """Write the bundle, then make the environments current that are not yet as they are in it."""
+        return await Deploying(self.store, bundle, tell, custom).run()
 
     async def stop(self) -> None:
         """End every worker."""

@@ -85,9 +85,16 @@ class Alone:
 
 
 class Pool:
-    """Workers for the running event loop; another loop begins with none."""
+    """Workers for the running event loop; another loop begins with none.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    fills : bool
+        Whether warm workers are started up to their minimum, for calls to come.
+    """
+
+    def __init__(self, fills: bool = True) -> None:
+        self.fills = fills
         self._guard = Guard()
         self.segments = Segments(made=self._guard.begin)
         self._limits = MemoryLimit()
@@ -153,7 +160,7 @@ class Pool:
             if known.fit == fit:
                 return known
             known.retire()
-        made = self._warm[scope] = Replicas(self, fit, need, policy)
+        made = self._warm[scope] = Replicas(self, fit, need, policy, self.fills)
         return made
 
     async def start(self, need: Need, output: Output) -> Replica:

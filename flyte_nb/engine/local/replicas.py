@@ -92,9 +92,13 @@ class Replicas:
         What their processes need.
     policy : ReusePolicy
         How many there are, how many async tasks each runs at a time, and how long they idle.
+    fills : bool
+        Whether as many as the policy's minimum are started with the first one.
     """
 
-    def __init__(self, pool: Starter, fit: tuple[Any, ...], need: Need, policy: ReusePolicy) -> None:
+    def __init__(
+        self, pool: Starter, fit: tuple[Any, ...], need: Need, policy: ReusePolicy, fills: bool = True
+    ) -> None:
         self.fit, self._pool, self._need, self._policy = fit, pool, need, policy
         self.slots = Slots(policy.max_replicas * policy.concurrency, pool.crowded)
         self._all: list[Replica] = []
@@ -102,7 +106,7 @@ class Replicas:
         self._busy: Counter[Replica] = Counter()
         self._waits: Counter[Replica] = Counter()
         self._idle_since: dict[Replica, float] = {}
-        self._retired = self._filled = False
+        self._retired, self._filled = False, not fills
         self._sweep: asyncio.TimerHandle | None = None
         self._background: set[asyncio.Task[Any]] = set()
 

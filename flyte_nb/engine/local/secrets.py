@@ -157,7 +157,7 @@ class Secrets:
         return [(secret, value[0]) for secret, value in found if value is not None]
 
     def _sources(self) -> list[Callable[[Secret], _Found | None]]:
-        files = [(path, _read(path)) for path in self._files() if path.is_file()]
+        files = [(path, _read(path)) for path in self.files() if path.is_file()]
         return [
             self._of_session,
             lambda secret: _named(secret, os.environ, "environment variable"),
@@ -169,12 +169,13 @@ class Secrets:
         own = (secret.group or "", secret.key), ("", secret.as_env_var or "")
         return next(((self._set[name], "session") for name in own if name in self._set), None)
 
-    def _files(self) -> list[Path]:
+    def files(self) -> list[Path]:
+        """Give the ``.env`` files that are looked at, whether they are there or not."""
         return list(dict.fromkeys(folder.absolute() / ".env" for folder in (Path(), *self._folders)))
 
     def _places(self) -> list[str]:
         keyring = "the system keyring" if find_spec("keyring") else "no keyring (pip install 'flyte_nb[keyring]')"
-        return ["this session", "the environment", *map(str, self._files()), keyring]
+        return ["this session", "the environment", *map(str, self.files()), keyring]
 
     def __repr__(self) -> str:
         return f"<Secrets: {len(self._set)} set in this session>"

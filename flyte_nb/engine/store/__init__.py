@@ -5,16 +5,16 @@ written first and made current last, in one transaction or one rename, so that a
 What a run tells is taken at once and written in batches by a thread of its own; whoever reads, reads all of it.
 """
 
+from flyte_nb.engine.store.bundles import Bundles, Pruned, held, hold
 from flyte_nb.engine.store.cache import CacheEntry
-from flyte_nb.engine.store.deployments import DeploymentRecords
 from flyte_nb.engine.store.home import home_for
 from flyte_nb.engine.store.logs import LogPart, Logs
 from flyte_nb.engine.store.tidying import Tidying
 
-__all__ = ["CacheEntry", "LogPart", "Store", "home_for"]
+__all__ = ["CacheEntry", "LogPart", "Pruned", "Store", "held", "hold", "home_for"]
 
 
-class Store(Tidying, Logs, DeploymentRecords):
+class Store(Tidying, Logs, Bundles):
     """Runs, their values and logs, cached results, and deployments on this machine.
 
     Parameters

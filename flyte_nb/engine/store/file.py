@@ -27,6 +27,7 @@ T = TypeVar("T")
 
 logger = logging.getLogger("flyte")
 
+BUSY = 10.0  # seconds that a write waits for another process to be done with its own
 #: what is the fault of one row, not of the file: it is left out, and the others are written
 _UNFIT = (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.DataError, sqlite3.ProgrammingError, ValueError,
           OverflowError)  # fmt: skip
@@ -73,6 +74,20 @@ class File:
         """
         with _told(self.home):
             self._batches.flush()
+
+    def is_locked(self) -> bool:
+        """Tell whether somebody writes to the file just now."""
+        if not self._path.exists():
+            return False
+        db = sqlite3.connect(self._path, timeout=0, isolation_level=None)
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            db.execute("ROLLBACK")
+        except sqlite3.Error:
+            return True
+        finally:
+            db.close()
+        return False
 
     def close(self) -> None:
         """Write what waits, and close the file; the store opens it again when it is next used."""
@@ -242,11 +257,11 @@ class File:
 
 def connected(path: Path) -> sqlite3.Connection:
     """Connect to a file, with the settings of the store."""
-    db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
+    db = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
     try:
         db.row_factory = sqlite3.Row
         db.text_factory = _text
-        for setting in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=10000", "recursive_triggers=ON"):
+        for setting in ("journal_mode=WAL", "synchronous=NORMAL", "recursive_triggers=ON"):
             db.execute(f"PRAGMA {setting}")
     except BaseException:
         db.close()
@@ -268,6 +283,11 @@ def _told(home: Path) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
+        if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):  # Python 3.10 has no code for it
+            raise StoreError(
+                f"the store {home / FILE} cannot be used: {error}. Another process has been writing to it for more "
+                f"than {BUSY:g} s; wait for that one or end it, then try again"
+            ) from error
         raise StoreError(
             f"the store {home / FILE} cannot be used: {error}. "
             "Set FLYTE_NB_HOME to another folder, or move the file away"

@@ -10,11 +10,13 @@ from flyte_nb.errors import StoreError
 
 __all__ = ["UNFINISHED", "VERSION", "from_micros", "micros", "micros_ago", "micros_or_none", "prepare"]
 
-VERSION = 2
+VERSION = 3
 #: the phases that something follows, as SQL; an index has exactly these words
 UNFINISHED = f"phase IN ({', '.join(repr(p.value) for p in Phase if not p.is_terminal)})"
 # Times are microseconds since 1970. `runs.id` grows with every run: it is the order of the runs, whatever the clock
-# did; `actions.begun` is the same for the actions of one run. `runs.module` is NULL where nobody said.
+# did; `actions.begun` is the same for the actions of one run. `runs.module` is NULL where nobody said. Of a
+# deployment, `digest` is of what the environment is, `seal` of its bundle's manifest, and `until` says when it ceased
+# to be current.
 _TABLES = f"""
 CREATE TABLE runs (
     id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, task TEXT NOT NULL, engine TEXT NOT NULL, inputs TEXT NOT NULL,
@@ -54,6 +56,10 @@ CREATE TABLE IF NOT EXISTS deployments (
 );
 CREATE TABLE IF NOT EXISTS current (environment TEXT PRIMARY KEY, version TEXT NOT NULL);
 """
+_FROM_2 = [
+    f"ALTER TABLE deployments ADD COLUMN {column} TEXT NOT NULL DEFAULT ''"
+    for column in ("digest", "reads", "seal", "until")
+]
 # What is known of a run goes with it, also when another of its name replaces it.
 _GOES_WITH_ITS_RUN = (
     "CREATE TRIGGER removed AFTER DELETE ON runs BEGIN "
@@ -106,13 +112,16 @@ def _upgrade(db: sqlite3.Connection) -> None:
     if version == 1:
         for table in ("runs", "actions"):
             db.execute(f"ALTER TABLE {table} RENAME TO old_{table}")
-    if version < VERSION:
+    if version < 2:
         for statement in _TABLES.split(";"):
             db.execute(statement)
         db.execute(_GOES_WITH_ITS_RUN)
     if version == 1:
         db.create_function("micros", 1, lambda text: micros(datetime.fromisoformat(text)) if text else None)
         for statement in (*_FROM_1, "DROP TABLE old_actions", "DROP TABLE old_runs"):
+            db.execute(statement)
+    if version < VERSION:
+        for statement in _FROM_2:
             db.execute(statement)
     db.execute(f"PRAGMA user_version={VERSION}")
 

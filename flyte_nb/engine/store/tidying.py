@@ -17,6 +17,7 @@ from flyte_nb.engine.store.orphans import is_alive
 from flyte_nb.engine.store.runs import Runs
 from flyte_nb.engine.store.schema import UNFINISHED, micros, micros_ago
 from flyte_nb.errors import StoreError
+from flyte_nb.plan.files import MANIFEST
 
 __all__ = ["Tidying"]
 
@@ -87,6 +88,7 @@ class Tidying(Runs, Cache):
         self._remove_modules(older_than)
         self._clear("expires <= ?", (micros(now()),))
         self._remove_unnamed()
+        self._remove_drafts()
         yield 0
 
     def _remove_runs(self, keep: int, limit: int) -> int:
@@ -112,6 +114,12 @@ class Tidying(Runs, Cache):
             for folder in _unused(self.modules, older_than):
                 if folder.name not in kept:
                     _remove(folder)
+
+    def _remove_drafts(self) -> None:
+        """Remove the bundles that were never finished: what writes one takes no day for it."""
+        for folder in _unused(self.bundles, DAY):
+            if folder.name.startswith(".") and not (folder / MANIFEST).exists():
+                _remove(folder)
 
     def _remove_unnamed(self) -> None:
         """Remove the files of cached results that have been replaced, or whose record was never written."""

@@ -28,7 +28,16 @@ from flyte_nb.environments.layer import Layer
 from flyte_nb.environments.layers import Requirements
 from flyte_nb.errors import ImageBuildError
 
-__all__ = ["RECORD", "WORKER_NEEDS", "Interpreter", "content_of", "ensure", "image_shelf", "worker_requirements"]
+__all__ = [
+    "RECORD",
+    "WORKER_NEEDS",
+    "Interpreter",
+    "content_of",
+    "ensure",
+    "image_shelf",
+    "is_built",
+    "worker_requirements",
+]
 
 #: what ``flyte_nb.engine.local.worker`` imports of other packages, in whatever environment it runs
 WORKER_NEEDS = frozenset({"cloudpickle", "pydantic"})
@@ -92,6 +101,22 @@ async def ensure(image: Image | str | None, tell: Callable[[str], None]) -> Inte
     paths = [str(folder / path) for path in json.loads((folder / RECORD).read_text())["sys_path"]]
     whole = (*own_folders(), *sources, str(package_folder()), *paths)
     return Interpreter(folder / "bin" / "python", whole, built, time.perf_counter() - start)
+
+
+def is_built(image: Image) -> bool:
+    """Tell whether the environment of an image is there already; nothing is made or marked as used.
+
+    Raises
+    ------
+    ImageBuildError
+        When its Python version is not installed here, or a file of the image is missing.
+    OSError
+        When a file of the image cannot be read.
+    """
+    python = find_python(image.python_version)
+    if not installs(image) and python.is_running:
+        return True  # its files are found in the folders they lie in
+    return image_shelf().holds(digest(content_of(image, python)))
 
 
 def image_shelf() -> Shelf:

@@ -47,6 +47,10 @@ class Shelf:
         self._locks = root / ".locks"
         self._is_sound = is_sound
 
+    def holds(self, key: str) -> bool:
+        """Tell whether the folder of a key is there and can be used."""
+        return self._is_sound(self._root / key)
+
     async def take(
         self, key: str, make: Callable[[Path], Awaitable[None]], tell: Callable[[str], None]
     ) -> tuple[Path, bool]:

@@ -1,0 +1,1 @@
+"""Completion of ``%flyte`` and ``%%flyte`` lines, made of the parsers that read them."""

@@ -1,0 +1,88 @@
+"""What is seen of the session: environments with their state, and what a cell changed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from flyte_nb.changes import Changes
+from flyte_nb.deployed_tasks import Deployed
+from flyte_nb.engine.base import Deployments, History, Run
+from flyte_nb.engine.store import Pruned
+from flyte_nb.environments.base import Environment
+from flyte_nb.errors import FlyteError
+from flyte_nb.notebook.shell import Running
+from flyte_nb.notebook.staleness import Stale
+from flyte_nb.plan.preview import Plan
+from flyte_nb.registry import Registry
+from flyte_nb.session import Session
+from flyte_nb.views import View
+from flyte_nb.widgets import deployments as deployment_views
+from flyte_nb.widgets import environments as cards
+from flyte_nb.widgets import plan as plan_views
+from flyte_nb.widgets import runs as run_views
+
+__all__ = ["card", "deployed_card", "outdated", "show_as_cards", "show_changes", "state"]
+
+
+def show_changes(changes: Changes, running: Running) -> None:
+    """Show what a cell changed: all of it under ``%%flyte``, only what needs notice under a plain cell."""
+    from IPython.display import display
+
+    if running.asks and (changes or changes.same):
+        display(cards.changes(changes))
+    elif changes.notices:
+        display(cards.changes(Changes(notices=changes.notices), cards=False))
+
+
+def state(session: Session, env: Environment) -> list[str]:
+    """Say what is known of an environment beyond its declaration: the version deployed, and what is out of date."""
+    version = session.store.current().get(env.name)
+    stale = outdated(session, env)
+    more = f" and {len(stale) - 2} more" if len(stale) > 2 else ""
+    told = [f"out of date: {'; '.join(stale[:2])}{more}"] if stale else []
+    return [*([f"deployed at {version}"] if version else []), *told]
+
+
+def outdated(session: Session, env: Environment) -> list[str]:
+    """Say what makes an environment's runs or its deployment out of date; a view never fails for it."""
+    try:
+        stale = session.shipping.outdated(env)
+    except FlyteError as error:
+        return [str(error)]
+    since: dict[Stale, list[str]] = {}
+    for one in stale:
+        since.setdefault(dataclasses.replace(one, since=""), []).append(one.since)
+    return [str(dataclasses.replace(one, since=" and ".join(told))) for one, told in since.items()]
+
+
+def card(session: Session, env: Environment) -> View:
+    """Show an environment as a card, with its state."""
+    version = session.store.current().get(env.name)
+    return cards.environment(env, [f"deployed at {version}"] if version else [], outdated(session, env))
+
+
+def show_as_cards(shell: Any, session: Session) -> None:
+    """Let environments, runs and deployments appear as cards where a cell ends with one."""
+    views: dict[type, Callable[[Any], View]] = {
+        Environment: lambda env: card(session, env),
+        Run: run_views.run,
+        Deployments: run_views.deployments,
+        Plan: plan_views.plan,
+        History: deployment_views.history,
+        Pruned: deployment_views.pruned,
+        Deployed: deployed_card,
+        Registry: lambda registry: cards.environments(registry, {e.name: state(session, e) for e in registry.values()}),
+    }
+    formatter = shell.display_formatter
+    for kind, view in views.items():  # as bundles: a printer of text would give way to the __repr__ of a subclass
+        formatter.mimebundle_formatter.for_type(kind, lambda value, view=view: view(value)._repr_mimebundle_())
+    text = formatter.formatters["text/plain"]  # it knows lists, and so does not ask for the bundle of one
+    for kind in (Deployments, History):
+        text.for_type(kind, lambda value, p, cycle, view=views[kind]: p.text(view(value).text()))
+
+
+def deployed_card(task: Deployed) -> View:
+    """Show a deployed task as a card: what it takes and gives."""
+    return deployment_views.task_card(task.name, task.version, task.description, task.inputs, task.returns)
