@@ -10,8 +10,7 @@ from typing import Any
 from flyte_nb.changes import tasks_of
 from flyte_nb.engine.local.demand import demand_of
 from flyte_nb.engine.local.images.environment import is_built
-from flyte_nb.engine.local.images.needs import needs_environment, unmet
-from flyte_nb.engine.local.images.needs import safe
+from flyte_nb.engine.local.images.needs import needs_environment, safe, unmet
 from flyte_nb.engine.local.machine import Machine
 from flyte_nb.engine.local.secrets import Secrets
 from flyte_nb.environments.base import Environment

@@ -1,7 +1,6 @@
 import pytest
 from flyte_nb.engine.local.foreseen import foresee
-from flyte_nb.engine.local.images.environment import is_built
-from flyte_nb.engine.local.images.environment import content_of, image_shelf
+from flyte_nb.engine.local.images.environment import content_of, image_shelf, is_built
 from flyte_nb.engine.local.images.pythons import find_python
 from flyte_nb.engine.local.images.shelf import cache_home
 from flyte_nb.engine.local.images.sources import digest
