@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from flyte_nb.engine.definition import refuse_while_loading
-from flyte_nb.engine.local.foreseen import foresee
 from flyte_nb.engine.store import Store
 from flyte_nb.environments.base import Environment
 from flyte_nb.errors import DeploymentError, UsageTypeError
@@ -60,6 +59,8 @@ def _plan(*envs: Environment, version: str | None = None) -> Plan:
 
 def _of(session: Session, graph: Graph, version: str | None) -> Plan:
     bundle = session.shipping.bundle_of(graph.order, version)
+    from flyte_nb.engine.local.foreseen import foresee
+
     found = foresee(graph.order, session.secrets)
     targets, refused = _targets(session.store, bundle)
     notices = [

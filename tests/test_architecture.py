@@ -80,6 +80,9 @@ DEFERRED = {
     ("session", "engine.inline"): "an engine is loaded when it is first asked for",
     ("session", "engine.local"): "an engine is loaded when it is first asked for",
     ("run_commands", "engine.local"): "most kernels never make an image",
+    ("planning", "engine.local"): "what only a plan needs of the engine comes with the first plan",
+    ("doctor_commands", "doctor"): "most kernels need no doctor",
+    ("doctor_commands", "widgets"): "most kernels need no doctor",
 }
 FRONT = {"__init__", "__main__"}  # the package's own doors may open on anything
 HEAVY = [
