@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Callable, Container, Iterator
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from flyte_nb.changes import tasks_of
@@ -18,7 +17,7 @@ from flyte_nb.notebook.cells import Cell, CellLog, Statement
 from flyte_nb.notebook.location import Location, find_location, stated_location
 from flyte_nb.notebook.module import Module
 from flyte_nb.notebook.scripts import cells_run_by
-from flyte_nb.notebook.shell import Running, Watch
+from flyte_nb.notebook.shell import Running, Watch, line_in
 from flyte_nb.notebook.slicer import Slicer
 from flyte_nb.registry import Registry
 
@@ -121,7 +120,7 @@ class Workbook:
 
     def run_here(self, source: str) -> bool:
         """Run a line of code as a part of the line that the running cell has reached; False where there is none."""
-        line = None if self.running is None else _line_in(self.running.cell.file)
+        line = None if self.running is None else line_in(self.running.cell.file)
         if self.running is None or line is None:
             return False
         file = self.running.cell.file
@@ -156,7 +155,7 @@ class Workbook:
 
     def _record_so_far(self) -> None:
         """Take in the statements of the running cell that are through, once for each line it has reached."""
-        line = None if self.running is None else _line_in(self.running.cell.file)
+        line = None if self.running is None else line_in(self.running.cell.file)
         if self.running is None or line is None:
             return
         running, reached = self._so_far
@@ -179,14 +178,6 @@ class Workbook:
                 runs=self._runs,
                 is_live=self.namespace.__contains__,
             )
-
-
-def _line_in(file: str) -> int | None:
-    """Give the line that the code of a running cell has reached; None where another thread or task asks."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None and (frame.f_code.co_filename != file or frame.f_code.co_name != "<module>"):
-        frame = frame.f_back
-    return None if frame is None else frame.f_lineno
 
 
 def _declared_in(registry: Registry, file: str) -> list[tuple[str, int]]:

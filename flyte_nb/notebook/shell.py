@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any, Protocol
 
 from flyte_nb import tracebacks
 from flyte_nb.notebook.cells import Cell
 
-__all__ = ["Running", "Watch", "Watcher"]
+__all__ = ["Running", "Watch", "Watcher", "line_in"]
 
 MAGIC = "%%flyte"
+_MOST_ENDS = 4  # line ends at the end of a cell
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,11 @@ class Watch:
     def _current(self) -> Running | None:
         """Give the cell that runs now; there is none when the shell has not run anything yet."""
         history = self._shell.history_manager.input_hist_raw
-        return self._make(history[-1], len(history) - 1, self._cell_id()) if len(history) > 1 else None
+        if len(history) <= 1:
+            return None
+        # the history keeps a cell without the empty lines at its end, which count for the name of its code
+        found = [self._make(history[-1] + "\n" * ends, len(history) - 1, self._cell_id()) for ends in range(_MOST_ENDS)]
+        return next((running for running in found if line_in(running.cell.file) is not None), found[0])
 
     def _before(self, info: Any) -> None:
         self._depth += 1
@@ -134,3 +141,11 @@ class Watch:
         except (AttributeError, TypeError, ValueError):
             return "cell"
         return str(name).replace("In[", "In [") if kind == "Cell" else "cell"
+
+
+def line_in(file: str) -> int | None:
+    """Give the line that the code of a running cell has reached; None where another thread or task asks."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and (frame.f_code.co_filename != file or frame.f_code.co_name != "<module>"):
+        frame = frame.f_back
+    return None if frame is None else frame.f_lineno

@@ -176,3 +176,16 @@ def test_a_class_its_task_and_the_run_may_stand_in_one_cell(kernel):
     )
     assert ran.error == ""
     assert kernel.value("found") == "[0, 1]"
+
+
+@pytest.mark.parametrize("ends", [0, 1, 3])
+def test_one_cell_may_load_declare_and_deploy(tmp_path, ends):
+    cell = (
+        "%load_ext flyte_nb\nimport flyte_nb as flyte\nenv = flyte.TaskEnvironment('at-once')\n"
+        "@env.task\ndef double(x: int) -> int: return 2 * x\nprint(flyte.deploy(env)[0].version)"
+    )
+    with new_kernel(tmp_path) as made:
+        first = made.run(cell + "\n" * ends).printed.split()[-1]
+        assert made.run("print(flyte.deploy(env)[0].version)").printed.split()[-1] == first
+    [bundle] = (tmp_path / ".flyte_nb" / "bundles").glob(f"{first}*")
+    assert not (bundle / "captured").exists()
