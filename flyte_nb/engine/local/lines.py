@@ -11,20 +11,24 @@ import asyncio
 import contextlib
 import itertools
 import socket
+import struct
 import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from flyte_nb.engine import codec
 from flyte_nb.engine.policy import Policy
+from flyte_nb.engine.segments import Segment
 
-__all__ = ["Closed", "Line", "Lines", "Lost", "may_be_direct"]
+__all__ = ["MANY", "Closed", "Line", "Lines", "Lost", "may_be_direct"]
 
 _CHUNK = 1 << 18
 DEEP = 8  # calls that are sent ahead while they are quick, so that the worker never waits for the next one
 QUICK = 0.003  # seconds
+SLOW = 0.1  # seconds that a call takes, after which the engine is told that it is in hand
+MANY = 100  # calls that a worker reports at once; so many a caller remembers, in case that the worker cannot
 SMALL = 1 << 14  # bytes; what is larger is not sent ahead, so that no two ends ever wait for each other to read
 
 
@@ -66,17 +70,26 @@ class Line:
         What the engine knows it by.
     end : socket
         The caller's end.
+    slow : callable, optional
+        Hears of a call that takes long: its number, and what the worker was told of it.
     """
 
-    def __init__(self, number: int, end: socket.socket) -> None:
-        self.number, self._end = number, end
+    def __init__(
+        self, number: int, end: socket.socket, slow: Callable[[Line, int, dict[str, Any]], None] | None = None
+    ) -> None:
+        self.number, self._end, self._slow = number, end, slow
+        if slow is not None:
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, int(SLOW * 1e6)))
         self.is_open = True
+        #: the calls that were answered last: the number, what the worker was told, the time
+        self.answered: deque[tuple[int, dict[str, Any], float]] = deque(maxlen=MANY)
         self._frames = codec.Frames()
         self._numbers = itertools.count(1)
         self._user = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._sent: deque[tuple[int, asyncio.Future[codec.Frame]]] = deque()
-        self._depth, self._since = 1, 0.0
+        self._sent: deque[Sent] = deque()
+        self._depth, self._since, self._quick = 1, 0.0, ""
+        self._watched = False
 
     # --- for a thread ---
 
@@ -97,7 +110,12 @@ class Line:
         try:
             number = self.number_next()
             self.begin(number, head, parts)
-            return number, self.answer(number)
+            try:
+                frame = self.answer(number, head)
+            finally:
+                discard(parts)
+            self._remember(number, head, frame)
+            return number, frame
         except BaseException:  # an answer that nobody has waited for would be taken for the next one
             self.close()
             raise
@@ -116,8 +134,8 @@ class Line:
         """Give the number of the next call."""
         return next(self._numbers)
 
-    def answer(self, number: int) -> codec.Frame:
-        """Wait for the answer to the call that was begun.
+    def answer(self, number: int, head: dict[str, Any]) -> codec.Frame:
+        """Wait for the answer to the call that was begun; tell when it takes long.
 
         Raises
         ------
@@ -126,10 +144,18 @@ class Line:
         Lost
             When the worker ended.
         """
+        is_told = False
         while True:
             try:
                 data = self._end.recv(_CHUNK)
-            except ConnectionError:
+            except BlockingIOError:
+                if self._slow is not None and not is_told:
+                    is_told = True
+                    self._slow(self, number, head)
+                continue
+            except TimeoutError:
+                raise
+            except OSError:
                 data = b""
             if not data:
                 raise Lost(number)
@@ -138,11 +164,28 @@ class Line:
 
     # --- for an event loop ---
 
-    def has_room(self, loop: asyncio.AbstractEventLoop, small: bool) -> bool:
-        """Tell whether an event loop may send a call now; one that is not small waits until there is no other."""
+    def has_room(self, loop: asyncio.AbstractEventLoop, ahead: str) -> bool:
+        """Tell whether an event loop may send a call now.
+
+        Parameters
+        ----------
+        ahead : str
+            The task, whose calls are sent ahead while they are quick; empty for one that waits until there is no other.
+        """
         if not self.is_open or (self._loop is not loop and not self._begin(loop)):
             return False
-        return len(self._sent) < (self._depth if small else 1)
+        if not self._sent:
+            return True
+        return len(self._sent) < self._depth and ahead == self._quick == self._sent[-1].head["t"]
+
+    def is_of(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Tell whether it is open, and this event loop's."""
+        return self.is_open and self._loop is loop
+
+    @property
+    def room(self) -> int:
+        """How many calls may be sent ahead now."""
+        return self._depth - len(self._sent) if self.is_open else 0
 
     def send(self, head: dict[str, Any], parts: Sequence[codec.Part]) -> asyncio.Future[codec.Frame]:
         """Send a call, and give what will be its answer, with its number in the head.
@@ -159,9 +202,24 @@ class Line:
         self.begin(number, head, parts)
         if not self._sent:
             self._since = time.monotonic()
+        if not self._watched and self._slow is not None:
+            self._watched = True
+            self._loop.call_later(SLOW, self._watch)
         future: asyncio.Future[codec.Frame] = self._loop.create_future()
-        self._sent.append((number, future))
+        self._sent.append(Sent(number, head, parts, future))
         return future
+
+    def _watch(self) -> None:
+        """Tell of a call that takes long; the next ones had better go another way."""
+        self._watched = False
+        if not self._sent or self._loop is None or self._slow is None:
+            return
+        if time.monotonic() - self._since >= SLOW:
+            self.is_open = False
+            self._slow(self, self._sent[0].number, self._sent[0].head)
+        else:
+            self._watched = True
+            self._loop.call_later(SLOW, self._watch)
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> bool:
         """Belong to an event loop, for as long as the line lives."""
@@ -182,12 +240,17 @@ class Line:
             self._lose()
             return
         for frame in self._frames.feed(data):
-            number, future = self._sent.popleft()
+            number, head, parts, future = self._sent.popleft()
             frame[0]["n"] = number
+            discard(parts)
+            self._remember(number, head, frame)
             now = time.monotonic()
             self._depth, self._since = DEEP if now - self._since < QUICK else 1, now
+            self._quick = head["t"]
             if not future.done():
                 future.set_result(frame)
+            else:  # nobody waits for it any more
+                discard(frame[1])
         if not self.is_open and not self._sent:
             self.close()
 
@@ -195,7 +258,9 @@ class Line:
         """Tell those who wait that the worker is gone: it had the first call, and has not begun the others."""
         waiting, self._sent = self._sent, deque()
         self.close()
-        for place, (number, future) in enumerate(waiting):
+        for place, (number, _, parts, future) in enumerate(waiting):
+            if future.done() or not place:
+                discard(parts)
             if not future.done():
                 future.set_exception(Closed() if place else Lost(number))
 
@@ -216,14 +281,36 @@ class Line:
             self.is_open = False
             raise Closed from None
 
+    def _remember(self, number: int, head: dict[str, Any], frame: codec.Frame) -> None:
+        if not frame[0].get("failed"):  # that is reported before it is answered
+            self.answered.append((number, head, time.time()))
+
     def close(self) -> None:
-        """Close this end."""
+        """Close this end, whoever reads it, and whoever has a copy of it."""
         self.is_open = False
         if self._end.fileno() < 0:
             return
         if self._loop is not None and not self._loop.is_closed():
             self._loop.remove_reader(self._end)
+        with contextlib.suppress(OSError):
+            self._end.shutdown(socket.SHUT_RDWR)
         self._end.close()
+
+
+class Sent(NamedTuple):
+    """A call that an event loop has sent: its number, what the worker was told, its inputs, what will be its answer."""
+
+    number: int
+    head: dict[str, Any]
+    parts: Sequence[codec.Part]
+    future: asyncio.Future[codec.Frame]
+
+
+def discard(parts: Sequence[codec.Part]) -> None:
+    """Let go of what lies in shared memory: whoever was to read it has done so, or never will."""
+    for part in parts:
+        if isinstance(part, Segment):
+            part.remove()
 
 
 class Lines:
@@ -247,6 +334,10 @@ class Lines:
         """Have one more."""
         self._lines = [known for known in self._lines if known.is_open]
         self._lines.append(line)
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Let those who wait look again, from any thread."""
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # it is closed
                 self._loop.call_soon_threadsafe(self._wake, DEEP)
@@ -262,24 +353,38 @@ class Lines:
         return next((line for line in self._lines if line.take()), None)
 
     async def call(
-        self, over: Callable[[Line], Awaitable[codec.Frame]], through: Callable[[], Awaitable[codec.Frame]], small: bool
+        self,
+        over: Callable[[Line], Awaitable[codec.Frame]],
+        through: Callable[[], Awaitable[codec.Frame]],
+        is_known: Callable[[], bool],
+        ahead: str,
     ) -> codec.Frame:
-        """Call over a line, or through the engine, as soon as one of both has room; first come, first served."""
+        """Call over a line, or through the engine, as soon as one of both has room; first come, first served.
+
+        Parameters
+        ----------
+        is_known : callable
+            Tells whether the engine knows the task, as it must before it is called over a line.
+        ahead : str
+            See `Line.has_room`.
+        """
         loop = self._loop = self._loop or asyncio.get_running_loop()
         if loop is not asyncio.get_running_loop():
             return await through()
         if self._turns:
             await self._turn()
         while True:
-            line = next((line for line in self._lines if line.has_room(loop, small)), None)
+            known = is_known()
+            line = next((line for line in self._lines if line.has_room(loop, ahead)), None) if known else None
             if line is not None:
                 try:
                     return await over(line)
                 except Closed:
                     continue
                 finally:
-                    self._wake()
-            if self._under_way < max(1, self._places - sum(line.is_open for line in self._lines)):
+                    self._wake(max(1, line.room))
+            mine = sum(line.is_of(loop) for line in self._lines)
+            if self._under_way < max(self._places - mine, not (mine and known)):
                 self._under_way += 1
                 try:
                     return await through()
@@ -301,6 +406,7 @@ class Lines:
             raise
 
     def _wake(self, count: int = 1) -> None:
+        """Let the first of those who wait look again whether there is room."""
         while count and self._turns:
             turn = self._turns.popleft()
             if not turn.done():

@@ -23,6 +23,7 @@ from flyte_nb.engine.segments import Segments
 __all__ = ["Answer", "Link"]
 
 _CHUNK = 1 << 18
+_CLOSED_BY_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 
 class Answer:
@@ -79,6 +80,8 @@ class Link:
         self._requests: deque[codec.Frame] = deque()
         self._loops: Counter[asyncio.AbstractEventLoop] = Counter()
         self._arrived: asyncio.Event | None = None
+        #: how many frames were written
+        self.sent = 0
         self._ends: deque[int] = deque()
         #: takes a line that the engine offers: the ``offer`` frame's head, and this end
         self.offered: Callable[[dict[str, Any], socket.socket], None] = lambda head, end: end.close()
@@ -94,6 +97,7 @@ class Link:
         if self.segments is not None:
             parts = self.segments.shared(parts)
         with self._writing:
+            self.sent += 1
             for buffer in codec.pack(head, parts):
                 self._socket.sendall(buffer)
 
@@ -195,7 +199,7 @@ class Link:
 
     def _read(self, flags: int = 0, loop: asyncio.AbstractEventLoop | None = None) -> None:
         try:
-            data, ends, _, _ = socket.recv_fds(self._socket, _CHUNK, 1, flags)
+            data, ends, _, _ = socket.recv_fds(self._socket, _CHUNK, 1, flags | _CLOSED_BY_EXEC)
         except ConnectionError:
             data, ends = b"", []
         if not data:

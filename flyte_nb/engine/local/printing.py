@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from flyte_nb.engine.local.children import current_call
 from flyte_nb.engine.local.link import Link
 
-__all__ = ["amount_printed", "flush", "is_unread", "print_over", "printed_over"]
+__all__ = ["flush", "is_unread", "print_over", "printed_over"]
 
 
 class Attributed(io.TextIOBase):
@@ -26,9 +26,6 @@ class Attributed(io.TextIOBase):
     plain : TextIO
         Takes what is printed outside any call.
     """
-
-    #: how often something was sent, by all of them
-    sent = 0
 
     def __init__(self, name: str, plain: io.TextIOBase, link: Link) -> None:
         self._name, self._plain, self._link = name, plain, link
@@ -68,7 +65,6 @@ class Attributed(io.TextIOBase):
         self._plain.flush()
 
     def _send(self, call: str, text: str) -> None:
-        Attributed.sent += 1
         self._link.send({"op": "print", "id": call, "stream": self._name, "text": text})
 
 
@@ -98,11 +94,6 @@ def flush() -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):  # a task may have closed or replaced them
             stream.flush()
-
-
-def amount_printed() -> int:
-    """Give a number that is another one when something was printed over a link meanwhile."""
-    return Attributed.sent
 
 
 def is_unread() -> bool:

@@ -340,7 +340,9 @@ class Replica(asyncio.Protocol):
             calling.result.set_result((head, parts))
 
     def _start_child(self, head: dict[str, Any], parts: list[codec.Part]) -> None:
-        calling = self._calling(head["by"]) or self._newest()
+        calling = self._calling(head["by"])
+        if calling is None and "." not in head["by"]:
+            calling = self._newest()
         if calling is None:
             return
 
