@@ -21,6 +21,7 @@ __all__ = ["answer"]
 
 _CHUNK = 1 << 18
 PATIENCE = 0.02  # seconds that a report waits for more
+UNREAD = 0.05  # seconds that the engine is given to read what a call has printed
 
 
 def answer(link: Link, told: dict[str, Any], end: socket.socket, runner: ChildRunner, loop: Loop) -> None:
@@ -36,10 +37,12 @@ def answer(link: Link, told: dict[str, Any], end: socket.socket, runner: ChildRu
     learn(told)
     end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, int(PATIENCE * 1e6)))
     line = Answered(link, told, end, runner, loop)
+    before, link.first = link.first, line.report
     with end, printed_over(link):
         while line.is_heard and line.take():
             pass
     line.report()
+    link.first = before
     link.send({"op": "over", "line": told["line"]})
 
 
@@ -83,7 +86,6 @@ class Answered:
                 self._link.send({"op": "done", "line": self._line, "heard": head["n"]})
         elif reply.get("failed"):  # the caller may ask at once what the record says of it
             self._end_of(head, started, f"{reply['code']}: {reply['message'] or reply['kind']}")
-            self.report()
         try:
             for buffer in codec.pack(reply, encoded):
                 self._end.sendall(buffer)
@@ -94,17 +96,29 @@ class Answered:
                     part.remove()
         if not (is_run or reply.get("failed")):
             self._end_of(head, started, "")
-            if len(self._rows) >= MANY or self._rows[-1][3] - self._rows[0][3] > PATIENCE:
-                self.report()
 
     def _end_of(self, head: dict[str, Any], started: float, error: str) -> None:
-        self._rows.append([head["n"], head["k"], started, time.time(), head.get("group", ""), error])
+        """Take note of a call that has ended, and report it where that cannot wait."""
+        ended = time.time()
+        self._rows.append([head["n"], head["k"], started, ended, head.get("group", ""), error])
+        if is_unread():  # the next one shall not be taken to have printed it
+            self.report(unread=True)
+            while is_unread() and time.time() < ended + UNREAD:
+                time.sleep(0.0002)
+        elif error or len(self._rows) >= MANY or ended - self._rows[0][3] > PATIENCE:
+            self.report()
 
-    def report(self) -> None:
-        """Tell the engine of the calls that have ended since it was last told."""
-        if self._rows:
-            self._link.send({"op": "done", "line": self._line, "rows": self._rows})
-            self._rows = []
+    def report(self, unread: bool = False) -> None:
+        """Tell the engine of the calls that have ended since it was last told.
+
+        Parameters
+        ----------
+        unread : bool
+            Whether the last of them has printed what the engine has not read yet.
+        """
+        rows, self._rows = self._rows, []
+        if rows:
+            self._link.send({"op": "done", "line": self._line, "rows": rows, "unread": unread})
 
     def _of_task(self, head: dict[str, Any]) -> dict[str, Any]:
         """Give the ``call`` frame that a task's call on a line stands for."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from flyte_nb.engine.local.pool import Given
 from flyte_nb.engine.local.replica import GRACE, Calling, Died
 
 __all__ = ["Child", "Connection", "OfRuns", "OfTask"]
+
+LOOSE = 0.03  # seconds after which what was printed belongs to the call in hand
 
 Reply = tuple[dict[str, Any], tuple[codec.Part, ...]]
 
@@ -175,10 +178,15 @@ class OfTask(Connection):
     _caught: set[int] = field(default_factory=set)
     #: the long ones: while there are some, the caller counts as one that waits
     _long: set[int] = field(default_factory=set)
+    #: what native code and processes have printed, by nobody knows yet which call: the time, the stream, the text
+    _loose: list[tuple[float, str, str]] = field(default_factory=list)
 
     def done(self, head: dict[str, Any]) -> None:
         """Record the calls that have ended."""
         for number, token, started, ended, group, error in head["rows"]:
+            if self._loose:
+                last = head["unread"] and number == head["rows"][-1][0]
+                self._give(self.call(number, token), math.inf if last else ended)
             self.heard = number
             if number in self._caught:
                 self._caught.discard(number)
@@ -191,6 +199,26 @@ class OfTask(Connection):
         self._end(number)
         call.action.group = group
         call.enter(Phase.FAILED if error else Phase.SUCCEEDED, ended=_time(ended), error=error)
+
+    def _give(self, call: Call, until: float = math.inf) -> None:
+        """Give a call what was printed until some time."""
+        mine = [said for said in self._loose if said[0] <= until]
+        self._loose = self._loose[len(mine) :]
+        for _, stream, text in mine:
+            call.output(stream, text)
+
+    def _printed(self, stream: str, text: str) -> None:
+        """Take what was printed, until it is known which call has."""
+        self._loose.append((self.given.replica.reading, stream, text))
+        if len(self._loose) == 1:
+            asyncio.get_running_loop().call_later(LOOSE, self._settle)
+
+    def _settle(self) -> None:
+        """Give what was printed to the call in hand, or to the one that has the line once it is over."""
+        if self._loose and (self.calls or self.over.done()):
+            self._give(next(reversed(self.calls.values()))[0] if self.calls else self.parent)
+        elif self._loose:
+            asyncio.get_running_loop().call_later(LOOSE, self._settle)
 
     def catch_up(self, answered: list[list[Any]]) -> None:
         """Record calls that have ended, as their caller tells, since the worker has not."""
@@ -208,6 +236,7 @@ class OfTask(Connection):
         call = self.call(number, token)
         call.action.group = group
         self.running(call)
+        self._give(call)
         if number not in self._long:
             self._long.add(number)
             self.parent.waits()
@@ -225,11 +254,13 @@ class OfTask(Connection):
             if call <= self.heard or call in self._caught:
                 return None
             self.running(self.call(call, token))
+        if self._loose:
+            self._give(self.calls[call][0])
         return self.calls[call][1]
 
-    def newest(self) -> Calling | None:
-        """Give the newest call that is known here, or the one that has the line, which makes them all."""
-        return super().newest() or self.given.replica.calling(self.parent.output, self._nobody, self.parent.step)
+    def newest(self) -> Calling:
+        """Give what stands for the call in hand, whichever it is."""
+        return self.given.replica.calling(self._printed, self._nobody, self.parent.step)
 
     async def _nobody(self, head: dict[str, Any], parts: list[codec.Part]) -> Reply:
         return await self.child(self.parent, head, parts)
@@ -239,14 +270,17 @@ class OfTask(Connection):
         call = self.call(number, token)
         call.action.group = group
         self.running(call)
+        self._give(call)
         self._end(number)
         return call
 
     def abort(self) -> None:
         """Record that the calls that have not ended never will."""
         for number, (call, _) in list(self.calls.items()):
+            self._give(call)
             self._end(number)
             call.abort("the run was cancelled")
+        self._give(self.parent)
 
     def _end(self, number: int) -> None:
         self.drop(number)

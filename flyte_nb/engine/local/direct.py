@@ -192,7 +192,7 @@ class GoesOn:
         connection = self._had.connection
         if head.get("told"):
             self._on_loop(connection.hear(self._number))
-        elif connection.given.replica.is_read:
+        elif connection.given.replica.reading:
             self._on_loop(connection.hear(0))
         if self.call.quick or connection.calls[self._number][1].children:
             self._on_loop(self._leave())

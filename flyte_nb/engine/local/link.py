@@ -51,6 +51,10 @@ class Answer:
                 loop.call_soon_threadsafe(_wake, future)
 
 
+def _nothing() -> None:
+    """Tell nothing first."""
+
+
 def _wake(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
@@ -82,6 +86,8 @@ class Link:
         self._arrived: asyncio.Event | None = None
         #: how many frames were written
         self.sent = 0
+        #: is called before each, for what is to be told first
+        self.first: Callable[[], None] = _nothing
         self._ends: deque[int] = deque()
         #: takes a line that the engine offers: the ``offer`` frame's head, and this end
         self.offered: Callable[[dict[str, Any], socket.socket], None] = lambda head, end: end.close()
@@ -94,6 +100,7 @@ class Link:
 
     def send(self, head: dict[str, Any], parts: Sequence[codec.Part] = ()) -> None:
         """Write one frame; large parts go through shared memory."""
+        self.first()
         if self.segments is not None:
             parts = self.segments.shared(parts)
         with self._writing:

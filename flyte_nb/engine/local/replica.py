@@ -8,6 +8,7 @@ import contextlib
 import os
 import signal
 import socket
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -105,8 +106,8 @@ class Replica(asyncio.Protocol):
         self.exceeded: Exceeded | None = None
         #: whether it works on something that nobody waits for any more
         self.is_stuck = False
-        #: whether what it has printed is being taken in at this moment
-        self.is_read = False
+        #: since when what it has printed is being taken in at this moment; 0 when it is not
+        self.reading = 0.0
         #: the line that it answers, if it does
         self.line: Answering | None = None
         self._loop = asyncio.get_running_loop()
@@ -375,7 +376,7 @@ class Replica(asyncio.Protocol):
 
     def _print(self, name: str) -> bool:
         fd, decoder = self._decoders[name]
-        self.is_read = True
+        self.reading = time.time()
         try:
             data = os.read(fd, _CHUNK)
             text = decoder.decode(data, final=not data)
@@ -385,7 +386,7 @@ class Replica(asyncio.Protocol):
         except BlockingIOError:
             return False
         finally:
-            self.is_read = False
+            self.reading = 0.0
         if not data:
             self._shut(name)
         return len(data) == _CHUNK
