@@ -12,7 +12,7 @@ from typing import Any
 from flyte_nb.engine import codec
 from flyte_nb.engine.local.children import ChildRunner, current_call
 from flyte_nb.engine.local.execution import Loop, Reply, execute, learn
-from flyte_nb.engine.local.lines import MANY
+from flyte_nb.engine.local.line import MANY
 from flyte_nb.engine.local.link import Link
 from flyte_nb.engine.local.printing import flush, is_unread, printed_over
 from flyte_nb.engine.segments import Segment

@@ -14,7 +14,8 @@ from flyte_nb.context.task_context import TaskContext, ctx, current_context
 from flyte_nb.engine import codec
 from flyte_nb.engine.definition import MAIN, definition_of, holds, module_of
 from flyte_nb.engine.fingerprint import fingerprint
-from flyte_nb.engine.local.lines import SMALL, Closed, Line, Lines, Lost, may_be_direct
+from flyte_nb.engine.local.line import Closed, Line, Lost
+from flyte_nb.engine.local.lines import SMALL, Lines, may_be_direct
 from flyte_nb.engine.local.link import Answer, Link
 from flyte_nb.engine.policy import Policy, policy_of
 from flyte_nb.environments.template import TaskTemplate

@@ -19,7 +19,8 @@ from flyte_nb.engine.local.calls import Call, Outcome
 from flyte_nb.engine.local.connections import OfRuns
 from flyte_nb.engine.local.exchange import MANY, Exchange
 from flyte_nb.engine.local.failures import failure
-from flyte_nb.engine.local.lines import Closed, Line, Lost, may_be_direct
+from flyte_nb.engine.local.line import Closed, Line, Lost
+from flyte_nb.engine.local.lines import may_be_direct
 from flyte_nb.engine.local.need import Need
 from flyte_nb.engine.segments import LEAST
 

@@ -342,9 +342,7 @@ class Replica(asyncio.Protocol):
 
     def _start_child(self, head: dict[str, Any], parts: list[codec.Part]) -> None:
         calling = self._calling(head["by"])
-        if calling is None and "." not in head["by"]:
-            calling = self._newest()
-        if calling is None:
+        if calling is None and ("." in head["by"] or (calling := self._newest()) is None):
             return
 
         async def run() -> None:

@@ -330,7 +330,8 @@ def test_nothing_is_left_of_a_kernel_with_a_line(bare_kernel: Kernel, tmp_path: 
 def test_a_script_killed_with_a_line(tmp_path: Path) -> None:
     script = written(
         tmp_path / "script.py",
-        SCRIPT + 'if __name__ == "__main__":\n    quickly()\n    print("line", line(), flush=True)\n    time.sleep(60)\n',
+        SCRIPT
+        + 'if __name__ == "__main__":\n    quickly()\n    print("line", line(), flush=True)\n    time.sleep(60)\n',
     )
     with start([str(script)], tmp_path) as process:
         assert process.stdout is not None

@@ -594,7 +594,8 @@ def test_a_worker_idles_after_its_line(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    ("n", "inwards", "outwards"), [(30, 100_000, 500_000), (30, 500_000, 100_000), (12, 1 << 20, 1 << 20), (3, 1 << 26, 1 << 26)]
+    ("n", "inwards", "outwards"),
+    [(30, 100_000, 500_000), (30, 500_000, 100_000), (12, 1 << 20, 1 << 20), (3, 1 << 26, 1 << 26)],
 )
 def test_large_values(bench: Bench, n: int, inwards: int, outwards: int) -> None:
     run = bench.run("sizes", n=n, inwards=inwards, outwards=outwards)
