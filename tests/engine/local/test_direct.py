@@ -6,7 +6,6 @@ import contextlib
 import os
 import re
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -339,4 +338,3 @@ def test_a_script_killed_with_a_line(tmp_path: Path) -> None:
         workers = psutil.Process(process.pid).children(recursive=True)
         process.kill()
     assert soon(lambda: not any(w.is_running() and w.status() != "zombie" for w in workers)), workers
-    assert time.monotonic()
