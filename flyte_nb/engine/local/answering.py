@@ -35,6 +35,7 @@ def answer(link: Link, told: dict[str, Any], end: socket.socket, runner: ChildRu
         This end of the line.
     """
     learn(told)
+    os.environ["FLYTE_ATTEMPT_NUMBER"] = "0"
     end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, int(PATIENCE * 1e6)))
     line = Answered(link, told, end, runner, loop)
     before, link.first = link.first, line.report
@@ -73,7 +74,6 @@ class Answered:
 
     def _carry_out(self, head: dict[str, Any], parts: list[codec.Part]) -> None:
         """Carry out a call and send its answer."""
-        os.environ["FLYTE_ATTEMPT_NUMBER"] = "0"
         started, before = time.time(), self._link.sent
         is_run = "context" in head
         asked = self._of_run(head) if is_run else self._of_task(head)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import io
-import struct
 import sys
 import termios
 from collections.abc import Iterator
@@ -14,6 +13,8 @@ from flyte_nb.engine.local.children import current_call
 from flyte_nb.engine.local.link import Link
 
 __all__ = ["flush", "is_unread", "print_over", "printed_over"]
+
+_NOTHING = bytes(4)
 
 
 class Attributed(io.TextIOBase):
@@ -99,6 +100,9 @@ def flush() -> None:
 def is_unread() -> bool:
     """Tell whether the engine has not read all that was printed in another way, by native code or a process."""
     try:
-        return any(struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, b"1234"))[0] for fd in (1, 2))
+        return (
+            fcntl.ioctl(1, termios.FIONREAD, _NOTHING) != _NOTHING
+            or fcntl.ioctl(2, termios.FIONREAD, _NOTHING) != _NOTHING
+        )
     except OSError:  # the task has closed them; who knows
         return True
