@@ -99,9 +99,9 @@ class Answered:
 
     def _end_of(self, head: dict[str, Any], started: float, error: str) -> None:
         """Take note of a call that has ended, and report it where that cannot wait."""
-        ended = time.time()
+        unread, ended = is_unread(), time.time()  # in this order: what was read, was read before it has ended
         self._rows.append([head["n"], head["k"], started, ended, head.get("group", ""), error])
-        if is_unread():  # the next one shall not be taken to have printed it
+        if unread:  # the next one shall not be taken to have printed it
             self.report(unread=True)
             while is_unread() and time.time() < ended + UNREAD:
                 time.sleep(0.0002)
