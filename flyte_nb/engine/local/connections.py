@@ -122,9 +122,10 @@ class Connection:
         return calling.children
 
     def abandon(self) -> None:
-        """End what is under way: nobody waits for it any more."""
-        self.given.replica.is_stuck = True
-        self.gone()
+        """End what is under way, if anything is: nobody waits for it any more."""
+        if not self.over.done():  # else the worker is not the line's any more
+            self.given.replica.is_stuck = True
+            self.gone()
 
     def calling(self, number: str) -> Calling | None:
         """Give what a call on the line is known by here; None for one that has ended."""
