@@ -9,9 +9,12 @@ import secrets
 import socket
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
+
+import psutil
 
 from flyte_nb.engine.local.apps.traffic import Backend, GatewayConfig, Load
 from flyte_nb.errors import RuntimeSystemError
@@ -37,6 +40,8 @@ class Gateway:
         #: done when the process has ended, with its exit code: 0 after `close`, else whatever ended it
         self.ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.load = Load()
+        #: what went wrong inside it, the newest last: where, never what was in a request
+        self.faults: deque[str] = deque(maxlen=100)
         self.port = config.port
 
     @classmethod
@@ -146,6 +151,15 @@ class Gateway:
             self._ready.set_exception(RuntimeSystemError("NoGateway", message))
             self._ready.exception()  # nobody may wait for it any more
 
+    def _failure(self, message: dict[str, Any]) -> RuntimeSystemError:
+        """Say why the process does not listen; a port's owner is named where this user may know it."""
+        where = f"port {self._config.port} of {self._config.host} is not free for app {self._config.name!r}"
+        if message["code"] != "PortTaken":
+            where = f"the gateway of app {self._config.name!r} cannot listen on {self._config.host!r}"
+        elif owner := _owner(self._config.port):
+            where += f": {owner} listens on it"
+        return RuntimeSystemError(message["code"], f"{where} ({message['message']})")
+
     def _take(self, message: dict[str, Any]) -> None:
         if message["op"] == "load":
             del message["op"]
@@ -154,12 +168,23 @@ class Gateway:
         elif message["op"] == "drained":
             if future := self._draining.pop(message["id"], None):
                 _set(future)
+        elif message["op"] == "fault":
+            self.faults.append(message["told"])
         elif message["op"] == "ready":
             self._ready.set_result(message["port"])
         elif message["op"] == "failed":
-            self._ready.set_exception(RuntimeSystemError(message["code"], message["message"]))
+            self._ready.set_exception(self._failure(message))
 
 
 def _set(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
+
+
+def _owner(port: int) -> str:
+    """Name the process that listens on a port."""
+    with contextlib.suppress(psutil.Error, OSError):
+        for connection in psutil.net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+                return f"process {connection.pid} ({psutil.Process(connection.pid).name()})"
+    return ""

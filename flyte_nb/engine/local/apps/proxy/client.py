@@ -168,10 +168,6 @@ class Client(asyncio.Protocol):
         parser = self._parser
         request.method, request.version = parser.get_method(), parser.get_http_version()
         request.keep_alive = parser.should_keep_alive()
-        if len(request.target) + sum(len(name) + len(value) + 4 for name, value in request.headers) > (
-            self._site.limits.most_head
-        ):
-            request.malformed = self._too_large()
         if parser.should_upgrade() and request.method != b"CONNECT":
             request.upgrade = b", ".join(heads.values(request.headers, b"upgrade"))
             if b"h2c" in request.upgrade.lower():
@@ -179,7 +175,18 @@ class Client(asyncio.Protocol):
                 return
         if parser.should_upgrade():
             self._switching, request.keep_alive = request, False
+        self._check(request)
         self._enter(request)
+
+    def _check(self, request: Request) -> None:
+        """See that a request can be passed on; how its body is framed has to be known before it comes."""
+        size = len(request.target) + sum(len(name) + len(value) + 4 for name, value in request.headers)
+        try:
+            if size > self._site.limits.most_head:
+                raise self._too_large()
+            heads.check(request, self._site.prefix)
+        except Refusal as refusal:
+            request.malformed = refusal
 
     def on_body(self, data: bytes) -> None:
         if self._reading is not None:

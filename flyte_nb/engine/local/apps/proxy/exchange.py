@@ -80,7 +80,6 @@ class Exchange:
         if request.malformed is not None:
             raise request.malformed
         if request.method != b"PRI":
-            heads.check(request, site.prefix)
             site.access.admit(request)
         site.meter.came(self.began)
         tried: set[str] = set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import resource
@@ -70,7 +71,8 @@ class Process:
         try:
             await self._listen(config)
         except OSError as error:
-            self._tell({"op": "failed", "code": "PortTaken", "message": f"{config.host}:{config.port}: {error}"})
+            code = "PortTaken" if error.errno == errno.EADDRINUSE else "NoGateway"
+            self._tell({"op": "failed", "code": code, "message": os.strerror(error.errno or 0)})
             await reader.read()
             return
         self._ticking = asyncio.create_task(self._tick())
