@@ -107,7 +107,7 @@ class Client(asyncio.Protocol):
         except httptools.HttpParserUpgrade as asked:
             self._upgrade(data[asked.args[0] :])
         except httptools.HttpParserError as error:
-            self._refuse(Refusal(400, f"The request is not HTTP/1.1 as it should be: {error}."))
+            self._refuse(Refusal(400, f"The request cannot be read: {error}."))
             return
         if self._in_head and self._head > self._site.limits.most_head:
             self._refuse(self._too_large())
