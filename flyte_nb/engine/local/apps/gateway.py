@@ -12,6 +12,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from importlib.util import find_spec
 from typing import Any
 
 import psutil
@@ -22,6 +23,8 @@ from flyte_nb.errors import RuntimeSystemError
 __all__ = ["Gateway"]
 
 START = "import sys; sys.path[:] = sys.argv[2:]; from flyte_nb.engine.local.apps.proxy.process import main; main()"
+_MISSING = "serving an app needs the package httptools: pip install 'flyte_nb[apps]'"
+Link = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 PATIENCE = 30.0  # seconds for the process to listen
 GRACE = 2.0  # seconds for it to end
 LONGEST_LINE = 1 << 20
@@ -33,8 +36,12 @@ class Gateway:
     Made by `start`. The process has a session of its own and ends with this one, however that ends.
     """
 
-    def __init__(self, config: GatewayConfig, process: subprocess.Popen[bytes], told: Callable[[Load], None]) -> None:
+    def __init__(
+        self, config: GatewayConfig, process: subprocess.Popen[bytes], link: Link, told: Callable[[Load], None]
+    ) -> None:
         self._config, self._process, self._told = config, process, told
+        reader, self._writer = link
+        self._hearing = asyncio.create_task(self._hear(reader))
         self._draining: dict[str, asyncio.Future[None]] = {}
         self._ready: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         #: done when the process has ended, with its exit code: 0 after `close`, else whatever ended it
@@ -59,8 +66,11 @@ class Gateway:
         Raises
         ------
         RuntimeSystemError
-            ``PortTaken`` when another process listens on the port; ``NoGateway`` when the process does not start.
+            ``PortTaken`` when another process listens on the port; ``NoGateway`` when the process does not start, or
+            lacks a library.
         """
+        if find_spec("httptools") is None:
+            raise RuntimeSystemError("NoGateway", _MISSING)
         ours, theirs = socket.socketpair()
         with theirs:
             process = subprocess.Popen(
@@ -68,9 +78,7 @@ class Gateway:
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=(theirs.fileno(),),
                 start_new_session=True,
             )  # fmt: skip
-        self = cls(config, process, told)
-        reader, self._writer = await asyncio.open_connection(sock=ours, limit=LONGEST_LINE)
-        self._hearing = asyncio.create_task(self._hear(reader))
+        self = cls(config, process, await asyncio.open_connection(sock=ours, limit=LONGEST_LINE), told)
         self._send(asdict(config))
         try:
             self.port = await asyncio.wait_for(asyncio.shield(self._ready), PATIENCE)

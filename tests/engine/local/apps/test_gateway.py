@@ -74,10 +74,19 @@ async def _tells_its_request(reader: asyncio.StreamReader, writer: asyncio.Strea
 
 @in_loop
 async def test_what_a_caller_claims_to_have_forwarded_is_dropped(tmp_path: Path) -> None:
-    claimed = {"X-Forwarded-For": "6.6.6.6", "x_forwarded_for": "6.6.6.7", "Forwarded": "for=6.6.6.6",
-               "X-Forwarded-Proto": "https", "X-Forwarded-Host": "evil", "X-Forwarded-Prefix": "/evil",
-               "X-Real-IP": "6.6.6.6", "Connection": "x-hop, close", "X-Hop": "1", "Keep-Alive": "9",
-               "Proxy-Authorization": "x"}  # fmt: skip
+    claimed = {
+        "X-Forwarded-For": "6.6.6.6",
+        "x_forwarded_for": "6.6.6.7",
+        "Forwarded": "for=6.6.6.6",
+        "X-Forwarded-Proto": "https",
+        "X-Forwarded-Host": "evil",
+        "X-Forwarded-Prefix": "/evil",
+        "X-Real-IP": "6.6.6.6",
+        "Connection": "x-hop, close",
+        "X-Hop": "1",
+        "Keep-Alive": "9",
+        "Proxy-Authorization": "x",
+    }
     async with bed(tmp_path) as (front, _), client(front) as http:
         told = (await http.get("/echo", headers=claimed)).json()
         text = json.dumps(told["headers"])
@@ -103,11 +112,10 @@ async def test_bodies_stream_both_ways(tmp_path: Path) -> None:
 
 @in_loop
 async def test_events_arrive_as_they_are_sent(tmp_path: Path) -> None:
-    async with bed(tmp_path) as (front, _), client(front) as http:
-        async with http.stream("GET", "/events?n=1000&s=0.05") as answer:
-            lines = answer.aiter_lines()
-            assert await anext(lines) == "data: 0"
-            assert answer.headers["content-type"] == "text/event-stream"
+    events = "/events?n=1000&s=0.05"
+    async with bed(tmp_path) as (front, _), client(front) as http, http.stream("GET", events) as answer:
+        assert await anext(answer.aiter_lines()) == "data: 0"
+        assert answer.headers["content-type"] == "text/event-stream"
 
 
 @pytest.mark.timeout(300)
@@ -180,14 +188,19 @@ async def test_trailers_pass_both_ways() -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         read.append(await reader.readuntil(b"\r\n\r\n"))
         read.append(await reader.readuntil(b"\r\n\r\n"))
-        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n"
-                     b"2\r\nhi\r\n0\r\nX-Sum: 7\r\nSet-Cookie: a=b\r\n\r\n")  # fmt: skip
+        writer.write(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n"
+            b"2\r\nhi\r\n0\r\nX-Sum: 7\r\nSet-Cookie: a=b\r\n\r\n"
+        )
         await writer.drain()
 
     async with gateway() as front, raw_replica(serve) as backend:
         front.set_backends([backend])
-        answer = await say(front.port, b"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTE: trailers\r\n"
-                           b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-Own: 5\r\nAuthorization: x\r\n\r\n")  # fmt: skip
+        answer = await say(
+            front.port,
+            b"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTE: trailers\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-Own: 5\r\nAuthorization: x\r\n\r\n",
+        )
         assert answer.endswith(b"\r\n\r\n2\r\nhi\r\n0\r\nX-Sum: 7\r\n\r\n")
         assert b"TE: trailers\r\n" in read[0]
         assert read[1] == b"3\r\nabc\r\n0\r\nX-Own: 5\r\n\r\n"
@@ -229,7 +242,8 @@ async def test_an_answer_before_the_body_has_come_closes_the_connection(tmp_path
 async def test_websockets_pass_with_protocols_pings_and_codes(tmp_path: Path) -> None:
     async with bed(tmp_path) as (front, _):
         address = f"ws://127.0.0.1:{front.port}/ws"
-        async with websockets.connect(address, subprotocols=["one", "two"], proxy=None, max_size=None) as socket:  # type: ignore[list-item]
+        offered: Any = ["one", "two"]
+        async with websockets.connect(address, subprotocols=offered, proxy=None, max_size=None) as socket:
             assert socket.subprotocol == "two"
             await socket.send("hello")
             assert await socket.recv() == "hello"
@@ -253,19 +267,34 @@ async def test_websockets_pass_with_protocols_pings_and_codes(tmp_path: Path) ->
 @in_loop
 async def test_a_page_of_another_site_opens_no_websocket(tmp_path: Path) -> None:
     async with bed(tmp_path, hosts=("hub.example",)) as (front, _):
-        for origin, opens in [("http://evil.example", False), (f"http://127.0.0.1:{front.port}", True), ("null", False),
-                              ("https://hub.example", True), (f"http://127.0.0.1:{front.port + 1}", False)]:  # fmt: skip
-            answer = await say(front.port, b"GET /ws HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-                               b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\nOrigin: %b\r\n\r\n"
-                               % (front.port, origin.encode()), 0.5)  # fmt: skip
+        for origin, opens in [
+            ("http://evil.example", False),
+            (f"http://127.0.0.1:{front.port}", True),
+            ("null", False),
+            ("https://hub.example", True),
+            (f"http://127.0.0.1:{front.port + 1}", False),
+        ]:
+            answer = await say(
+                front.port,
+                b"GET /ws HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nConnection: Upgrade\r\n"
+                b"Upgrade: websocket\r\n"
+                b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\nOrigin: %b\r\n\r\n"
+                % (front.port, origin.encode()),
+                0.5,
+            )
             assert answer.startswith(b"HTTP/1.1 101 " if opens else b"HTTP/1.1 403 "), (origin, answer)
 
 
 @in_loop
 async def test_http2_offered_by_upgrade_is_not_taken(tmp_path: Path) -> None:
     async with bed(tmp_path) as (front, _):
-        answer = await say(front.port, b"POST /size HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings, close\r\n"
-                           b"Upgrade: h2c\r\nHTTP2-Settings: AAA\r\nContent-Length: 5\r\n\r\nhello", 0.5)  # fmt: skip
+        answer = await say(
+            front.port,
+            b"POST /size HTTP/1.1\r\nHost: localhost\r\n"
+            b"Connection: Upgrade, HTTP2-Settings, close\r\n"
+            b"Upgrade: h2c\r\nHTTP2-Settings: AAA\r\nContent-Length: 5\r\n\r\nhello",
+            0.5,
+        )
         assert answer.startswith(b"HTTP/1.1 200 ")
         assert b'"size": 5' in answer
 

@@ -36,10 +36,18 @@ def status(access: Access, request: Request) -> int:
 
 @pytest.mark.parametrize(
     ("header", "admitted"),
-    [(b"Bearer s3cret-token", True), (b"bearer  s3cret-token ", True), (b"Bearer s3cret-toke", False), (b"Bearer", False),
-     (b"s3cret-token", False), (b"Basic s3cret-token", False), (b"Bearer s3cret-token2", False), (b"", False),
-     (b"Bearer \xff\xfe", False)],
-)  # fmt: skip
+    [
+        (b"Bearer s3cret-token", True),
+        (b"bearer  s3cret-token ", True),
+        (b"Bearer s3cret-toke", False),
+        (b"Bearer", False),
+        (b"s3cret-token", False),
+        (b"Basic s3cret-token", False),
+        (b"Bearer s3cret-token2", False),
+        (b"", False),
+        (b"Bearer \xff\xfe", False),
+    ],
+)
 def test_the_token(header: bytes, admitted: bool) -> None:
     request = asked(b"/", (b"Authorization", header), (b"X", b"1"))
     assert status(Access("shop", 1, TOKEN), request) == (200 if admitted else 401)
@@ -97,10 +105,16 @@ def test_unused_tickets_are_bounded() -> None:
 
 @pytest.mark.parametrize(
     ("target", "place"),
-    [(b"/?flyte_ticket=t", b"./"), (b"/a/b?x=1&flyte_ticket=t&y=2", b"./b?x=1&y=2"), (b"/?flyte_ticket=t&x", b"./?x"),
-     (b"/?flyte_ticket=t&flyte_to=docs%3Fa%3D1", b"./docs?a=1"), (b"/?flyte_ticket=t&flyte_to=//evil.example/", b"./evil.example/"),
-     (b"/?flyte_ticket=t&flyte_to=a%0d%0aSet-Cookie:x", b"./aSet-Cookie:x"), (b"/?flyte_ticket=t&flyte_to=\\\\evil", b"./evil")],
-)  # fmt: skip
+    [
+        (b"/?flyte_ticket=t", b"./"),
+        (b"/a/b?x=1&flyte_ticket=t&y=2", b"./b?x=1&y=2"),
+        (b"/?flyte_ticket=t&x", b"./?x"),
+        (b"/?flyte_ticket=t&flyte_to=docs%3Fa%3D1", b"./docs?a=1"),
+        (b"/?flyte_ticket=t&flyte_to=//evil.example/", b"./evil.example/"),
+        (b"/?flyte_ticket=t&flyte_to=a%0d%0aSet-Cookie:x", b"./aSet-Cookie:x"),
+        (b"/?flyte_ticket=t&flyte_to=\\\\evil", b"./evil"),
+    ],
+)
 def test_where_a_ticket_leads(target: bytes, place: bytes) -> None:
     access = Access("shop", 1, TOKEN)
     access.add_ticket("t")
@@ -120,10 +134,24 @@ def test_wherever_it_leads_stays_here(to: bytes) -> None:
 
 @pytest.mark.parametrize(
     ("host", "known"),
-    [(b"localhost", True), (b"localhost:80", True), (b"127.0.0.1:1", True), (b"127.9.9.9", True), (b"[::1]:8", True),
-     (b"app.localhost", True), (b"LOCALHOST.", True), (b"hub.example", True), (b"evil.example", False), (b"10.0.0.1", False),
-     (b"localhost.evil.example", False), (b"localhost@evil.example", False), (b"[", False), (b"xlocalhost", False), (b"", True)],
-)  # fmt: skip
+    [
+        (b"localhost", True),
+        (b"localhost:80", True),
+        (b"127.0.0.1:1", True),
+        (b"127.9.9.9", True),
+        (b"[::1]:8", True),
+        (b"app.localhost", True),
+        (b"LOCALHOST.", True),
+        (b"hub.example", True),
+        (b"evil.example", False),
+        (b"10.0.0.1", False),
+        (b"localhost.evil.example", False),
+        (b"localhost@evil.example", False),
+        (b"[", False),
+        (b"xlocalhost", False),
+        (b"", True),
+    ],
+)
 def test_names_of_the_host(host: bytes, known: bool) -> None:
     access = Access("shop", 1, None, hosts=["hub.example"])
     assert status(access, asked(host=host)) == (200 if known else 403)
@@ -199,8 +227,10 @@ async def test_the_prefix_in_front_of_the_path(tmp_path: Path) -> None:
     prefix = "/user/ada/proxy/8000"
     async with bed(tmp_path, prefix=prefix + "/") as (front, _), httpx.AsyncClient(trust_env=False) as http:
         for path, header, seen, told in [
-            (f"{prefix}/echo", {}, "/echo", prefix), ("/echo", {"X-Forwarded-Context": prefix}, "/echo", prefix),
-            ("/echo", {"X-Forwarded-Prefix": "/evil"}, "/echo", None), ("/echo", {}, "/echo", None),
-        ]:  # fmt: skip
+            (f"{prefix}/echo", {}, "/echo", prefix),
+            ("/echo", {"X-Forwarded-Context": prefix}, "/echo", prefix),
+            ("/echo", {"X-Forwarded-Prefix": "/evil"}, "/echo", None),
+            ("/echo", {}, "/echo", None),
+        ]:
             answer = (await http.get(front.url.rstrip("/") + path, headers=header)).json()
             assert (answer["raw"], dict(answer["headers"]).get("x-forwarded-prefix")) == (seen, told)

@@ -29,6 +29,8 @@ from replicas import bed, free_port, gateway, in_loop, raw_replica, say, until, 
 
 pytestmark = pytest.mark.slow
 HOST = b"Host: localhost\r\n"
+GET, POST = b"GET / HTTP/1.1\r\n" + HOST, b"POST / HTTP/1.1\r\n" + HOST
+CHUNKS = b"Transfer-Encoding: chunked\r\n"
 
 
 def client(url: str) -> httpx.AsyncClient:
@@ -39,47 +41,47 @@ MALFORMED = {
     "no http at all": (b"hello there\r\n\r\n", 400),
     "a tls greeting": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
     "no host": (b"GET / HTTP/1.1\r\n\r\n", 400),
-    "two hosts": (b"GET / HTTP/1.1\r\n" + HOST + b"Host: other\r\n\r\n", 400),
-    "length and chunks": (b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
-    "chunks and length": (b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n", 400),
-    "two lengths": (b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 4\r\nContent-Length: 5\r\n\r\nabcde", 400),
-    "one length twice": (b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 4\r\nContent-Length: 4\r\n\r\nabcd", 400),
-    "a list of lengths": (b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 4, 4\r\n\r\nabcd", 400),
-    "a signed length": (b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: +4\r\n\r\nabcd", 400),
-    "a hexadecimal length": (b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 0x4\r\n\r\nabcd", 400),
-    "a negative length": (b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: -1\r\n\r\n", 400),
-    "an endless length": (b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 99999999999999999999999\r\n\r\n", 400),
-    "chunks twice": (b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", (400, 501)),
-    "chunks behind gzip": (b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", (400, 501)),
-    "chunks before gzip": (b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n", (400, 501)),
-    "nearly chunks": (b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", (400, 501)),
-    "chunks in quotes": (b'POST / HTTP/1.1\r\n' + HOST + b'Transfer-Encoding: "chunked"\r\n\r\n0\r\n\r\n', (400, 501)),
-    "chunks after a tab": (b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding:\x0bchunked\r\n\r\n0\r\n\r\n", (400, 501)),
-    "chunks in HTTP/1.0": (b"POST / HTTP/1.0\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
-    "a space before the colon": (b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n", 400),
-    "a folded header": (b"GET / HTTP/1.1\r\n" + HOST + b"X-A: b\r\n Transfer-Encoding: chunked\r\n\r\n", 400),
-    "a lone line feed in a value": (b"GET / HTTP/1.1\r\n" + HOST + b"X-A: b\nX-Own: c\r\n\r\n", None),
-    "a lone carriage return in a value": (b"GET / HTTP/1.1\r\n" + HOST + b"X-A: b\rX-Own: c\r\n\r\n", 400),
-    "a zero byte in a value": (b"GET / HTTP/1.1\r\n" + HOST + b"X-A: b\0c\r\n\r\n", 400),
-    "a header without a name": (b"GET / HTTP/1.1\r\n" + HOST + b": b\r\n\r\n", 400),
-    "a header without a colon": (b"GET / HTTP/1.1\r\n" + HOST + b"X-A\r\n\r\n", 400),
-    "a wrong size of a chunk": (b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
-    "a chunk that is longer than it says": (b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n1\r\nab\r\n0\r\n\r\n", 400),
-    "an endless chunk": (b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\nfffffffffffffffffff\r\n", 400),
+    "two hosts": (GET + b"Host: other\r\n\r\n", 400),
+    "length and chunks": (POST + b"Content-Length: 4\r\n" + CHUNKS + b"\r\n0\r\n\r\n", 400),
+    "chunks and length": (POST + CHUNKS + b"Content-Length: 4\r\n\r\n0\r\n\r\n", 400),
+    "two lengths": (POST + b"Content-Length: 4\r\nContent-Length: 5\r\n\r\nabcde", 400),
+    "one length twice": (POST + b"Content-Length: 4\r\nContent-Length: 4\r\n\r\nabcd", 400),
+    "a list of lengths": (POST + b"Content-Length: 4, 4\r\n\r\nabcd", 400),
+    "a signed length": (POST + b"Content-Length: +4\r\n\r\nabcd", 400),
+    "a hexadecimal length": (POST + b"Content-Length: 0x4\r\n\r\nabcd", 400),
+    "a negative length": (POST + b"Content-Length: -1\r\n\r\n", 400),
+    "an endless length": (POST + b"Content-Length: 99999999999999999999999\r\n\r\n", 400),
+    "chunks twice": (POST + CHUNKS + CHUNKS + b"\r\n0\r\n\r\n", (400, 501)),
+    "chunks behind gzip": (POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", (400, 501)),
+    "chunks before gzip": (POST + b"Transfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n", (400, 501)),
+    "nearly chunks": (POST + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", (400, 501)),
+    "chunks in quotes": (POST + b'Transfer-Encoding: "chunked"\r\n\r\n0\r\n\r\n', (400, 501)),
+    "chunks after a tab": (POST + b"Transfer-Encoding:\x0bchunked\r\n\r\n0\r\n\r\n", (400, 501)),
+    "chunks in HTTP/1.0": (b"POST / HTTP/1.0\r\n" + HOST + CHUNKS + b"\r\n0\r\n\r\n", 400),
+    "a space before the colon": (POST + b"Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n", 400),
+    "a folded header": (GET + b"X-A: b\r\n " + CHUNKS + b"\r\n", 400),
+    "a lone line feed in a value": (GET + b"X-A: b\nX-Own: c\r\n\r\n", None),
+    "a lone carriage return in a value": (GET + b"X-A: b\rX-Own: c\r\n\r\n", 400),
+    "a zero byte in a value": (GET + b"X-A: b\0c\r\n\r\n", 400),
+    "a header without a name": (GET + b": b\r\n\r\n", 400),
+    "a header without a colon": (GET + b"X-A\r\n\r\n", 400),
+    "a wrong size of a chunk": (POST + CHUNKS + b"\r\nzz\r\n", 400),
+    "a chunk that is longer than it says": (POST + CHUNKS + b"\r\n1\r\nab\r\n0\r\n\r\n", 400),
+    "an endless chunk": (POST + CHUNKS + b"\r\nfffffffffffffffffff\r\n", 400),
     "a target without a slash": (b"GET echo HTTP/1.1\r\n" + HOST + b"\r\n", 400),
     "a space in the target": (b"GET /a b HTTP/1.1\r\n" + HOST + b"\r\n", 400),
     "HTTP/3.7": (b"GET / HTTP/3.7\r\n" + HOST + b"\r\n", 400),
     "another host's address": (b"CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\n\r\n", 405),
-    "an upgrade with a body": (b"GET / HTTP/1.1\r\n" + HOST + b"Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 3\r\n\r\nabc", 400),
-    "a large header": (b"GET / HTTP/1.1\r\n" + HOST + b"X-A: " + b"a" * 70_000 + b"\r\n\r\n", 431),
-    "an endless header": (b"GET / HTTP/1.1\r\n" + HOST + b"X-A: " + b"a" * 900_000, 431),
-    "many headers": (b"GET / HTTP/1.1\r\n" + HOST + b"A: b\r\n" * 20_000 + b"\r\n", 431),
+    "an upgrade with a body": (GET + b"Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 3\r\n\r\nabc", 400),
+    "a large header": (GET + b"X-A: " + b"a" * 70_000 + b"\r\n\r\n", 431),
+    "an endless header": (GET + b"X-A: " + b"a" * 900_000, 431),
+    "many headers": (GET + b"A: b\r\n" * 20_000 + b"\r\n", 431),
     "an endless target": (b"GET /" + b"a" * 900_000, 431),
-}  # fmt: skip
+}
 
 
 @in_loop
-async def test_malformed_requests_never_reach_a_replica() -> None:
+async def test_malformed_requests_are_refused() -> None:
     seen: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -97,14 +99,14 @@ async def test_malformed_requests_never_reach_a_replica() -> None:
                 assert int(answer[9:12]) in accepted, (name, answer)
                 assert answer.count(b"HTTP/1.1 ") == 1, (name, answer)
         # what follows on a connection that is refused is not taken for a request
-        smuggled = b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+        smuggled = POST + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
         answer = await say(front.port, smuggled + b"GET /smuggled HTTP/1.1\r\n" + HOST + b"\r\n", 5)
         assert answer.count(b"HTTP/1.1 ") == 1
         await asyncio.sleep(0.1)
         told = b"".join(seen)
         assert b"smuggled" not in told
-        assert b"\nX-Own" not in told.replace(b"\r\nX-Own: c", b"") or b"\n\n" not in told
-        assert b"chunked" not in told.lower() or b"\r\nTransfer-Encoding: chunked\r\n" in told
+        assert b"\n" not in told.replace(b"\r\n", b"")
+        assert b"\r" not in told.replace(b"\r\n", b"")
         assert not front.faults
 
 
@@ -183,7 +185,7 @@ async def test_slow_clients_are_not_waited_for() -> None:
         async with impatient(backend, head=0.3) as port:
             assert (await drip(port, b"GET / HTTP/1.1\r\n" + b"X-A: b\r\n" * 99, 0.01)).startswith(b"HTTP/1.1 408 ")
         async with impatient(backend, body=0.3) as port:
-            head = b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 9\r\n\r\n"
+            head = POST + b"Content-Length: 9\r\n\r\n"
 
             async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
                 await reader.read(1 << 20)
@@ -195,7 +197,7 @@ async def test_slow_clients_are_not_waited_for() -> None:
         async with impatient(backend, idle=0.3) as port:
             began = time.monotonic()
             assert await say(port, b"", 5) == b""
-            assert (await say(port, b"GET / HTTP/1.1\r\n" + HOST + b"\r\n", 5)).startswith(b"HTTP/1.1 200 ")
+            assert (await say(port, GET + b"\r\n", 5)).startswith(b"HTTP/1.1 200 ")
             assert time.monotonic() - began < 5
 
 
@@ -208,7 +210,7 @@ async def test_a_client_that_waits_to_be_told_to_go_on_is_not_slow() -> None:
         await writer.drain()
 
     async with raw_replica(serve) as backend, impatient(backend, body=0.2) as port:
-        head = b"POST / HTTP/1.1\r\n" + HOST + b"Expect: 100-continue\r\nContent-Length: 9\r\n\r\n"
+        head = POST + b"Expect: 100-continue\r\nContent-Length: 9\r\n\r\n"
         assert (await say(port, head, 5)).startswith(b"HTTP/1.1 200 ")
 
 

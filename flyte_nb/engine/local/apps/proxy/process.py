@@ -59,6 +59,8 @@ class Process:
         Lines of JSON to and from the engine; the first one is the configuration.
     """
 
+    site: Site
+
     def __init__(self, link: socket.socket) -> None:
         self._link = link
         self._told: dict[str, Any] = {}
