@@ -1,0 +1,1 @@
+"""Apps: replicas behind one address, and what keeps them running."""
