@@ -210,7 +210,7 @@ class PodTemplate(Declaration):
             When the package flyteidl2 or kubernetes is not installed.
         """
         try:
-            from flyteidl2.core.tasks_pb2 import K8sObjectMetadata, K8sPod  # type: ignore[import-not-found]
+            from flyteidl2.core.tasks_pb2 import K8sObjectMetadata, K8sPod
         except ModuleNotFoundError as error:
             raise ModuleNotFoundError(
                 "to_k8s_pod() needs the package 'flyteidl2': pip install flyteidl2", name=error.name

@@ -107,7 +107,7 @@ def _messages(function: str, resources: Any) -> Any:
     if resources is not None and not isinstance(resources, Resources):
         raise DeclarationTypeError(f"{function}.resources", repr(resources), "Resources or None")
     try:
-        from flyteidl2.core import tasks_pb2  # type: ignore[import-not-found]
+        from flyteidl2.core import tasks_pb2
     except ModuleNotFoundError as error:
         text = f"{function}() needs the package 'flyteidl2': pip install flyteidl2"
         raise ModuleNotFoundError(text, name=error.name) from error

@@ -1,0 +1,190 @@
+"""ConnectorClient: speaks to a connector server, this package's or the Flyte SDK's, over gRPC."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from typing import Any
+
+import grpc
+from flyteidl2.connector import connector_pb2 as pb
+from flyteidl2.connector.service_pb2_grpc import AsyncConnectorServiceStub, ConnectorMetadataServiceStub
+from flyteidl2.core import security_pb2, tasks_pb2
+from flyteidl2.task import common_pb2
+
+from flyte_nb.connectors.answers import texts_of
+from flyte_nb.connectors.connector import FlyteConnectorNotFound
+from flyte_nb.connectors.literal_types import dict_of
+from flyte_nb.errors import BaseRuntimeError, RuntimeSystemError, RuntimeUserError
+
+__all__ = ["ConnectorClient"]
+
+DEADLINE = 60.0  # seconds that a connector has to answer one request
+PATIENCE = 10.0  # seconds that a server which has gone away has to come back
+CONNECT = 2.0  # seconds that a server has to take the first connection
+SHORTEST, LONGEST = 0.05, 1.0  # seconds between two tries
+
+
+class ConnectorClient:
+    """A connection to one connector server; used with ``async with``, in the event loop that it was made in.
+
+    Parameters
+    ----------
+    address : str
+        ``host:port``.
+    deadline : float
+        Seconds that the server has to answer one request.
+    patience : float
+        Seconds for which requests that may be repeated are tried again when nobody answers.
+    """
+
+    def __init__(self, address: str, deadline: float = DEADLINE, patience: float = PATIENCE) -> None:
+        self.address, self._deadline, self._patience = address, deadline, patience
+        self._channel = grpc.aio.insecure_channel(address, options=[("grpc.max_reconnect_backoff_ms", 500)])
+        self._jobs = AsyncConnectorServiceStub(self._channel)
+        self._metadata = ConnectorMetadataServiceStub(self._channel)
+
+    async def __aenter__(self) -> ConnectorClient:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._channel.close()
+
+    async def connectors(self) -> dict[str, list[tuple[str, int]]]:
+        """Give the connectors that the server has: by name, their task types and versions.
+
+        Raises
+        ------
+        RuntimeSystemError
+            When nobody answers.
+        """
+        told = await self._repeated("list connectors", self._metadata.ListConnectors, pb.ListConnectorsRequest())
+        return {c.name: [(t.name, t.version) for t in c.supported_task_categories] for c in told.connectors}
+
+    async def create(
+        self,
+        template: tasks_pb2.TaskTemplate,
+        inputs: Iterable[common_pb2.NamedLiteral],
+        output_prefix: str,
+        secrets: Mapping[str, str],
+    ) -> bytes:
+        """Start a job; give what it is found again with. It is asked for once: it is not known to start only one.
+
+        Parameters
+        ----------
+        template, inputs
+            The task, and its inputs, as the protocol has them.
+        output_prefix : str
+            Where the job may leave data.
+        secrets : mapping
+            The values of secrets, by the connector's keyword.
+
+        Raises
+        ------
+        FlyteConnectorNotFound
+            When the server has no connector for the task type.
+        RuntimeUserError
+            When the connector refused or failed.
+        RuntimeSystemError
+            When nobody answers, or not in time.
+        """
+        category = (template.type, template.task_type_version)
+        request = pb.CreateTaskRequest(
+            template=template,
+            inputs=common_pb2.Inputs(literals=inputs),
+            output_prefix=output_prefix,
+            connection=_connection(secrets),
+        )
+        try:
+            await asyncio.wait_for(self._channel.channel_ready(), CONNECT)
+        except (TimeoutError, asyncio.TimeoutError):
+            raise self._nobody(f"{CONNECT:g} s") from None
+        return bytes((await self._once("create", self._jobs.CreateTask, request, category)).resource_meta)
+
+    async def get(self, category: tuple[str, int], job: bytes, secrets: Mapping[str, str]) -> pb.Resource:
+        """Give a job as it is now, as the protocol has it; raises as `create`."""
+        request = pb.GetTaskRequest(
+            task_category=_category(category), resource_meta=job, connection=_connection(secrets)
+        )
+        return (await self._repeated("get", self._jobs.GetTask, request, category)).resource
+
+    async def delete(self, category: tuple[str, int], job: bytes, secrets: Mapping[str, str]) -> None:
+        """End a job; raises as `create`."""
+        request = pb.DeleteTaskRequest(
+            task_category=_category(category), resource_meta=job, connection=_connection(secrets)
+        )
+        await self._repeated("delete", self._jobs.DeleteTask, request, category)
+
+    async def logs(self, category: tuple[str, int], job: bytes, token: str = "") -> AsyncIterator[str]:
+        """Give the lines of a job's log; raises as `create`, and NotImplementedError where the connector has none."""
+        request = pb.GetTaskLogsRequest(task_category=_category(category), resource_meta=job, token=token)
+        try:
+            async for part in self._jobs.GetTaskLogs(request, timeout=self._deadline):
+                for text in texts_of(part):
+                    yield text
+        except grpc.aio.AioRpcError as error:
+            raise self._meaning(error, "get logs of", category) from None
+
+    async def metrics(self, category: tuple[str, int], job: bytes) -> dict[str, Any]:
+        """Give a job's metrics by name; raises as `logs`."""
+        request = pb.GetTaskMetricsRequest(task_category=_category(category), resource_meta=job)
+        told = await self._repeated("get metrics of", self._jobs.GetTaskMetrics, request, category)
+        return {result.metric: dict_of(result.data) for result in told.results}
+
+    # --- one request ---
+
+    async def _once(self, operation: str, call: Callable[..., Any], request: Any, category: tuple[str, int]) -> Any:
+        try:
+            return await call(request, timeout=self._deadline)
+        except grpc.aio.AioRpcError as error:
+            raise self._meaning(error, operation, category) from None
+
+    async def _repeated(
+        self, operation: str, call: Callable[..., Awaitable[Any]], request: Any, category: tuple[str, int] = ("", 0)
+    ) -> Any:
+        """Ask again while nobody answers, for a bounded time: a server may be about to start again."""
+        began, pause = time.monotonic(), SHORTEST
+        while True:
+            try:
+                return await call(request, timeout=self._deadline)
+            except grpc.aio.AioRpcError as error:
+                waited = time.monotonic() - began
+                if error.code() is not grpc.StatusCode.UNAVAILABLE or waited > self._patience:
+                    raise self._meaning(error, operation, category, waited) from None
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST)
+
+    def _meaning(
+        self, error: grpc.aio.AioRpcError, operation: str, category: tuple[str, int], waited: float = 0.0
+    ) -> Exception:
+        """Give what a status means to whoever runs a task."""
+        code, details = error.code(), error.details() or ""
+        if code is grpc.StatusCode.UNAVAILABLE:
+            return self._nobody(f"{waited:.1f} s") if waited else self._nobody(details)
+        if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+            text = f"the connector server at {self.address} did not {operation} the job within {self._deadline:g} s"
+            return RuntimeSystemError("ConnectorTimeout", text)
+        if code is grpc.StatusCode.NOT_FOUND:
+            return FlyteConnectorNotFound("connector", f"{category[0]} (version {category[1]})", self.address)
+        if code is grpc.StatusCode.UNIMPLEMENTED:
+            return NotImplementedError(details)
+        if code in (grpc.StatusCode.INTERNAL, grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.UNKNOWN):
+            return RuntimeUserError("ConnectorFailed", f"the connector server at {self.address} {details}")
+        return RuntimeSystemError("ConnectorFailed", f"the connector server at {self.address}: {code.name}: {details}")
+
+    def _nobody(self, why: str) -> BaseRuntimeError:
+        text = f"no connector server answers at {self.address} ({why}); is it running, and is that its port?"
+        return RuntimeSystemError("ConnectorUnavailable", text)
+
+
+def _category(category: tuple[str, int]) -> pb.TaskCategory:
+    return pb.TaskCategory(name=category[0], version=category[1])
+
+
+def _connection(secrets: Mapping[str, str]) -> security_pb2.Connection | None:
+    return security_pb2.Connection(secrets=dict(secrets)) if secrets else None
