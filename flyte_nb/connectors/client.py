@@ -35,12 +35,13 @@ class ConnectorClient:
         ``host:port``.
     deadline : float
         Seconds that the server has to answer one request.
-    patience : float
-        Seconds for which requests that may be repeated are tried again when nobody answers.
+    patience : float, optional
+        Seconds for which requests that may be repeated are tried again when nobody answers; 10 by default.
     """
 
-    def __init__(self, address: str, deadline: float = DEADLINE, patience: float = PATIENCE) -> None:
-        self.address, self._deadline, self._patience = address, deadline, patience
+    def __init__(self, address: str, deadline: float = DEADLINE, patience: float | None = None) -> None:
+        self.address, self._deadline = address, deadline
+        self._patience = PATIENCE if patience is None else patience
         self._channel = grpc.aio.insecure_channel(address, options=[("grpc.max_reconnect_backoff_ms", 500)])
         self._jobs = AsyncConnectorServiceStub(self._channel)
         self._metadata = ConnectorMetadataServiceStub(self._channel)
@@ -128,7 +129,7 @@ class ConnectorClient:
                 for text in texts_of(part):
                     yield text
         except grpc.aio.AioRpcError as error:
-            raise self._meaning(error, "get logs of", category) from None
+            raise await self._meaning(error, "get logs of", category) from None
 
     async def metrics(self, category: tuple[str, int], job: bytes) -> dict[str, Any]:
         """Give a job's metrics by name; raises as `logs`."""
@@ -142,7 +143,7 @@ class ConnectorClient:
         try:
             return await call(request, timeout=self._deadline)
         except grpc.aio.AioRpcError as error:
-            raise self._meaning(error, operation, category) from None
+            raise await self._meaning(error, operation, category) from None
 
     async def _repeated(
         self, operation: str, call: Callable[..., Awaitable[Any]], request: Any, category: tuple[str, int] = ("", 0)
@@ -155,11 +156,11 @@ class ConnectorClient:
             except grpc.aio.AioRpcError as error:
                 waited = time.monotonic() - began
                 if error.code() is not grpc.StatusCode.UNAVAILABLE or waited > self._patience:
-                    raise self._meaning(error, operation, category, waited) from None
+                    raise await self._meaning(error, operation, category, waited) from None
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST)
 
-    def _meaning(
+    async def _meaning(
         self, error: grpc.aio.AioRpcError, operation: str, category: tuple[str, int], waited: float = 0.0
     ) -> Exception:
         """Give what a status means to whoever runs a task."""
@@ -170,7 +171,8 @@ class ConnectorClient:
             text = f"the connector server at {self.address} did not {operation} the job within {self._deadline:g} s"
             return RuntimeSystemError("ConnectorTimeout", text)
         if code is grpc.StatusCode.NOT_FOUND:
-            return FlyteConnectorNotFound("connector", f"{category[0]} (version {category[1]})", self.address)
+            known = [one for types in (await self.connectors()).values() for one in types]
+            return FlyteConnectorNotFound(f"connector at {self.address}", _told(category), map(_told, known))
         if code is grpc.StatusCode.UNIMPLEMENTED:
             return NotImplementedError(details)
         if code in (grpc.StatusCode.INTERNAL, grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.UNKNOWN):
@@ -180,6 +182,10 @@ class ConnectorClient:
     def _nobody(self, why: str) -> BaseRuntimeError:
         text = f"no connector server answers at {self.address} ({why}); is it running, and is that its port?"
         return RuntimeSystemError("ConnectorUnavailable", text)
+
+
+def _told(category: tuple[str, int]) -> str:
+    return f"{category[0]} (version {category[1]})"
 
 
 def _category(category: tuple[str, int]) -> pb.TaskCategory:

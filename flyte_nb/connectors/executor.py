@@ -64,8 +64,9 @@ class AsyncConnectorExecutorMixin:
         context, given = current_context.get(), around.get() or Around()
         if context is None:
             raise NotInTaskContextError("NotInTaskContext", f"{task.name} runs through a connector, in a run only")
-        defaults = {name: default for name, (_, default) in task.interface.inputs.items() if default is not EMPTY}
-        inputs = {**defaults, **task.interface.complete(*args, **kwargs)}
+        bound = task.interface.complete(*args, **kwargs)
+        whole = {name: bound.get(name, default) for name, (_, default) in task.interface.inputs.items()}
+        inputs = {name: value for name, value in whole.items() if value is not EMPTY}
         job = await start(task, inputs, context, _secrets(task, context, given.variables), given)
         try:
             ended = await _watched(job, given.tell)
