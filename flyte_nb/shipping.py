@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from flyte_nb.cell_connectors import CellConnectors, cell_connectors
 from flyte_nb.changes import tasks_of
 from flyte_nb.engine.definition import Definition, definition_of, import_of
 from flyte_nb.engine.policy import policy_of
 from flyte_nb.engine.store import Store
 from flyte_nb.environments.base import Environment
+from flyte_nb.environments.connector import ConnectorEnvironment
 from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import DeploymentError, UsageError
 from flyte_nb.notebook.export import Export, export_module
@@ -127,9 +129,14 @@ class Shipping:
         own = [env for env in environments if env.name not in imports]
         tasks = [task for env in environments for task in tasks_of(env).values()]
         of_cells = [t for t in tasks if t.place.in_cell or t.name.rpartition(".")[0] not in imports]
-        module = self._workbook.module(tasks=of_cells, environments=own)
-        lines = "".join(f"\n\n{line}\n" for line in imports.values())
+        served = cell_connectors(self._workbook) if any(map(self.holds_connectors, own)) else CellConnectors()
+        module = self._workbook.module(names=served.names, tasks=of_cells, environments=own)
+        lines = "".join(f"\n\n{line}\n" for line in (*imports.values(), "\n".join(served.lines)) if line)
         return replace(module, source=module.source + lines)
+
+    def holds_connectors(self, env: Environment) -> bool:
+        """Tell whether the module of an environment registers connectors of cells, for a connector server to import."""
+        return isinstance(env, ConnectorEnvironment) and bool(cell_connectors(self._workbook).names)
 
     def _files_of(self, environments: list[Environment], module: Module) -> tuple[Shipped, ...]:
         """Give the files that travel with a module: what its environments include, and the local modules it imports."""

@@ -119,10 +119,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def served(folder: Path, *modules: str, port: int = 0, **more: str) -> Iterator[Served]:
-    """Serve modules with this package's server."""
+def served(folder: Path, *modules: str, cells: str = "", port: int = 0, **more: str) -> Iterator[Served]:
+    """Serve modules, and the module of some cells, with this package's server."""
     words = ["-m", "flyte_nb.connectors.server", "c0", "--port", str(port), "--prometheus_port", "0"]
     words += ["--modules", *modules] if modules else []
+    words += ["--cells", cells] if cells else []
     with _process([sys.executable, *words], folder, **more) as process:
         assert process.stdout is not None
         told = ""

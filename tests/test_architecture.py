@@ -46,6 +46,7 @@ LAYERS = [
     ["engine.codec", "engine.store", "portal"],
     ["engine.inline", "engine.local", "engine.cluster", "syncify"],
     ["workbook"],
+    ["cell_connectors"],
     ["shipping"],
     ["session", "widgets", "secret_commands"],
     ["verbs"],

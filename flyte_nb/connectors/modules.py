@@ -13,7 +13,7 @@ from types import ModuleType
 from flyte_nb import tracebacks
 from flyte_nb.errors import ModuleLoadError
 
-__all__ = ["load_modules"]
+__all__ = ["load_cells", "load_modules"]
 
 
 def load_modules(names: Iterable[str]) -> list[ModuleType]:
@@ -34,9 +34,20 @@ def load_modules(names: Iterable[str]) -> list[ModuleType]:
     return [_loaded(name) for name in names]
 
 
-def _loaded(name: str) -> ModuleType:
+def load_cells(path: str) -> ModuleType:
+    """Execute the module of a notebook's cells as ``__main__``, which values that travel beside it refer to.
+
+    Raises
+    ------
+    ModuleLoadError
+        When it fails, with the lines of it that led to that.
+    """
+    return _loaded(path, "__main__")
+
+
+def _loaded(name: str, known_as: str = "") -> ModuleType:
     try:
-        return _from_file(Path(name)) if name.endswith(".py") else importlib.import_module(name)
+        return _from_file(Path(name), known_as) if name.endswith(".py") else importlib.import_module(name)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # what a module does when it is imported is a stranger's, sys.exit included
@@ -45,11 +56,11 @@ def _loaded(name: str) -> ModuleType:
         raise ModuleLoadError("\n".join(filter(None, (text, trace)))) from error
 
 
-def _from_file(path: Path) -> ModuleType:
-    """Import a file under its own name; under its whole path where that name is taken, as for cells."""
+def _from_file(path: Path, known_as: str) -> ModuleType:
+    """Import a file under a name: its own, or its whole path where another module has that."""
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
-    name = path.stem if path.stem not in sys.modules else str(path.absolute()).replace(".", "_")
+    name = known_as or (path.stem if path.stem not in sys.modules else str(path.absolute()).replace(".", "_"))
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None

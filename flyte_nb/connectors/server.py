@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 from argparse import ArgumentTypeError
@@ -17,7 +18,7 @@ from typing import Any
 from flyte_nb.commands import Parser
 from flyte_nb.connectors.connector import ConnectorRegistry
 from flyte_nb.connectors.extra import insist
-from flyte_nb.connectors.modules import load_modules
+from flyte_nb.connectors.modules import load_cells, load_modules
 from flyte_nb.errors import FlyteError, UsageError
 
 __all__ = ["ConnectorService", "main"]
@@ -48,6 +49,7 @@ class ConnectorService:
         timeout: float | None = None,
         modules: Iterable[str] | None = None,
         host: str = HOST,
+        cells: str | None = None,
     ) -> None:
         """Serve until the process is told to end, by SIGTERM or an interrupt.
 
@@ -65,6 +67,8 @@ class ConnectorService:
             Modules that register connectors: dotted names, or paths of Python files.
         host : str
             The address to listen at; this machine alone by default.
+        cells : str, optional
+            The file of a module that was made of a notebook's cells.
 
         Raises
         ------
@@ -77,7 +81,16 @@ class ConnectorService:
         """
         insist("a connector server", server=True)
         load_modules(modules or ())
+        if cells is not None:
+            load_cells(cells)
+        port, prometheus_port = _mapped(port), _mapped(prometheus_port)
         asyncio.run(_serve(_Settings(port, prometheus_port, host, worker, timeout)))
+
+
+def _mapped(port: int) -> int:
+    """Give the port that stands for one where this is a replica of an app: gRPC asks no Python socket for it."""
+    pairs = (pair.split(":") for pair in os.environ.get("FLYTE_NB_PORTS", "").split(",") if pair)
+    return {int(asked): int(used) for asked, used in pairs}.get(port, port)
 
 
 async def _serve(settings: _Settings) -> None:
@@ -190,6 +203,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--timeout", type=float, help="seconds after which it ends by itself")
     parser.add_argument("--modules", nargs="+", action="extend", default=[], metavar="MODULE",
                         help="modules that register connectors: one or more, and as often as you like")  # fmt: skip
+    parser.add_argument("--cells", metavar="FILE", help="a module that was made of a notebook's cells")
     try:
         options = parser.parse_args(words[1:] if words[:1] == ["c0"] else words)
         ConnectorService.run(**vars(options))
