@@ -100,6 +100,21 @@ def test_a_task_of_another_environment_calls_one(notebook: Kernel) -> None:
     )
 
 
+def test_a_task_need_not_be_bound_to_a_variable(notebook: Kernel) -> None:
+    notebook.run(PLAIN)
+    notebook.run("def made(name):\n    return BatchTask(name=name, interface=say.interface)")
+    notebook.run("run = flyte.run(made('jobs.unbound'), word='hello')")
+    assert notebook.value("run.outputs().o0, run.root.notice") == "('HELLO!', '')"
+
+
+def test_an_export_holds_the_connectors(notebook: Kernel, tmp_path: Path) -> None:
+    notebook.run(PLAIN)
+    notebook.run("flyte.export('batches.py', flyte.app.ConnectorEnvironment('batches'))")
+    with served(tmp_path, "batches") as running:
+        notebook.run(f"Endpoints.add('batches', {running.address!r})")
+        assert notebook.value(RAN) == "'HELLO!'"
+
+
 def test_an_interrupted_cell_ends_its_job(notebook: Kernel, tmp_path: Path) -> None:
     notebook.run(PLAIN)
     notebook.run("import _thread, threading\nthreading.Timer(1, _thread.interrupt_main).start()")
