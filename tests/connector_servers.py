@@ -155,12 +155,13 @@ def _process(words: list[str], folder: Path, **more: str) -> Iterator[subprocess
         process = subprocess.Popen(
             words, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=errors, stdin=subprocess.DEVNULL, text=True
         )
-        try:
-            with process:
+        with process:
+            try:
                 yield process
+            finally:
                 process.terminate()
-        finally:
-            process.kill()
+                if not soon(lambda: process.poll() is not None, 15):
+                    process.kill()
 
 
 def _listens(port: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any
@@ -22,8 +23,10 @@ __all__ = ["ConnectorClient"]
 
 DEADLINE = 60.0  # seconds that a connector has to answer one request
 PATIENCE = 10.0  # seconds that a server which has gone away has to come back
-CONNECT = 2.0  # seconds that a server has to take the first connection
+CONNECT = 2.0  # seconds for which the first connection may be refused
+WAKE = 60.0  # seconds that a server which sleeps has to take it
 SHORTEST, LONGEST = 0.05, 1.0  # seconds between two tries
+_RECONNECT = [("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 500)]
 
 
 class ConnectorClient:
@@ -35,14 +38,20 @@ class ConnectorClient:
         ``host:port``.
     deadline : float
         Seconds that the server has to answer one request.
+    token : str, optional
+        What the server asks for, if it does.
     patience : float, optional
         Seconds for which requests that may be repeated are tried again when nobody answers; 10 by default.
     """
 
-    def __init__(self, address: str, deadline: float = DEADLINE, patience: float | None = None) -> None:
+    def __init__(
+        self, address: str, deadline: float = DEADLINE, patience: float | None = None, token: str | None = None
+    ) -> None:
         self.address, self._deadline = address, deadline
         self._patience = PATIENCE if patience is None else patience
-        self._channel = grpc.aio.insecure_channel(address, options=[("grpc.max_reconnect_backoff_ms", 500)])
+        shown = f"Bearer {token}".encode("ascii", "backslashreplace").decode()  # as gRPC wants it
+        self._told = (("authorization", shown),) if token else ()
+        self._channel = grpc.aio.insecure_channel(address, options=_RECONNECT)
         self._jobs = AsyncConnectorServiceStub(self._channel)
         self._metadata = ConnectorMetadataServiceStub(self._channel)
 
@@ -101,10 +110,7 @@ class ConnectorClient:
             output_prefix=output_prefix,
             connection=_connection(secrets),
         )
-        try:
-            await asyncio.wait_for(self._channel.channel_ready(), CONNECT)
-        except (TimeoutError, asyncio.TimeoutError):
-            raise self._nobody(f"{CONNECT:g} s") from None
+        await self._connected()
         return bytes((await self._once("create", self._jobs.CreateTask, request, category)).resource_meta)
 
     async def get(self, category: tuple[str, int], job: bytes, secrets: Mapping[str, str]) -> pb.Resource:
@@ -125,7 +131,7 @@ class ConnectorClient:
         """Give the lines of a job's log; raises as `create`, and NotImplementedError where the connector has none."""
         request = pb.GetTaskLogsRequest(task_category=_category(category), resource_meta=job, token=token)
         try:
-            async for part in self._jobs.GetTaskLogs(request, timeout=self._deadline):
+            async for part in self._jobs.GetTaskLogs(request, timeout=self._deadline, metadata=self._told):
                 for text in texts_of(part):
                     yield text
         except grpc.aio.AioRpcError as error:
@@ -139,9 +145,21 @@ class ConnectorClient:
 
     # --- one request ---
 
+    async def _connected(self) -> None:
+        """Wait until there is a connection: a request that must not be sent twice needs one."""
+        ready, failing = grpc.ChannelConnectivity.READY, grpc.ChannelConnectivity.TRANSIENT_FAILURE
+        began, refused = time.monotonic(), 0.0
+        while (state := self._channel.get_state(try_to_connect=True)) is not ready:
+            waited = time.monotonic() - began
+            refused = refused or (time.monotonic() if state is failing else 0.0)
+            if waited > WAKE or (refused and time.monotonic() - refused > CONNECT):
+                raise self._nobody(f"{waited:.1f} s")
+            with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
+                await asyncio.wait_for(self._channel.wait_for_state_change(state), 0.2)
+
     async def _once(self, operation: str, call: Callable[..., Any], request: Any, category: tuple[str, int]) -> Any:
         try:
-            return await call(request, timeout=self._deadline)
+            return await call(request, timeout=self._deadline, metadata=self._told)
         except grpc.aio.AioRpcError as error:
             raise await self._meaning(error, operation, category) from None
 
@@ -152,7 +170,7 @@ class ConnectorClient:
         began, pause = time.monotonic(), SHORTEST
         while True:
             try:
-                return await call(request, timeout=self._deadline)
+                return await call(request, timeout=self._deadline, metadata=self._told)
             except grpc.aio.AioRpcError as error:
                 waited = time.monotonic() - began
                 if error.code() is not grpc.StatusCode.UNAVAILABLE or waited > self._patience:
@@ -173,6 +191,8 @@ class ConnectorClient:
         if code is grpc.StatusCode.NOT_FOUND:
             known = [one for types in (await self.connectors()).values() for one in types]
             return FlyteConnectorNotFound(f"connector at {self.address}", _told(category), map(_told, known))
+        if code is grpc.StatusCode.UNAUTHENTICATED:
+            return RuntimeUserError("ConnectorRefused", f"the connector server at {self.address} {details}")
         if code is grpc.StatusCode.UNIMPLEMENTED:
             return NotImplementedError(details)
         if code in (grpc.StatusCode.INTERNAL, grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.UNKNOWN):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from flyte_nb.connectors.connector import AsyncConnector, ConnectorRegistry, Resource
-from flyte_nb.connectors.endpoints import Endpoints
+from flyte_nb.connectors.endpoints import Endpoint, Endpoints
 from flyte_nb.connectors.extra import insist
 from flyte_nb.context.task_context import TaskContext
 from flyte_nb.environments.template import TaskTemplate
@@ -80,9 +80,9 @@ async def start(
     insist(f"{task.name}, which runs through a connector,")
     from flyte_nb.connectors.templates import template_of
 
-    address = await Endpoints.find(task.task_type, task.task_type_version, given.variables)
-    if address is not None:
-        return await _start_served(address, task, inputs, context, secrets)
+    endpoint = await Endpoints.find(task.task_type, task.task_type_version, given.variables)
+    if endpoint is not None:
+        return await _start_served(endpoint, task, inputs, context, secrets)
     connector = ConnectorRegistry.get_connector(task.task_type, task.task_type_version)
     template = template_of(task, context, inputs)
     job = await connector.create(
@@ -110,14 +110,14 @@ class _Here:
 
 
 async def _start_served(
-    address: str, task: TaskTemplate, inputs: dict[str, Any], context: TaskContext, secrets: dict[str, str]
+    endpoint: Endpoint, task: TaskTemplate, inputs: dict[str, Any], context: TaskContext, secrets: dict[str, str]
 ) -> Job:
     from flyte_nb.connectors.client import ConnectorClient
     from flyte_nb.connectors.literals import to_literals
     from flyte_nb.connectors.templates import template_of
 
     literals = to_literals(inputs, task.interface.get_input_types(), task.name)
-    client = ConnectorClient(address)
+    client = ConnectorClient(endpoint.address, token=endpoint.token)
     try:
         template = template_of(task, context, inputs)
         job = await client.create(template, literals, context.raw_data_path.path, secrets)

@@ -17,6 +17,7 @@ from typing import Any
 
 from flyte_nb.commands import Parser
 from flyte_nb.connectors.connector import ConnectorRegistry
+from flyte_nb.connectors.endpoints import TOKEN
 from flyte_nb.connectors.extra import insist
 from flyte_nb.connectors.modules import load_cells, load_modules
 from flyte_nb.errors import FlyteError, UsageError
@@ -52,6 +53,8 @@ class ConnectorService:
         cells: str | None = None,
     ) -> None:
         """Serve until the process is told to end, by SIGTERM or an interrupt.
+
+        Where the variable ``FLYTE_CONNECTOR_TOKEN`` is set, requests have to show what it holds.
 
         Parameters
         ----------
@@ -126,9 +129,15 @@ async def _started(settings: _Settings) -> tuple[Any, Any, int]:
     from flyteidl2.connector import service_pb2, service_pb2_grpc
     from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
+    from flyte_nb.connectors.gate import Gate
     from flyte_nb.connectors.service import Connectors, Metadata
 
-    server = grpc.aio.server(ThreadPoolExecutor(settings.worker), options=[("grpc.so_reuseport", 0)])
+    token = os.environ.get(TOKEN)
+    server = grpc.aio.server(
+        ThreadPoolExecutor(settings.worker),
+        interceptors=[Gate(token)] if token else None,
+        options=[("grpc.so_reuseport", 0)],
+    )
     service_pb2_grpc.add_AsyncConnectorServiceServicer_to_server(Connectors(), server)
     service_pb2_grpc.add_ConnectorMetadataServiceServicer_to_server(Metadata(), server)
     told = health.aio.HealthServicer()

@@ -293,7 +293,7 @@ def test_nobody_at_the_address() -> None:
     Endpoints.add("gone", f"127.0.0.1:{free_port()}")
     began = time.monotonic()
     with pytest.raises(RuntimeSystemError, match=r"no connector server answers at 127\.0\.0\.1:.*is that its port\?"):
-        flyte.with_runcontext(env_vars={VARIABLE: Endpoints._known["gone"]}).run(TASK, how="done")
+        flyte.with_runcontext(env_vars={VARIABLE: Endpoints._known["gone"].address}).run(TASK, how="done")
     assert time.monotonic() - began < 10
 
 
@@ -336,6 +336,19 @@ def test_a_server_that_comes_back_is_asked_again(tmp_path: Path) -> None:
         assert run.phase is Phase.RUNNING
         run.cancel()
         assert again.notes[-1] == "delete runs"
+
+
+def test_a_server_that_asks_for_a_token(tmp_path: Path) -> None:
+    with served(tmp_path, echo(tmp_path), FLYTE_CONNECTOR_TOKEN="open-sesame") as running:
+        Endpoints.add("guarded", running.address, "open-sesame")
+        assert "'how': 'done'" in flyte.run(TASK, how="done").outputs().o0
+        assert "open-sesame" not in repr(Endpoints._known)
+        told = {VARIABLE: running.address, "FLYTE_CONNECTOR_TOKEN": "open-sesame"}
+        assert "'how': 'done'" in flyte.with_runcontext(env_vars=told).run(TASK, how="done").outputs().o0
+        for token in ("", "wrong", "ünknown"):
+            with pytest.raises(RuntimeUserError, match="asks for a token") as caught:
+                flyte.with_runcontext(env_vars={**told, "FLYTE_CONNECTOR_TOKEN": token}).run(TASK, how="done")
+            assert caught.value.code == "ConnectorRefused"
 
 
 # --- the client ---

@@ -215,7 +215,8 @@ def sdk_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with served_by_sdk(folder, "all_types", echo(folder, "flyte")) as running, pytest.MonkeyPatch.context() as patch:
         patch.setenv("FLYTE_NB_HOME", str(folder / "home"))
         patch.setattr(session, "_session", None)
-        patch.setattr(Endpoints, "_known", {"sdk": running.address})
+        patch.setattr(Endpoints, "_known", {})
+        Endpoints.add("sdk", running.address)
         yield running
         session.current_session().close()
 
