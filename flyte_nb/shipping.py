@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from flyte_nb.cell_connectors import CellConnectors, cell_connectors
 from flyte_nb.changes import tasks_of
 from flyte_nb.engine.definition import Definition, definition_of, import_of
 from flyte_nb.engine.policy import policy_of
 from flyte_nb.engine.store import Store
 from flyte_nb.environments.base import Environment
+from flyte_nb.environments.connector import ConnectorEnvironment
 from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import DeploymentError, UsageError
 from flyte_nb.notebook.export import Export, export_module
@@ -74,6 +76,8 @@ class Shipping:
         SliceError
             When something it reads cannot leave the kernel.
         """
+        if policy_of(task).connector:
+            return Definition()  # it runs in this process: nothing travels
         if not self._workbook.holds(task):
             return definition_of(task)
         module = self._workbook.module(names=used, tasks=self._together(task))
@@ -158,9 +162,18 @@ class Shipping:
         own = [env for env in environments if env.name not in imports]
         tasks = [task for env in environments for task in tasks_of(env).values()]
         of_cells = [t for t in tasks if t.place.in_cell or t.name.rpartition(".")[0] not in imports]
-        module = self._workbook.module(tasks=of_cells, environments=own)
-        lines = "".join(f"\n\n{line}\n" for line in imports.values())
+        served = self._served(own)
+        module = self._workbook.module(names=served.names, tasks=of_cells, environments=own)
+        lines = "".join(f"\n\n{line}\n" for line in (*imports.values(), "\n".join(served.lines)) if line)
         return replace(module, source=module.source + lines)
+
+    def holds_connectors(self, env: Environment) -> bool:
+        """Tell whether the module of an environment registers connectors of cells, for a connector server to import."""
+        return bool(self._served([env]).names)
+
+    def _served(self, environments: list[Environment]) -> CellConnectors:
+        is_any = any(isinstance(env, ConnectorEnvironment) for env in environments)
+        return cell_connectors(self._workbook) if is_any else CellConnectors()
 
     def _files_of(self, environments: list[Environment], module: Module) -> tuple[Shipped, ...]:
         """Give the files that travel with a module: what its environments include, and the local modules it imports."""
@@ -201,7 +214,7 @@ class Shipping:
             raise UsageError("nothing to export: no cell declares an environment")
         ordered = [env for env in order(chosen, self._registry.newest) if env.place.in_cell]
         tasks = [task for env in ordered for task in tasks_of(env).values()]
-        module = self._workbook.module(tasks=tasks, environments=ordered)
+        module = self._workbook.module(names=self._served(ordered).names, tasks=tasks, environments=ordered)
         local = {file.path.partition("/")[0].partition(".")[0] for file in local_modules(module.source, str)}
         file = self._workbook.location.file
         how = replace(

@@ -159,7 +159,7 @@ class Told(Connector):
         self.answers, self.asked = list(answers), []  # type: ignore[var-annotated]
 
     async def create(self, task_template: Any, output_prefix: str, *args: Any, **kwargs: Any) -> Job:
-        self.asked.append(("create", task_template.name, output_prefix, kwargs))
+        self.asked.append(("create", task_template.id.name, output_prefix, kwargs))
         return Job("1")
 
     async def get(self, resource_meta: Job, **kwargs: Any) -> Resource:

@@ -134,6 +134,11 @@ class ConnectorRegistry:
         ConnectorRegistry._known[key] = connector
 
     @staticmethod
+    def known() -> dict[tuple[str, int], AsyncConnector[Any]]:
+        """Give the connectors by task type and version."""
+        return dict(ConnectorRegistry._known)
+
+    @staticmethod
     def get_connector(task_type_name: str, task_type_version: int = 0) -> AsyncConnector[Any]:
         """Give the connector of a task type.
 

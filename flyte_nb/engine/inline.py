@@ -192,7 +192,7 @@ class InlineRunner:
         token = current_runner.set(self)
         try:
             with entered(context):
-                value = task.forward(**inputs)
+                value = (task.execute if getattr(task, "is_connected", False) else task.forward)(**inputs)
                 if inspect.isawaitable(value):
                     value = await value
                 value = checked(value, task)

@@ -56,6 +56,8 @@ class Policy:
         The name of its environment.
     is_async : bool
         Whether its function is a coroutine function.
+    connector : bool
+        Whether a connector does its work.
     resources, reusable, image
         As declared.
     retries : RetryStrategy
@@ -70,6 +72,7 @@ class Policy:
 
     environment: str = ""
     is_async: bool = False
+    connector: bool = False
     resources: Resources | None = None
     reusable: ReusePolicy | None = None
     image: Image | None = field(default=None, repr=False)
@@ -115,9 +118,11 @@ def _read(text: str) -> Policy:
 def policy_of(task: TaskTemplate) -> Policy:
     """Give the policy of a task as its settings are now."""
     limits = timeout_from_request(task.timeout) if task.timeout else None
+    connector = bool(getattr(task, "is_connected", False))
     return Policy(
         environment=task.parent_env_name or "",
-        is_async=bool(getattr(task, "is_async", False)),
+        is_async=bool(getattr(task, "is_async", False)) or connector,
+        connector=connector,
         resources=task.resources,
         reusable=task.reusable,
         image=task.image if task.image is not None and task.image != _auto() else None,

@@ -18,6 +18,7 @@ from flyte_nb.engine.base import Begun, Custom, Deployments, Emit, Phase, Run, T
 from flyte_nb.engine.local.attempts import in_time, retried
 from flyte_nb.engine.local.caching import cached
 from flyte_nb.engine.local.calls import Call, Outcome, recorded
+from flyte_nb.engine.local.connected import Connected, task_here
 from flyte_nb.engine.local.deployment import Deploying
 from flyte_nb.engine.local.direct import Direct, GoesOn
 from flyte_nb.engine.local.exchange import Exchange
@@ -71,6 +72,7 @@ class LocalEngine:
         self.secrets = secrets or Secrets(store.home.parent)
         self._exchange = Exchange(self._idle, self._child)
         self._surroundings = Surroundings(self.secrets, self._exchange.hang_up)
+        self._connected = Connected(self._surroundings)
         self.pool.crowded = self._exchange.hang_up
         self._direct = Direct(self._exchange, self._begin)
         self._numbers = itertools.count(1)
@@ -153,6 +155,9 @@ class LocalEngine:
         """Carry out one attempt: wait for a place, then run in a worker."""
         timeout = call.work.policy.timeout
         try:
+            if (task := task_here(call.work)) is not None:
+                limit = seconds(timeout.max_runtime) if timeout is not None else None
+                return await in_time(self._connected.carry_out(call, task), limit, _slow(call, limit))
             need = self._surroundings.plain(call)
             if need is not None and timeout is None:
                 return await self._plainly(call, need)
@@ -177,11 +182,10 @@ class LocalEngine:
     async def _within(self, call: Call, timeout: Timeout) -> Outcome:
         """Run a call within its limits: of the time in the queue, and of the time it runs."""
         limit, patience = seconds(timeout.max_runtime), seconds(timeout.max_queued_time)
-        slow = MaxRuntimeExceededError(f"{call.work.task} ran longer than {limit or 0:g} s")
         late = MaxQueuedTimeExceededError(f"{call.work.task} waited longer than {patience or 0:g} s")
         async with contextlib.AsyncExitStack() as held:
             given = await in_time(held.enter_async_context(self._worker(call)), patience, late)
-            return await in_time(self._in_worker(call, given), limit, slow)
+            return await in_time(self._in_worker(call, given), limit, _slow(call, limit))
 
     @asynccontextmanager
     async def _worker(self, call: Call) -> AsyncIterator[Given]:
@@ -254,6 +258,10 @@ class LocalEngine:
         if need is None or self._surroundings.is_crowded:
             return None
         return self.pool.take_idle(call.work, need, call.journal.fit(call.work.definition), call.journal.run.name)
+
+
+def _slow(call: Call, limit: float | None) -> MaxRuntimeExceededError:
+    return MaxRuntimeExceededError(f"{call.work.task} ran longer than {limit or 0:g} s")
 
 
 def _told(outcome: Outcome) -> tuple[dict[str, Any], tuple[codec.Part, ...]]:

@@ -117,6 +117,18 @@ class Surroundings:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
+    @contextmanager
+    def variables_of(self, call: Call) -> Iterator[dict[str, str]]:
+        """Give the variables of a call that needs nothing else of this machine, with its secrets.
+
+        Raises
+        ------
+        MissingSecretError
+            When a secret is nowhere.
+        """
+        with self._given_secrets(call) as secrets:
+            yield self._variables(call, {}, secrets)
+
     def _variables(self, call: Call, machine: dict[str, str], secrets: dict[str, str]) -> dict[str, str]:
         """Join variables: this process's, the machine's, the task's, its secrets, the run's; later ones win."""
         return {**call.env, **machine, **call.work.env_vars, **secrets, **call.work.settings.env_vars}
