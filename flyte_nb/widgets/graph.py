@@ -15,7 +15,7 @@ __all__ = ["graph", "states"]
 
 MOST = 60  # environments that are drawn one by one
 MOST_LAYERS = 20  # that are drawn
-_LONGEST = 24  # characters of a line in a box
+_LONGEST = 28  # characters of a line in a box
 _NAMES = 12  # of a layer that is opened
 _SIGNS = {"declared": "+", "changed": "~", "out of date": "!", "deployed": "="}
 _COLOURS = {
@@ -95,7 +95,7 @@ class _Drawn(View):
         svg = (
             f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{label}" width="{drawn.width}" '
             f'height="{drawn.height}" viewBox="0 0 {drawn.width} {drawn.height}" '
-            f'style="font-family:inherit;font-size:12px">{lines}{shapes}</svg>'
+            f'style="font-family:inherit;font-size:12px;max-width:none">{lines}{shapes}</svg>'
         )
         return f'<div style="overflow:auto;max-height:48em">{svg}</div>{self.beside.body()}'
 
@@ -108,7 +108,8 @@ def _box(box: _Box, x: int, y: int) -> str:
         f'<rect x="{x}" y="{y}" width="{WIDTH}" height="{HEIGHT}" rx="4" fill="var(--jp-layout-color1,#ffffff)" '
         f'stroke="{_COLOURS[sign]}"/><rect x="{x}" y="{y}" width="5" height="{HEIGHT}" fill="{_COLOURS[sign]}"/>'
         f'<text x="{x + 13}" y="{y + 16}" font-weight="600" fill="var(--jp-ui-font-color1,#212121)">{_cut(box.title)}'
-        f'</text><text x="{x + 13}" y="{y + 32}" fill="{_COLOURS[sign]}">{sign} {_cut(box.state)}</text></g>'
+        f'</text><text x="{x + 13}" y="{y + 32}" fill="var(--jp-ui-font-color1,#212121)">'
+        f'<tspan font-weight="600" fill="{_COLOURS[sign]}">{sign}</tspan> {_cut(box.state)}</text></g>'
     )
 
 
@@ -178,7 +179,7 @@ def _shown_layers(made: Graph) -> list[tuple[int, str, Sequence[str]]]:
 
 
 def _count(names: Sequence[str]) -> str:
-    return f"{len(names):,}" if len(names) != 1 else names[0]
+    return f"{len(names):,} environments" if len(names) != 1 else names[0]
 
 
 def _most(names: Sequence[str], states: Mapping[str, str]) -> str:
