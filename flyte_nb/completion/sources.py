@@ -13,6 +13,7 @@ from enum import Enum
 from pathlib import Path
 
 from flyte_nb.changes import tasks_of
+from flyte_nb.comparing import CURRENT
 from flyte_nb.completion import values
 from flyte_nb.environments.editing import editable
 from flyte_nb.environments.secrets import secrets_from_request
@@ -66,12 +67,18 @@ def candidates(action: argparse.Action, asked: Asked) -> Iterator[str]:
 
 
 def _environments(asked: Asked) -> Iterator[str]:
+    """Give the environments declared here."""
+    yield from asked.session.registry
+
+
+def _compared(asked: Asked) -> Iterator[str]:
     """Give the environments declared here; after ``NAME@``, the versions it is deployed at."""
     name, at, _ = asked.typed.partition("@")
     if at:
-        yield from (f"{name}@{version}" for version in _versions_of(asked.session, name))
+        versions = _versions_of(asked.session, name)
+        yield from (f"{name}@{version}" for version in ([CURRENT, *versions] if versions else ()))
     else:
-        yield from asked.session.registry
+        yield from _environments(asked)
 
 
 def _deployed(asked: Asked) -> Iterator[str]:
@@ -162,7 +169,8 @@ Source = Callable[[Asked], Iterable[str]]
 
 #: arguments and the values of options, by what help calls them
 WORDS: dict[str, Source] = {
-    **dict.fromkeys(("NAME", "ENV", "ENVIRONMENT", "SRC", "A", "B"), _environments),
+    **dict.fromkeys(("NAME", "ENV", "ENVIRONMENT", "SRC"), _environments),
+    **dict.fromkeys(("A", "B"), _compared),
     "DEPLOYED": _deployed,
     "TASK": _tasks,
     "ENV.TASK": _full_names,
