@@ -95,3 +95,12 @@ def test_how_an_environment_stands():
         "file": "out of date",
         "added": "changed",
     }
+
+
+def test_a_box_is_as_wide_as_its_texts_need():
+    def widest(*names):
+        svg = svg_of(graph(graph_of([Environment(name) for name in names]), {}).html())
+        return max(int(rect.attrib["width"]) for rect in svg.iter("{http://www.w3.org/2000/svg}rect"))
+
+    assert widest("a") < widest("a", "twenty-characters-ab") < widest("a-name-of-30-characters-or-more")
+    assert widest("a" * 28) == widest("a" * 63)
