@@ -58,7 +58,8 @@ def candidates(action: argparse.Action, asked: Asked) -> Iterator[str]:
     if source is None and action.choices is not None:
         yield from map(str, action.choices)
         return
-    source = source or WORDS.get(str(action.metavar or action.dest.upper()))
+    word = "DEPLOYED" if action.dest == "deployed" else str(action.metavar or action.dest.upper())
+    source = source or WORDS.get(word)
     taken = set(asked.given.get(action.dest, ()))
     try:
         yield from (text for text in (source(asked) if source is not None else ()) if text not in taken)
@@ -88,7 +89,7 @@ def _deployed(asked: Asked) -> Iterator[str]:
 
 def _versions(asked: Asked) -> Iterator[str]:
     """Give the versions at which the environment of the line is deployed."""
-    yield from _versions_of(asked.session, asked.first("name", "names", "environment"))
+    yield from _versions_of(asked.session, asked.first("name", "names", "deployed", "environment"))
 
 
 def _versions_of(session: Session, name: str) -> list[str]:
