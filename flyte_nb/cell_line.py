@@ -14,7 +14,10 @@ from flyte_nb.commands import HelpAsked, Parser, key_values
 from flyte_nb.errors import FlyteError, UsageError
 from flyte_nb.notebook.shell import MAGIC
 
-__all__ = ["cell_parser", "declaration", "rewrite"]
+__all__ = ["METAVARS", "cell_parser", "declaration", "rewrite"]
+
+#: what the help writes for the values of options that may be given again
+METAVARS = {"env": "NAME=VALUE", "secret": "KEY", "include": "PATH", "depends-on": "NAME"}
 
 
 def cell_parser() -> Parser:
@@ -34,12 +37,12 @@ def cell_parser() -> Parser:
     }.items():
         parser.add_argument(f"--{option}", help=words)
     for option, words in {
-        "env": "NAME=VALUE, a variable of the task's process",
-        "secret": "the key of a secret",
-        "include": "a file that travels with the code",
-        "depends-on": "the name of another environment",
+        "env": "a variable of the task's process; may be given again",
+        "secret": "the key of a secret; may be given again",
+        "include": "a file, folder or pattern that travels with the code; may be given again",
+        "depends-on": "the name of another environment; may be given again",
     }.items():
-        parser.add_argument(f"--{option}", action="append", default=[], help=words)
+        parser.add_argument(f"--{option}", action="append", default=[], help=words, metavar=METAVARS[option])
     parser.add_argument("--interruptible", action="store_true", help="may run on machines that can be taken away")
     return parser
 

@@ -7,6 +7,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from flyte_nb.cell_line import METAVARS
 from flyte_nb.cloning import ClonePreview
 from flyte_nb.commands import Command, Parser, key_values
 from flyte_nb.environments.base import Environment
@@ -65,19 +66,17 @@ def _parser() -> Parser:
     }.items():
         parser.add_argument(f"--{option}", help=words)
     for option, words in {
-        "env": "NAME=VALUE, a variable, added to those that are inherited",
+        "env": "a variable, added to those that are inherited",
         "secret": "the key of a secret, added to those that are inherited",
-        "include": "a file that travels with the code, added to those that are inherited",
+        "include": "a file, folder or pattern that travels with the code, added to those that are inherited",
         "depends-on": "the name of another environment, added to those that are inherited",
         "reset": "a field that goes back to its default before anything is added to it",
     }.items():
-        parser.add_argument(f"--{option}", action="append", default=[], help=words, metavar=_METAVARS.get(option))
+        metavar = METAVARS.get(option, "FIELD")
+        parser.add_argument(f"--{option}", action="append", default=[], help=words, metavar=metavar)
     parser.add_argument("--interruptible", action="store_true", help="may run on machines that can be taken away")
     parser.add_argument("--apply", action="store_true", help="declare the clone now")
     return parser
-
-
-_METAVARS = {"env": "NAME=VALUE", "reset": "FIELD"}
 
 
 def _overrides(options: Any, source: Environment, session: Session) -> dict[str, Callable[[], Any]]:

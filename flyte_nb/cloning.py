@@ -10,6 +10,7 @@ from flyte_nb.environments.base import Environment, unannounced
 from flyte_nb.environments.declaration import Change, same
 from flyte_nb.environments.editing import check_field, default_of, editable
 from flyte_nb.environments.provenance import How, Setting, settings_of
+from flyte_nb.environments.task import refused_cache
 from flyte_nb.errors import DeclarationError, UsageError, UsageTypeError, suggestion
 from flyte_nb.notebook.spelling import Spelling, variable_for
 from flyte_nb.notebook.tidy import laid_out_source
@@ -56,13 +57,14 @@ class ClonePreview:
         if self._overrides.get("reusable") == "keep":  # the default of clone_with
             del self._overrides["reusable"]
         #: why settings are refused, by the field; ``""`` for what concerns no single field
-        self.errors: dict[str, str] = self._check_each()
+        with unannounced():
+            self.errors: dict[str, str] = self._check_each()
         #: the clone as it would be declared, which nobody has heard of; None while something is refused
         self.clone: Environment | None = self._make()
 
     def _check_each(self) -> dict[str, str]:
         """Check the name and each value by itself."""
-        found = {field: _told(error) for field, error in self._refused.items()}
+        found = {field: _told(error, field) for field, error in self._refused.items()}
         fields = editable(self.source)
         for field, value in {"name": self.name, **self._given()}.items():
             if field not in fields and field != "name":
@@ -141,8 +143,10 @@ class ClonePreview:
 
     @property
     def notices(self) -> list[str]:
-        """What to know before it is applied: an environment of that name, or a newer declaration of the source."""
+        """What to know before it is applied: what it replaces, what is newer, and a cache that no task can have."""
         notices = []
+        if why := refused_cache(self._overrides.get("cache")):
+            notices.append(f"no task of it can be declared: {why}")
         if (there := process_registry.get(self.name)) is not None:
             notices.append(f"{self.name!r} is declared already, at {there.place}; apply() replaces it")
         newest = process_registry.get(self.source.name)
@@ -311,10 +315,13 @@ def compare_clones(*clones: ClonePreview | Environment) -> View:
     return views.comparison(columns)
 
 
-def _told(error: Exception) -> str:
+def _told(error: Exception, field: str = "") -> str:
+    """Word an error; of a part of the field, such as the memory of resources, with the part's name."""
     if isinstance(error, DeclarationError):
         because = f" ({error.reason})" if error.reason else ""
-        return f"given {error.given}{because}; accepted: {error.accepted}"
+        part = error.field.rpartition(".")[2]
+        named = f"{part}: " if field and part != field else ""
+        return f"{named}given {error.given}{because}; accepted: {error.accepted}"
     return str(error) or type(error).__name__
 
 

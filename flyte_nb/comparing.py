@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flyte_nb.errors import UsageError
+from flyte_nb.notebook.reading import ENVIRONMENT
 from flyte_nb.plan.diff import FieldChange, NameChange, TaskChange, fields_changed, names_changed, tasks_changed
 from flyte_nb.session import Session
 from flyte_nb.views import Diff, View
@@ -94,8 +95,10 @@ def compare(one: str, other: str, session: Session) -> Compared:
     fields = fields_changed(before["declaration"], after_declared)
     tasks = tasks_changed(before["tasks"], after_tasks, [change.field for change in fields])
     known = {name for task in (*before["tasks"], *after_tasks) for name in (task, task.rpartition(".")[2])}
-    names = [change for change in names_changed(before.get("reads") or {}, after_reads)
-             if change.name not in known and change.name != f"environment {mine}"]  # fmt: skip
+    own = f"{ENVIRONMENT}{mine}"  # its fields tell more, where they do
+    names = [NameChange("its declaration", change.what) if change.name == own else change
+             for change in names_changed(before.get("reads") or {}, after_reads)
+             if change.name not in known and not (change.name == own and fields)]  # fmt: skip
     same = bool(before["digest"]) and before["digest"] == after["digest"]
     if mine != theirs:
         same = not (fields or tasks or names)

@@ -45,10 +45,10 @@ def _rollback(words: list[str], session: Session) -> View:
 def rolled_back(prog: str, words: list[str]) -> View:
     """Make an earlier version current again."""
     parser = Parser(prog=prog)
-    parser.add_argument("names", nargs="+", metavar="NAME", help="the environments; they need not be declared here")
+    parser.add_argument("deployed", nargs="+", metavar="NAME", help="the environments; they need not be declared here")
     parser.add_argument("--version", metavar="V", help="the version; by default the one that was current before")
     options = parser.parse_args(words)
-    return run_views.deployments(rollback(*options.names, version=options.version))
+    return run_views.deployments(rollback(*options.deployed, version=options.version))
 
 
 def _history(words: list[str], session: Session) -> View:
@@ -58,8 +58,8 @@ def _history(words: list[str], session: Session) -> View:
 def history_of(prog: str, words: list[str]) -> View:
     """Show the versions of an environment, or what is current of all."""
     parser = Parser(prog=prog)
-    parser.add_argument("name", nargs="?", metavar="NAME", help="an environment; what is current of all by default")
-    return views.history(deployments(parser.parse_args(words).name))
+    parser.add_argument("deployed", nargs="?", metavar="NAME", help="an environment; what is current of all by default")
+    return views.history(deployments(parser.parse_args(words).deployed))
 
 
 def _diff(words: list[str], session: Session) -> View:

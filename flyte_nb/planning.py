@@ -108,8 +108,8 @@ def _stale(session: Session, graph: Graph) -> Iterable[str]:
     """Say where an environment holds an earlier declaration of one that it depends on."""
     for env in graph.order:
         for needed in env.depends_on:
-            if session.registry.newest(needed) is not needed:
-                newest = session.registry.newest(needed)
+            newest = session.registry.newest(needed)
+            if newest is not needed and newest.place != needed.place:  # a draft stays at its place
                 yield f"{env.name} holds an earlier declaration of {needed.name}; the newest counts ({newest.place})"
 
 

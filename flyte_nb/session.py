@@ -114,6 +114,7 @@ class Session:
         if failed_at is not None:
             self.registry.rollback()
             self.workbook.record(running, failed_at)
+            self.workbook.log.undo(running.cell)
             return
         changes = self.registry.commit()
         self.workbook.record(running, None)

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from flyte_nb.cell_connectors import CellConnectors, cell_connectors
 from flyte_nb.changes import tasks_of
@@ -21,6 +22,7 @@ from flyte_nb.notebook.export import Export, export_module
 from flyte_nb.notebook.module import Module, locate
 from flyte_nb.notebook.staleness import Stale, changed_files, changed_names
 from flyte_nb.plan.bundle import Bundle, bundle_for, read_bundle
+from flyte_nb.plan.diff import fields_changed
 from flyte_nb.plan.files import Shipped, one_of_each
 from flyte_nb.plan.graph import Graph, graph_of, order
 from flyte_nb.plan.includes import included
@@ -237,9 +239,10 @@ class Shipping:
         version = self._store.current().get(env.name)
         if version is None or self._workbook.shell is None:
             return found
-        before, files = read_bundle(self._store.bundles / self._store.deployed(env.name)["bundle"])
+        row = self._store.deployed(env.name)
+        before, files = read_bundle(self._store.bundles / row["bundle"])
         now = self._module_of([env])
-        found += changed_names(before, now, "the deployment")
+        found += [*_drafted(env, row["declaration"]), *changed_names(before, now, "the deployment")]
         mine = {file.path: file.digest for file in self._files_of([env], now)}
         return found + changed_files(files, mine, "the deployment")
 
@@ -249,6 +252,12 @@ class Shipping:
             return env.place.file
         module = self._workbook.module(tasks=tasks_of(env).values(), environments=[env])
         return str(module.write(self._store.modules / module.digest[:16]))
+
+
+def _drafted(env: Environment, before: Mapping[str, Any]) -> list[Stale]:
+    """Say which settings that a draft changed differ from the deployed ones: the definitions do not show them."""
+    changed = {change.field.partition(".")[0] for change in fields_changed(before, env.to_dict())}
+    return [Stale(name, "", "changed by a draft", "the deployment") for name in env._unwritten if name in changed]
 
 
 def _only_file(environments: list[Environment]) -> Path:

@@ -210,7 +210,7 @@ class Diff(View):
 
     def body(self) -> str:
         rows = "".join(
-            f'<div style="{_CODE};white-space:pre-wrap;overflow-wrap:anywhere">'
+            f'<div style="{_CODE};white-space:pre-wrap;overflow-wrap:anywhere;padding-left:2ch;text-indent:-2ch">'
             f'<strong style="color:{_SIGNS.get(sign, "inherit")}">{escape(sign)}</strong> {escape(what)}'
             + (f'  <span style="{_MUTED}">{escape(text)}</span>' if text else "")
             + "</div>"

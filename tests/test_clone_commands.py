@@ -67,7 +67,7 @@ def test_a_clone_that_was_declared_by_the_line_is_a_definition(declared: Kernel)
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("base-env b --memory 16", "refused: given '16' (it would be 16 bytes"),
+        ("base-env b --memory 16", "refused: memory: given '16' (it would be 16 bytes"),
         ("base-env B", "for example to 'b'"),
         ("base-env b --reset imag", "did you mean 'image'"),
     ],

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,7 +98,7 @@ def test_what_is_refused_is_shown_in_its_place(
     assert preview.clone is None
     shown = str(preview)
     assert told in shown
-    assert "interruptible    True" in shown
+    assert re.search(r"^interruptible +True", shown, re.M)
     with pytest.raises(error):
         preview.apply()
     with pytest.raises(UsageError, match="a preview without errors"):
@@ -166,11 +168,32 @@ def test_clones_are_compared_in_one_table() -> None:
     assert lines[0] == "setting pre-base pre-h pre-i"
     assert "queue 'slow' 'q' (overridden) None (reset)" in lines
     assert "env_vars {'LEVEL': 'info'} {'LEVEL': 'debug'} (overridden) {'LEVEL': 'info'}" in lines
-    assert lines[-1].startswith("= the same in all")
-    assert "resources=Resources(cpu=1, memory='2Gi')" in lines[-1]
+    assert lines[-1] == "= the same in all resources=Resources(cpu=1, memory='2Gi'), 11 settings at their defaults"
     refused = flyte.compare_clones(source, flyte.preview_clone(source, "pre-j", image=3)).text()
     assert "3 (refused: given 3" in refused
     assert flyte.compare_clones(source).text().startswith("= no difference")
+
+
+def test_what_is_usual_is_folded() -> None:
+    view = flyte.preview_clone(base(), "pre-fold", interruptible=True).view()
+    lines = view.text().splitlines()
+    folded = lines.index("10 settings at their defaults")
+    shown = ["env_vars", "resources", "interruptible", "queue"]
+    assert sorted(line.split()[0] for line in lines[:folded]) == sorted(["+", "~", "setting", *shown])
+    assert lines[folded + 1].split() == ["setting", "value"]
+    assert view.html().count("<details") == 1
+
+
+def test_a_cache_that_no_task_can_have_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "flyte"):
+        preview = flyte.preview_clone(base(), "pre-cache", cache="often")
+    assert "no task of it can be declared: Cache.behavior: given 'often'" in preview.notices[0]
+    caplog.clear()
+    assert str(preview)
+    assert not caplog.records
+    with caplog.at_level(logging.WARNING, "flyte"):
+        preview.apply()
+    assert "no task of this environment can be declared" in caplog.text
 
 
 def test_clones_of_different_kinds_are_compared() -> None:

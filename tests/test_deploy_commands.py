@@ -22,6 +22,13 @@ def times(x: int) -> int:
 """
 
 
+def test_a_declaration_that_is_only_written_otherwise(kernel: Kernel) -> None:
+    kernel.run('env = flyte.TaskEnvironment("other")\nflyte.deploy(env)')
+    kernel.run('env = flyte.TaskEnvironment(name="other")')
+    told = kernel.run("%flyte diff other@current other").shown.splitlines()
+    assert told[1:] == ["~ its declaration  changed"]
+
+
 def test_versions_come_and_go(kernel: Kernel, tmp_path: Path) -> None:
     assert "nothing is deployed yet" in kernel.run("%flyte history").shown
     kernel.run(ENV.format(factor=2, cpu=1))

@@ -62,6 +62,7 @@ def test_changes_are_gathered_and_nobody_hears_of_them() -> None:
         (lambda d: setattr(d, "resorces", 1), UnknownNameError, "did you mean 'resources'"),
         (lambda d: d.reset("imag"), UnknownNameError, "did you mean 'image'"),
         (lambda d: setattr(d, "name", "other"), UsageError, "preview_clone"),
+        (lambda d: setattr(d, "cache", "often"), DeclarationError, "Cache.behavior: given 'often'"),
         (lambda d: d.update(reusable=flyte.ReusePolicy(), plugin_config=object()), DeclarationError, "plugin_config"),
     ],
 )

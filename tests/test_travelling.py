@@ -213,3 +213,23 @@ def test_a_helper_that_changed_is_marked_after_a_run_and_a_deployment(kernel: Ke
         assert "package/style.py changed since the deployment" in shown
     kernel.run("del helper")
     assert "'helper'" in kernel.run("%flyte list").shown
+
+
+def test_what_a_draft_changed_is_out_of_date_until_it_is_deployed(kernel: Kernel) -> None:
+    kernel.run('drafted = flyte.TaskEnvironment("drafted", env_vars={"A": "1"})\nflyte.deploy(drafted)')
+    kernel.run('drafted = flyte.draft(drafted).set("env_vars.A", "2").apply()')
+    told = "out of date: env_vars changed by a draft since the deployment"
+    assert told in kernel.run("%flyte list").shown
+    kernel.run("flyte.deploy(drafted)")
+    assert told not in kernel.run("%flyte list").shown
+
+
+def test_a_dependency_that_a_failed_cell_added_does_not_travel(kernel: Kernel) -> None:
+    kernel.run('kept = flyte.TaskEnvironment("kept")\nkept.description = "as it was"\nflyte.deploy(kept)')
+    failed = kernel.run(
+        'more = flyte.TaskEnvironment("more", depends_on=[kept])\nkept.add_dependency(more)\nflyte.deploy(more)',
+        fails=True,
+    )
+    assert "in a circle" in failed.error
+    assert "out of date" not in kernel.run("%flyte list").shown
+    assert "= kept  unchanged" in kernel.run("flyte.deploy(kept)").shown

@@ -214,6 +214,13 @@ def test_an_environment_as_a_card(registry):
     assert "hunter2" not in card.html() + card.text()
 
 
+def test_the_card_of_a_clone_tells_what_it_inherits(registry):
+    clone = TaskEnvironment("e", env_vars={"LEVEL": "info"}, description="d").clone_with("f", description="other")
+    lines = [" ".join(line.split()) for line in cards.environment(clone).text().splitlines()]
+    assert "env_vars {'LEVEL': 'info'} (inherited from e)" in lines
+    assert "description 'other'" in lines
+
+
 def test_a_registry_of_a_thousand_is_bounded(registry):
     for number in range(1_000):
         Environment(f"e{number}")

@@ -99,9 +99,15 @@ class Completer:
             yield from ((option, "option") for option in _options(parser, expected))
 
     def _values(self, action: argparse.Action, expected: Wanted, typed: str) -> Iterable[tuple[str, str]]:
-        kind = (action.option_strings[-1].lstrip("-") if action.option_strings else action.dest).replace("_", " ")
         asked = Asked(self._session, typed, expected.given, [*self._verbs, "cell"])
-        return ((text, kind) for text in candidates(action, asked))
+        return ((text, _kind(action)) for text in candidates(action, asked))
+
+
+def _kind(action: argparse.Action) -> str:
+    """Say in a word what the values of an argument or an option are."""
+    if action.option_strings:
+        return action.option_strings[-1].lstrip("-").replace("_", " ")
+    return "environment" if action.metavar in ("NAME", "SRC", "A", "B") else action.dest.replace("_", " ")
 
 
 def _options(parser: Parser, expected: Wanted) -> Iterator[str]:

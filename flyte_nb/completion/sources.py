@@ -13,6 +13,7 @@ from enum import Enum
 from pathlib import Path
 
 from flyte_nb.changes import tasks_of
+from flyte_nb.comparing import CURRENT
 from flyte_nb.completion import values
 from flyte_nb.environments.editing import editable
 from flyte_nb.environments.secrets import secrets_from_request
@@ -57,7 +58,8 @@ def candidates(action: argparse.Action, asked: Asked) -> Iterator[str]:
     if source is None and action.choices is not None:
         yield from map(str, action.choices)
         return
-    source = source or WORDS.get(str(action.metavar or action.dest.upper()))
+    word = "DEPLOYED" if action.dest == "deployed" else str(action.metavar or action.dest.upper())
+    source = source or WORDS.get(word)
     taken = set(asked.given.get(action.dest, ()))
     try:
         yield from (text for text in (source(asked) if source is not None else ()) if text not in taken)
@@ -66,12 +68,18 @@ def candidates(action: argparse.Action, asked: Asked) -> Iterator[str]:
 
 
 def _environments(asked: Asked) -> Iterator[str]:
+    """Give the environments declared here."""
+    yield from asked.session.registry
+
+
+def _compared(asked: Asked) -> Iterator[str]:
     """Give the environments declared here; after ``NAME@``, the versions it is deployed at."""
     name, at, _ = asked.typed.partition("@")
     if at:
-        yield from (f"{name}@{version}" for version in _versions_of(asked.session, name))
+        versions = _versions_of(asked.session, name)
+        yield from (f"{name}@{version}" for version in ([CURRENT, *versions] if versions else ()))
     else:
-        yield from asked.session.registry
+        yield from _environments(asked)
 
 
 def _deployed(asked: Asked) -> Iterator[str]:
@@ -81,7 +89,7 @@ def _deployed(asked: Asked) -> Iterator[str]:
 
 def _versions(asked: Asked) -> Iterator[str]:
     """Give the versions at which the environment of the line is deployed."""
-    yield from _versions_of(asked.session, asked.first("name", "names", "environment"))
+    yield from _versions_of(asked.session, asked.first("name", "names", "deployed", "environment"))
 
 
 def _versions_of(session: Session, name: str) -> list[str]:
@@ -162,7 +170,8 @@ Source = Callable[[Asked], Iterable[str]]
 
 #: arguments and the values of options, by what help calls them
 WORDS: dict[str, Source] = {
-    **dict.fromkeys(("NAME", "ENV", "ENVIRONMENT", "SRC", "A", "B"), _environments),
+    **dict.fromkeys(("NAME", "ENV", "ENVIRONMENT", "SRC"), _environments),
+    **dict.fromkeys(("A", "B"), _compared),
     "DEPLOYED": _deployed,
     "TASK": _tasks,
     "ENV.TASK": _full_names,

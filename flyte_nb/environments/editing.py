@@ -8,6 +8,7 @@ from typing import Any
 
 from flyte_nb.environments.app import AppEnvironment
 from flyte_nb.environments.base import Environment, own_copy, unannounced
+from flyte_nb.environments.cache import Cache
 from flyte_nb.environments.declaration import Declaration, checks, field_types, refusal, refuse, refuse_type, same
 from flyte_nb.environments.forms import alternatives
 from flyte_nb.environments.image import Image
@@ -71,6 +72,8 @@ def with_values(env: Environment, values: Mapping[str, Any], reset: Iterable[str
     if isinstance(env, AppEnvironment) and isinstance(made, AppEnvironment):
         env._give_hooks(made)
     if isinstance(env, TaskEnvironment) and isinstance(made, TaskEnvironment):
+        if isinstance(values.get("cache"), str):
+            Cache(values["cache"])  # the environment alone accepts any word, no task does
         _check_tasks(env, made)
     return made
 

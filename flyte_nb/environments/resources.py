@@ -55,7 +55,8 @@ def _bytes(value: Any) -> Quantity:
         raise WrongType(f"it is of type {type(value).__name__}")
     quantity = Quantity.parse(value)
     if not has_unit(value):
-        raise ValueError(f"it would be {value} bytes; write the unit, such as '{value}Mi' or '{value}Gi'")
+        told = f"{value} byte{'s' if value != '1' else ''}"
+        raise ValueError(f"it would be {told}; write the unit, such as '{value}Mi' or '{value}Gi'")
     if value[-1] in "num":
         raise ValueError(f"{value[-1]!r} is a part of a byte; did you mean '{value[:-1]}M' or '{value[:-1]}Mi'?")
     return quantity

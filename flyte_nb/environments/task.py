@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, TypeVar, overload
 
-from flyte_nb.environments.base import Environment, announce, clone, overrides_in
-from flyte_nb.environments.cache import Cache, CacheRequest
+from flyte_nb.environments.base import Environment, announce, clone, is_heard, overrides_in
+from flyte_nb.environments.cache import BEHAVIORS, Cache, CacheRequest
 from flyte_nb.environments.declaration import Check, WrongType, refuse, refuse_type
 from flyte_nb.environments.function_task import AsyncFunctionTaskTemplate
 from flyte_nb.environments.image import Image
@@ -26,7 +26,7 @@ from flyte_nb.environments.secrets import SecretRequest
 from flyte_nb.environments.template import INLINE_BYTES, TaskTemplate
 from flyte_nb.errors import DeclarationError
 
-__all__ = ["TaskEnvironment", "rebind", "renewed"]
+__all__ = ["TaskEnvironment", "rebind", "refused_cache", "renewed"]
 
 _Self = TypeVar("_Self", bound="TaskEnvironment")
 _logger = logging.getLogger("flyte")
@@ -36,12 +36,20 @@ def _cache(value: Any) -> Any:
     """Accept any word here: an unknown one is refused when a task takes it, as in the Flyte SDK."""
     if value is not None and not isinstance(value, str | Cache):
         raise WrongType(f"it is of type {type(value).__name__}")
-    if isinstance(value, str) and value not in ("disable", "auto", "override"):
-        try:
-            Cache(value)
-        except DeclarationError as error:
-            _logger.warning("no task of this environment can be declared: %s", error)
+    if is_heard() and (why := refused_cache(value)):
+        _logger.warning("no task of this environment can be declared: %s", why)
     return value
+
+
+def refused_cache(value: Any) -> str:
+    """Say why no task can take a value of ``cache`` that the environment accepts; empty where one can."""
+    if not isinstance(value, str) or value in BEHAVIORS:
+        return ""
+    try:
+        Cache(value)
+    except DeclarationError as error:
+        return str(error)
+    return ""
 
 
 @dataclass(repr=False)

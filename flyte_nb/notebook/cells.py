@@ -96,6 +96,8 @@ class CellLog:
         self._latest: dict[str, Statement] = {}
         self._imports: dict[str, list[Statement]] = {}
         self._configures: dict[tuple[Statement, str], dict[str, Configured]] = {}
+        self._former: dict[tuple[Statement, str], dict[str, Configured]] = {}
+        self._former_of = ""
         self._declares: dict[str, Statement] = {}
         self._declared_by: dict[Statement, list[str]] = {}
         #: counts what changes the meaning of a name
@@ -244,10 +246,29 @@ class CellLog:
         if bound is None or not (configured.declared or how.builds or how.registers):
             return
         known = self._configures.setdefault((bound, how.name), {})
+        if configured.declared:
+            self._remember(configured.statement.cell, (bound, how.name), known)
         for key in (how.key, f"del {how.key}"):
             known.pop(key, None)
         known[how.key] = configured
         self._touch(how.name)
+
+    def _remember(self, cell: Cell, place: tuple[Statement, str], known: dict[str, Configured]) -> None:
+        """Keep how a declaration was configured before a cell, for as long as that is the latest cell."""
+        if cell.file != self._former_of:
+            self._former, self._former_of = {}, cell.file
+        self._former.setdefault(place, dict(known))
+
+    def undo(self, cell: Cell) -> None:
+        """Forget the dependencies that a cell added: it failed, and so the registry has taken them back."""
+        if cell.file == self._former_of:
+            for place, known in self._former.items():
+                now = self._configures.get(place, {})
+                if any(_is_taken_back(configured, cell) for configured in now.values()):
+                    kept = {key: c for key, c in now.items() if not _is_taken_back(c, cell)}
+                    self._configures[place] = {**known, **kept}
+                    self._touch(place[1])
+            self._former, self._former_of = {}, ""
 
     def _note_import(self, statement: Statement, name: str) -> None:
         """Keep ``import a.b`` beside a later ``import a.c``: the one name ``a`` stands for both."""
@@ -260,6 +281,10 @@ class CellLog:
             self._imports[name] = [statement]
         else:
             self._imports.pop(name, None)
+
+
+def _is_taken_back(configured: Configured, cell: Cell) -> bool:
+    return configured.how.word == "add_dependency" and configured.statement.cell.file == cell.file
 
 
 def _imports_package(node: ast.Import, name: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flyte_nb.doctor.finding import Finding, State, is_well
-from flyte_nb.views import Stack, Table, Text, View
+from flyte_nb.views import Diff, Stack, Table, View
 
 __all__ = ["examination"]
 
@@ -16,4 +16,7 @@ def examination(findings: list[Finding]) -> View:
     count = sum(one.state is State.PROBLEM for one in findings)
     problems = "a problem keeps" if count == 1 else f"{count} problems keep"
     told = "tasks run here" if is_well(findings) else f"{problems} tasks from running"
-    return Stack([Table(("", "what", "found", "what to do"), rows), Text(told)])
+    notices = sum(one.state is State.NOTICE for one in findings)
+    more = f"{notices} notice{'s' if notices != 1 else ''}" if notices else ""
+    verdict = Diff([("=" if is_well(findings) else "!", told, more)])
+    return Stack([Table(("", "what", "found", "what to do"), rows), verdict])

@@ -7,6 +7,7 @@ from typing import Any
 from flyte_nb.changes import Changes, EnvironmentChange, tasks_of
 from flyte_nb.environments.base import Environment
 from flyte_nb.environments.declaration import Change, Declaration, mask, set_fields
+from flyte_nb.environments.provenance import Setting, settings_of
 from flyte_nb.registry import Registry
 from flyte_nb.views import Card, Diff, Stack, Table, View, bullet
 from flyte_nb.widgets.settings import told_setting
@@ -20,17 +21,21 @@ def environment(env: Environment, state: list[str] | None = None, outdated: list
     Parameters
     ----------
     env : Environment
-        What is shown.
+        What is shown; of a clone also what it inherits.
     state : list of str, optional
         Its states, such as ``"deployed at 1f3a"``.
     outdated : list of str, optional
         What makes its runs or its deployment out of date.
     """
+    notes = {row.field: f"inherited from {row.source}" for row in _of_a_clone(env) if row.how == "inherited"}
     rows = [
-        (name, told_setting(name, value), "") for name, value in set_fields(env) if name not in ("name", "depends_on")
+        (name, told_setting(name, value), notes.get(name, ""))
+        for name, value in set_fields(env)
+        if name not in ("name", "depends_on")
     ]
     if env.depends_on:
-        rows.append(("depends_on", ", ".join(bullet((e.name for e in env.depends_on), 8)), ""))
+        needed = ", ".join(bullet((e.name for e in env.depends_on), 8))
+        rows.append(("depends_on", needed, notes.get("depends_on", "")))
     tasks = [f"{task.name.rpartition('.')[2]}{task.interface}" for task in tasks_of(env).values()]
     return Card(
         title=env.name,
@@ -39,6 +44,10 @@ def environment(env: Environment, state: list[str] | None = None, outdated: list
         rows=rows,
         sections=[(title, bullet(lines)) for title, lines in (("tasks", tasks), ("out of date", outdated)) if lines],
     )
+
+
+def _of_a_clone(env: Environment) -> list[Setting]:
+    return settings_of(env) if env._origin is not None else []
 
 
 def environments(registry: Registry, states: dict[str, list[str]] | None = None) -> View:

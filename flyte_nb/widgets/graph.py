@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from flyte_nb.plan.graph import Graph
 from flyte_nb.plan.preview import Plan, PlannedChange
 from flyte_nb.views import Diff, Fold, Stack, Table, View, bullet, escape
-from flyte_nb.widgets.layout import HEIGHT, WIDTH, laid_out
+from flyte_nb.widgets.layout import HEIGHT, laid_out
 
 __all__ = ["graph", "states"]
 
 MOST = 60  # environments that are drawn one by one
 MOST_LAYERS = 20  # that are drawn
-_LONGEST = 24  # characters of a line in a box
+_LONGEST = 28  # characters of a line in a box
+_CHARACTER, _AROUND, _NARROWEST = 7, 24, 108  # pixels: a character, what is beside a line, a box
 _NAMES = 12  # of a layer that is opened
 _SIGNS = {"declared": "+", "changed": "~", "out of date": "!", "deployed": "="}
 _COLOURS = {
@@ -88,27 +89,36 @@ class _Drawn(View):
 
     def body(self) -> str:
         boxes = dict(box for layer in self.boxes for box in layer)
-        drawn = laid_out([[key for key, _ in layer] for layer in self.boxes], {k: b.needs for k, b in boxes.items()})
+        width = max(map(_width, boxes.values()))
+        layers = [[key for key, _ in layer] for layer in self.boxes]
+        drawn = laid_out(layers, {key: box.needs for key, box in boxes.items()}, width)
         lines = "".join(map(_line, drawn.lines))
-        shapes = "".join(_box(box, *drawn.places[key]) for key, box in boxes.items())
+        shapes = "".join(_box(box, *drawn.places[key], width) for key, box in boxes.items())
         label = escape(f"{len(boxes)} boxes in {len(self.boxes)} layers, dependencies on the left")
         svg = (
             f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{label}" width="{drawn.width}" '
             f'height="{drawn.height}" viewBox="0 0 {drawn.width} {drawn.height}" '
-            f'style="font-family:inherit;font-size:12px">{lines}{shapes}</svg>'
+            f'style="font-family:inherit;font-size:12px;max-width:none">{lines}{shapes}</svg>'
         )
         return f'<div style="overflow:auto;max-height:48em">{svg}</div>{self.beside.body()}'
 
 
-def _box(box: _Box, x: int, y: int) -> str:
+def _width(box: _Box) -> int:
+    """Estimate the width that a box needs for its texts."""
+    longest = min(max(len(box.title), len(box.state) + 2), _LONGEST)
+    return max(_NARROWEST, longest * _CHARACTER + _AROUND)
+
+
+def _box(box: _Box, x: int, y: int, width: int) -> str:
     sign = _sign(box.state)
     needs = f", needs {', '.join(bullet(box.needs, 8))}" if box.needs else ""
     return (
         f"<g><title>{escape(f'{box.title}: {box.state}{needs}')}</title>"
-        f'<rect x="{x}" y="{y}" width="{WIDTH}" height="{HEIGHT}" rx="4" fill="var(--jp-layout-color1,#ffffff)" '
+        f'<rect x="{x}" y="{y}" width="{width}" height="{HEIGHT}" rx="4" fill="var(--jp-layout-color1,#ffffff)" '
         f'stroke="{_COLOURS[sign]}"/><rect x="{x}" y="{y}" width="5" height="{HEIGHT}" fill="{_COLOURS[sign]}"/>'
         f'<text x="{x + 13}" y="{y + 16}" font-weight="600" fill="var(--jp-ui-font-color1,#212121)">{_cut(box.title)}'
-        f'</text><text x="{x + 13}" y="{y + 32}" fill="{_COLOURS[sign]}">{sign} {_cut(box.state)}</text></g>'
+        f'</text><text x="{x + 13}" y="{y + 32}" fill="var(--jp-ui-font-color1,#212121)">'
+        f'<tspan font-weight="600" fill="{_COLOURS[sign]}">{sign}</tspan> {_cut(box.state)}</text></g>'
     )
 
 
@@ -178,7 +188,7 @@ def _shown_layers(made: Graph) -> list[tuple[int, str, Sequence[str]]]:
 
 
 def _count(names: Sequence[str]) -> str:
-    return f"{len(names):,}" if len(names) != 1 else names[0]
+    return f"{len(names):,} environments" if len(names) != 1 else names[0]
 
 
 def _most(names: Sequence[str], states: Mapping[str, str]) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 __all__ = ["HEIGHT", "WIDTH", "Drawing", "laid_out"]
 
-WIDTH, HEIGHT = 196, 40  # of a box, in pixels
+WIDTH, HEIGHT = 196, 40  # of a box, in pixels, unless its texts need less or more
 _LANE = 10  # the height that a line takes which passes a layer
 _GAP_X, _GAP_Y, _EDGE = 56, 14, 4
 _TALLEST = 12 * (HEIGHT + _GAP_Y)  # pixels of a column
@@ -38,7 +38,7 @@ class Drawing:
     height: int
 
 
-def laid_out(waves: Sequence[Sequence[str]], needs: Mapping[str, Sequence[str]]) -> Drawing:
+def laid_out(waves: Sequence[Sequence[str]], needs: Mapping[str, Sequence[str]], width: int = WIDTH) -> Drawing:
     """Place the boxes of some layers so that few lines cross, and none runs behind a box where that can be had.
 
     Parameters
@@ -47,6 +47,8 @@ def laid_out(waves: Sequence[Sequence[str]], needs: Mapping[str, Sequence[str]])
         The layers, each after what it needs.
     needs : mapping of str to sequence of str
         What each needs.
+    width : int
+        The width of a box.
     """
     level = {name: index for index, wave in enumerate(waves) for name in wave}
     edges = [(one, name) for name in level for one in needs.get(name, ()) if one in level]
@@ -62,12 +64,12 @@ def laid_out(waves: Sequence[Sequence[str]], needs: Mapping[str, Sequence[str]])
     for index, column in enumerate(columns):
         y = _EDGE + (tallest - _height(column)) // 2
         for item in column:
-            places[item] = (_EDGE + index * (WIDTH + _GAP_X), y)
+            places[item] = (_EDGE + index * (width + _GAP_X), y)
             y += _size(item) + _GAP_Y
-    lines = [_points(places, one, other, passing.get((one, other), [])) for one, other in edges]
-    width = 2 * _EDGE + len(columns) * (WIDTH + _GAP_X) - (_GAP_X if columns else 0)
+    lines = [_points(places, one, other, passing.get((one, other), []), width) for one, other in edges]
+    whole = 2 * _EDGE + len(columns) * (width + _GAP_X) - (_GAP_X if columns else 0)
     boxes = {item: place for item, place in places.items() if isinstance(item, str)}
-    return Drawing(boxes, lines, width, 2 * _EDGE + tallest)
+    return Drawing(boxes, lines, whole, 2 * _EDGE + tallest)
 
 
 def _size(item: str | _Lane) -> int:
@@ -121,11 +123,11 @@ def _middle(rank: Mapping[str | _Lane, int], neighbours: Sequence[str | _Lane], 
 
 
 def _points(
-    places: Mapping[str | _Lane, tuple[int, int]], one: str, other: str, lanes: Sequence[_Lane]
+    places: Mapping[str | _Lane, tuple[int, int]], one: str, other: str, lanes: Sequence[_Lane], width: int
 ) -> list[tuple[int, int]]:
     (x1, y1), (x2, y2) = places[one], places[other]
-    points = [(x1 + WIDTH, y1 + HEIGHT // 2)]
+    points = [(x1 + width, y1 + HEIGHT // 2)]
     for lane in lanes:
         x, y = places[lane]
-        points += [(x, y + _LANE // 2), (x + WIDTH, y + _LANE // 2)]
+        points += [(x, y + _LANE // 2), (x + width, y + _LANE // 2)]
     return [*points, (x2 - 1, y2 + HEIGHT // 2)]

@@ -12,6 +12,7 @@ __all__ = ["plan"]
 
 _MOST_NAMES = 8  # in one line
 _MOST_LINES = 16  # of one environment
+_SIGNS = {"is new": "+", "is gone": "-"}
 _Line = tuple[str, str, str]
 
 
@@ -66,9 +67,9 @@ def _details(change: PlannedChange) -> Iterator[_Line]:
         yield _task(task)
         yield from (_field(task.task, field) for field in task.fields)
     for name in change.names:
-        yield "~", f"{change.environment}  reads {name.name}", name.what
+        yield _SIGNS.get(name.what, "~"), f"{change.environment}  reads {name.name}", name.what
     for file in change.files:
-        yield {"is new": "+", "is gone": "-"}.get(file.what, "~"), f"{change.environment}  file {file.name}", file.what
+        yield _SIGNS.get(file.what, "~"), f"{change.environment}  file {file.name}", file.what
 
 
 def _field(owner: str, field: FieldChange) -> _Line:

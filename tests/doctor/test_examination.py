@@ -70,7 +70,7 @@ def test_a_probe_that_fails_or_hangs_is_a_finding(patient: Patient) -> None:
     assert told[0].found == "cannot be examined: LookupError: nothing there"
     assert told[2].found == "no answer within 0.2 s"
     assert not is_well(told)
-    assert examination(told).text().endswith("a problem keeps tasks from running")
+    assert examination(told).text().endswith("! a problem keeps tasks from running  2 notices")
 
 
 def test_every_probe_is_bounded() -> None:

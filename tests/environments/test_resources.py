@@ -202,3 +202,8 @@ def test_it_is_shown_and_stored_plainly():
         "gpu": {"type": "Device", "quantity": 1, "device_class": "GPU", "device": "A100"},
     }
     assert set(typing.get_type_hints(Resources)) >= {"cpu", "memory", "gpu", "disk", "shm"}
+
+
+def test_a_single_byte_is_one_byte():
+    with pytest.raises(DeclarationValueError, match="it would be 1 byte;"):
+        Resources(memory="1")

@@ -32,9 +32,11 @@ def test_each_box_has_its_state_in_words():
         "1      side         + declared",
         "2      top          ~ changed           base, side",
     ]
-    told = [text.text for text in svg_of(view.html()).iter("{http://www.w3.org/2000/svg}text")]
+    svg = svg_of(view.html())
+    told = ["".join(text.itertext()) for text in svg.iter("{http://www.w3.org/2000/svg}text")]
     assert told == ["base", "= deployed at 1f3a", "side", "+ declared", "top", "~ changed"]
     assert "var(--jp-warn-color1" in view.html()
+    assert "max-width:none" in svg.attrib["style"]  # JupyterLab would shrink a wide one until nobody can read it
 
 
 def test_a_text_that_looks_like_markup_is_escaped():
@@ -56,7 +58,7 @@ def test_a_large_graph_is_shown_by_its_layers():
     assert len(view.html()) < 20_000
     assert len(view.text()) < 2_000
     assert "1,500 environments in 2 layers" in view.text()
-    assert "layer 1: 1,000  changed 1, declared 999" in view.text()
+    assert "layer 1: 1,000 environments  changed 1, declared 999" in view.text()
     assert view.html().count("<details") == 2
 
 
@@ -93,3 +95,12 @@ def test_how_an_environment_stands():
         "file": "out of date",
         "added": "changed",
     }
+
+
+def test_a_box_is_as_wide_as_its_texts_need():
+    def widest(*names):
+        svg = svg_of(graph(graph_of([Environment(name) for name in names]), {}).html())
+        return max(int(rect.attrib["width"]) for rect in svg.iter("{http://www.w3.org/2000/svg}rect"))
+
+    assert widest("a") < widest("a", "twenty-characters-ab") < widest("a-name-of-30-characters-or-more")
+    assert widest("a" * 28) == widest("a" * 63)

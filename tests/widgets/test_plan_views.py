@@ -9,7 +9,7 @@ UPDATED = PlannedChange(
         TaskChange("base.f", "changed", (NameChange("f", "changed"), NameChange("helper", "is new"))),
         TaskChange("base.g", "withdrawn"),
     ),
-    names=(NameChange("serve", "changed"),),
+    names=(NameChange("serve", "changed"), NameChange("stop", "is gone")),
     files=(NameChange("a.html", "is gone"),),
 )  # fmt: skip
 NEW = PlannedChange("top", "TaskEnvironment", "create", "v2", has_tasks=("top.h",))
@@ -37,6 +37,7 @@ def test_what_changes_comes_first_then_notices_and_the_rest_is_folded():
         "~ base.f  task changed: its own code changed, helper is new",
         "- base.g  task withdrawn",
         "~ base  reads serve  changed",
+        "- base  reads stop  is gone",
         "- base  file a.html  is gone",
         "+ top  create TaskEnvironment at v2: h",
         "! top: disk 10Gi is not enforced on this machine",
