@@ -110,3 +110,35 @@ def test_progress_is_one_quiet_line(kernel: Kernel) -> None:
     assert len(slow.outputs) == 2
     assert "deploying: yours deployed" in json.dumps([o.get("data") for o in slow.outputs])
     assert "2 of 2 environments done" in slow.shown
+
+
+EDITED = """
+env = flyte.TaskEnvironment("edited", env_vars={"LEVEL": "a"}, queue="slow")
+
+@env.task
+def inner() -> str:
+    import os
+    return os.environ["LEVEL"]
+
+@env.task
+def outer() -> str:
+    return f"{inner()} {env.queue}"
+"""
+
+
+def test_what_a_draft_applied_is_what_runs_deploys_and_is_exported(kernel: Kernel, tmp_path: Path) -> None:
+    kernel.run(EDITED)
+    kernel.run("%flyte deploy edited")
+    kernel.run('flyte.draft(env).set("env_vars.LEVEL", "b").set("queue", "fast").apply()')
+    told = "! 'edited' travels as a draft has changed it (env_vars, queue), which its source does not say"
+    assert told in kernel.run("%flyte plan").shown
+    assert kernel.value("flyte.run(outer).outputs()[0]").splitlines()[-1] == "'b fast'"
+    for ask in ("%flyte deploy edited --dry-run", "%flyte deploy edited"):
+        assert told in kernel.run(ask).shown
+    assert kernel.value('flyte.deployed("edited.outer")()').splitlines()[-1] == "'b fast'"
+    kernel.run("%flyte export edited.py")
+    assert 'env_vars={"LEVEL": "b"}, queue="fast"' in (tmp_path / "edited.py").read_text()
+    kernel.run(EDITED.replace('"a"', '"b"').replace("slow", "fast"))  # written into the source, it is the same
+    shown = kernel.run("%flyte plan").shown
+    assert "= 1 unchanged" in shown
+    assert "travels as" not in shown
