@@ -333,7 +333,7 @@ class Slice:
         Where the module is loaded nothing is registered.
         """
         found: dict[str, str] = {}
-        for _, name in registry_calls(statement.node):
+        for _, name in registry_calls(statement.node) if "current_registry" in statement.source else ():
             variable = yield self.want_environment(name)
             if variable is None:
                 live = self.namespace.items()
