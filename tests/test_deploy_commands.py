@@ -142,3 +142,16 @@ def test_what_a_draft_applied_is_what_runs_deploys_and_is_exported(kernel: Kerne
     shown = kernel.run("%flyte plan").shown
     assert "= 1 unchanged" in shown
     assert "travels as" not in shown
+
+
+def test_comments_and_layout_are_no_change(kernel: Kernel) -> None:
+    cell = ENV.format(factor=2, cpu=1)
+    kernel.run(cell)
+    made = kernel.run("%flyte deploy calc").shown.partition("version ")[2].partition(":")[0]
+    kernel.run(
+        cell.replace("    return FACTOR * x", "    # twice\n    return (FACTOR\n            * x)  # as told").lstrip()
+    )
+    assert kernel.run("%flyte deploy calc").shown == f"= calc  unchanged at version {made}"
+    assert "out of date" not in kernel.run("%flyte list").shown
+    kernel.run(cell.replace("Multiply.", "Multiply by a factor."))
+    assert "~ calc  update" in kernel.run("%flyte plan").shown  # what is shown of a task is a part of it

@@ -239,7 +239,7 @@ def _is_apart(node: ast.stmt) -> bool:
 def _part(statement: Statement) -> _Part:
     node, names = statement.node, statement.names
     return _Part(
-        source=statement.source,
+        source=ast.unparse(node),  # comments and layout are no part of what it is
         binds=names.binds,
         reads=names.reads | names.defers | names.hints,
         roots=frozenset(decorator_roots(node)),
