@@ -152,7 +152,8 @@ def tasks_changed(before: Mapping[str, Any], after: Mapping[str, Any], fields: I
 def _task(name: str, before: Mapping[str, Any], after: Mapping[str, Any], told: set[str]) -> TaskChange | None:
     if before == after:
         return None
-    names = _own_first(name, names_changed(before.get("reads") or {}, after.get("reads") or {}))
+    is_told = "reads" in before  # an older flyte_nb did not tell
+    names = _own_first(name, names_changed(before["reads"], after.get("reads") or {})) if is_told else []
     fields = [*_shape(before, after), *_settings(before, after, told)]
     return TaskChange(name, "changed", tuple(names), tuple(fields)) if names or fields else None
 
