@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from flyte_nb.environments.base import Environment
-from flyte_nb.environments.declaration import set_fields
+from flyte_nb.environments.declaration import same, set_fields
 from flyte_nb.errors import SliceError, UsageError
 from flyte_nb.notebook.cells import Cell, Statement, statements
 from flyte_nb.notebook.rewriting import RESET, Edit, edited, locate
@@ -30,7 +30,9 @@ class _Whole(Spelling):
         return text
 
 
-def amended(statement: Statement, env: Environment, names: Mapping[str, Any]) -> tuple[Statement, list[str], str]:
+def amended(
+    statement: Statement, env: Environment, names: Mapping[str, Any], edited_envs: Mapping[str, Environment]
+) -> tuple[Statement, list[str], str]:
     """Give the statement that declares an environment as it is now, the imports that it needs, and what to say of it.
 
     Parameters
@@ -41,6 +43,8 @@ def amended(statement: Statement, env: Environment, names: Mapping[str, Any]) ->
         The newest declaration, which drafts have changed.
     names : mapping
         The names of the notebook.
+    edited_envs : mapping of str to Environment
+        All that drafts have changed, by name: a clone that was made before keeps what it inherited.
 
     Returns
     -------
@@ -55,8 +59,10 @@ def amended(statement: Statement, env: Environment, names: Mapping[str, Any]) ->
     is_set = dict(set_fields(env))
     edits = [
         Edit(field, before, getattr(env, field), getattr(env, field) if field in is_set else RESET)
-        for field, before in env.unwritten.items()
+        for field, before in _differing(env, edited_envs).items()
     ]
+    if not edits:
+        return statement, [], ""
     spelling, told = _Whole(names), ", ".join(edit.field for edit in edits)
     try:
         editor, is_clone = locate(statement.source, env.place.line - statement.line + 1, env, names)
@@ -68,7 +74,18 @@ def amended(statement: Statement, env: Environment, names: Mapping[str, Any]) ->
         )  # fmt: skip
     found = next(statements(Cell(text, 0)))
     made = replace(statement, source=found.source, node=found.node, names=found.names)
-    return made, spelling.imports, (
+    told = ", ".join(env.unwritten)
+    return made, spelling.imports, told and (
         f"{env.name!r} travels as a draft has changed it ({told}), which its source does not say; "
         "write it there: flyte.draft(env).offer()"
     )  # fmt: skip
+
+
+def _differing(env: Environment, edited_envs: Mapping[str, Environment]) -> dict[str, Any]:
+    """Give the fields in which an environment differs from what its source gives, each with the value that it gives."""
+    source = edited_envs.get(env.origin.parent) if env.origin is not None else None
+    if env.origin is None or source is None or type(source) is not type(env):
+        return env.unwritten
+    inherited = source.unwritten.keys() - env.origin.overridden - env.origin.reset
+    given = {field: getattr(source, field) for field in sorted(inherited)}
+    return {**{f: v for f, v in given.items() if not same(v, getattr(env, f))}, **env.unwritten}

@@ -220,9 +220,9 @@ class Slice:
         if edited:
             from flyte_nb.notebook.amending import amended  # most kernels never edit one
         for env in edited:
-            now, imports, notice = amended(now, env, self.namespace)
+            now, imports, notice = amended(now, env, self.namespace, self.edits)
             self.imports.update(imports)
-            self.notices.append(notice)
+            self.notices += [notice] if notice else []
         return now
 
     def _before_a_call(self, reads: Iterable[str]) -> Steps:

@@ -99,3 +99,15 @@ def test_a_variable_that_got_the_applied_draft_is_the_declaration(declared, cell
     edits = {name: env for name, env in declared.registry.items() if env.unwritten}
     module = declared.slice(tasks=[declared.registry.find_task("am-e.work")], edits=edits)
     assert executed(module)["work"]() == "fast"
+
+
+def test_a_clone_made_before_the_draft_keeps_what_it_inherited(declared):
+    declared.cell("before = env.clone_with('am-b', interruptible=True)\nown = env.clone_with('am-own', queue='mine')")
+    edits = edit(declared, reset=["env_vars"], queue="fast")
+    clones = {name: declared.registry[name] for name in ("am-b", "am-own")}
+    module = declared.slice(environments=clones.values(), edits={**edits, **clones})
+    names = executed(module)
+    assert names["env"].queue == "fast"
+    assert names["before"].to_dict() == clones["am-b"].to_dict()
+    assert names["own"].to_dict() == clones["am-own"].to_dict()
+    assert len(module.notices) == 1
