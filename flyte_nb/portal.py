@@ -150,7 +150,11 @@ class Blocking:
         return job.done.result()
 
     def at_once(self, work: Callable[[], R]) -> R | None:
-        return work()
+        try:
+            return work()
+        except KeyboardInterrupt as error:
+            _shorten(error)
+            raise
 
     async def here(self, work: Coroutine[Any, Any, R], suspends: bool) -> R:
         if not suspends:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -14,10 +14,10 @@ from flyte_nb.context.task_context import TaskContext, ctx, current_context
 from flyte_nb.engine import codec
 from flyte_nb.engine.definition import MAIN, definition_of, holds, module_of
 from flyte_nb.engine.fingerprint import fingerprint
-from flyte_nb.engine.local.lines import SMALL, Closed, Line, Lines, Lost, may_be_direct
+from flyte_nb.engine.local.line import Closed, Line, Lost
+from flyte_nb.engine.local.lines import SMALL, Lines, may_be_direct
 from flyte_nb.engine.local.link import Answer, Link
 from flyte_nb.engine.policy import Policy, policy_of
-from flyte_nb.engine.segments import Segment
 from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import BaseRuntimeError
 
@@ -48,14 +48,18 @@ class ChildRunner:
                 return value_of(self._over(line, asked))
             except Closed:
                 continue
-        return value_of(self._link.wait(self._through(asked)))
+        frame = self._link.wait(self._through(asked))
+        asked.told.is_known = True
+        return value_of(frame)
 
     async def acall(self, task: TaskTemplate, inputs: dict[str, Any]) -> Any:
         """Run a child task without blocking the loop."""
         asked = self._asked(task, inputs)
 
         async def through() -> codec.Frame:
-            return await self._link.awaited(self._through(asked))
+            frame = await self._link.awaited(self._through(asked))
+            asked.told.is_known = True
+            return frame
 
         async def over(line: Line) -> codec.Frame:
             return await self._aover(line, asked)
@@ -63,7 +67,8 @@ class ChildRunner:
         lines = asked.told.lines
         if lines is None:
             return value_of(await through())
-        return value_of(await lines.call(over, through, sum(map(codec.size_of, asked.parts)) < SMALL))
+        ahead = task.name if sum(map(codec.size_of, asked.parts)) < SMALL else ""
+        return value_of(await lines.call(over, through, lambda: asked.told.is_known, ahead))
 
     def step(self, name: str) -> Step:
         """Record the start of a step of the running task."""
@@ -109,8 +114,8 @@ class ChildRunner:
         """Ask the engine for a call."""
         known = asked.told
         head = {"op": "call", "by": asked.by, "token": known.token, **asked.extras}
-        if not known.is_known:
-            head["told"], known.is_known = known.words, True
+        if not known.is_told:
+            head["told"], known.is_told = known.words, True
         return self._link.call(head, (*known.by_value, *asked.parts))
 
     # --- over a line ---
@@ -121,7 +126,6 @@ class ChildRunner:
             number, frame = line.call(asked.head, asked.parts)
         except Lost as lost:
             return self._link.wait(self._settle(line, lost.number, asked))
-        self._discard(asked)
         return self._link.wait(self._settle(line, number, asked, frame)) if frame[0].get("failed") else frame
 
     async def _aover(self, line: Line, asked: Asked) -> codec.Frame:
@@ -130,7 +134,6 @@ class ChildRunner:
             frame = await line.send(asked.head, asked.parts)
         except Lost as lost:
             return await self._link.awaited(self._settle(line, lost.number, asked))
-        self._discard(asked)
         if not frame[0].get("failed"):
             return frame
         return await self._link.awaited(self._settle(line, frame[0]["n"], asked, frame))
@@ -139,22 +142,26 @@ class ChildRunner:
         """Tell the engine of a call that a worker has failed, or has not survived; its answer is the error."""
         head = {"op": "call", "by": asked.by, "line": line.number, "number": number, "token": asked.told.token}
         if failed is None:
-            return self._link.call({**head, **asked.extras}, ())
+            return self._link.call({**head, **asked.extras, "answered": answered(line)}, ())
         return self._link.call({**head, **asked.extras, "reply": failed[0]}, failed[1])
-
-    def _discard(self, asked: Asked) -> None:
-        """Let go of the inputs that lie in shared memory: the worker has read them."""
-        for part in asked.parts:
-            if isinstance(part, Segment):
-                part.remove()
 
     def _take(self, head: dict[str, Any], end: socket.socket) -> None:
         """Take a line that the engine offers, unless the call that it is for has ended."""
         for (by, _), told in list(self._told.items()):
             if by == head["by"] and told.token == head["token"] and told.lines is not None:
-                told.lines.add(Line(head["line"], end))
+                told.lines.add(Line(head["line"], end, self._slow(by, told.lines)))
                 return
         end.close()
+
+    def _slow(self, by: str, lines: Lines) -> Callable[[Line, int, dict[str, Any]], None]:
+        """Give what tells the engine of a call that takes long, and lets others go another way."""
+
+        def slow(line: Line, number: int, head: dict[str, Any]) -> None:
+            self._link.call({"op": "call", "by": by, "line": line.number, "number": number, "token": head["k"],
+                             "group": head.get("group", ""), "answered": answered(line), "long": True}, ())  # fmt: skip
+            lines.look_again()
+
+        return slow
 
     def forget(self, call: str) -> None:
         """Forget what was told for a call that has ended."""
@@ -188,6 +195,7 @@ class Told:
     by_value: tuple[bytes, ...]
     ignored: tuple[str, ...] | None
     lines: Lines | None
+    is_told: bool = False
     is_known: bool = False
 
     def line(self) -> Line | None:
@@ -242,6 +250,11 @@ class Step:
             self._link.send({**self._told, "phase": "succeeded"})
         else:
             self._link.send({**self._told, "phase": "failed", "error": f"{type(error).__name__}: {error}"})
+
+
+def answered(line: Line) -> list[list[Any]]:
+    """Give the last calls on a line that were answered: the number, the token, the time, the group."""
+    return [[number, head["k"], time, head.get("group", "")] for number, head, time in line.answered]
 
 
 def told_of(task: TaskTemplate) -> tuple[dict[str, Any], tuple[bytes, ...], tuple[str, ...] | None]:

@@ -19,7 +19,8 @@ from flyte_nb.engine.local.calls import Call, Outcome
 from flyte_nb.engine.local.connections import OfRuns
 from flyte_nb.engine.local.exchange import MANY, Exchange
 from flyte_nb.engine.local.failures import failure
-from flyte_nb.engine.local.lines import Closed, Line, Lost, may_be_direct
+from flyte_nb.engine.local.line import Closed, Line, Lost
+from flyte_nb.engine.local.lines import may_be_direct
 from flyte_nb.engine.local.need import Need
 from flyte_nb.engine.segments import LEAST
 
@@ -85,16 +86,22 @@ class Direct:
         if had is None or had.fit != Fit.of(work, need) or not had.line.take():
             return None
         events: list[Event] = []
-        call, run = self._begin(work, events.append)
-        going = GoesOn(self._exchange, had, call, run, events)
-        if not going.begin():
-            self._had = None
-            return None
-        if not going.wait():
-            return going
-        for event in events:
-            show(event)
-        return run
+        going: GoesOn | None = None
+        try:
+            going = GoesOn(self._exchange, had, *self._begin(work, events.append), events)
+            if not going.begin():
+                self._had = None
+                return None
+            if not going.wait():
+                return going
+        except BaseException:  # an interrupt of the cell
+            had.line.close()
+            if going is not None:
+                going.abandon()
+            _show(events, show)
+            raise
+        _show(events, show)
+        return going.run
 
     def consider(self, call: Call, need: Need | None) -> None:
         """Have a line to the worker of a run that has succeeded, where that is wanted, for the next ones."""
@@ -102,7 +109,7 @@ class Direct:
             self._quick = 0
             return
         self._quick += 1
-        if self._quick < MANY or (self._had is not None and self._had.line.is_open):
+        if self._quick < MANY or (self._had is not None and self._had.connection.is_open):
             return
         connection = self._exchange.connect(call, OfRuns, lambda known: {})
         if connection is not None:
@@ -117,6 +124,7 @@ class GoesOn:
     def __init__(self, exchange: Exchange, had: Had, call: Call, run: Run, events: list[Event]) -> None:
         self._exchange, self._had, self.call, self.run, self._events = exchange, had, call, run, events
         self._number = had.line.number_next()
+        self._is_recorded = self._is_answered = False
 
     def begin(self) -> bool:
         """Send the call; tell whether the line was open."""
@@ -130,22 +138,18 @@ class GoesOn:
             had.line.close()
             return False
         call.journal.begin()
+        self._is_recorded = True
         call.enter(Phase.RUNNING, started=now())
         return True
 
     def wait(self) -> bool:
         """Wait for the answer as long as a quick run takes; tell whether it was there."""
         try:
-            frame = self._had.line.answer(self._number)
+            frame = self._had.line.answer(self._number, {})
         except TimeoutError:
             return False
         except Lost:
-            self._end(self._on_loop(self._had.connection.lost(self.call)))
-        except BaseException:  # an interrupt of the cell
-            self._had.loop.call_soon_threadsafe(self._abandon)
-            self.call.abort("the run was cancelled")
-            self._close()
-            raise
+            self._end(self._on_loop(self._lost()))
         else:
             self._settle(frame)
         return True
@@ -157,35 +161,56 @@ class GoesOn:
             tell(event)
         self._had.line.patient(None)
         try:
-            head, parts = await asyncio.to_thread(self._had.line.answer, self._number)
-        except Lost:
-            self._end(await self._had.connection.lost(self.call))
-        except BaseException:
-            self._abandon()
-            self.call.abort("the run was cancelled")
-            raise
-        else:
-            if head.get("printed"):
+            head, parts = await asyncio.to_thread(self._had.line.answer, self._number, {})
+            self._is_answered = True
+            if head.get("told"):
                 await self._had.connection.hear(self._number)
-            await self._exchange.end(self.call)
+            await self._leave()
             self._end(self._outcome(head, parts))
+        except Lost:
+            self._end(await self._lost())
+        except BaseException:
+            self.abandon()
+            raise
         finally:
-            self._close()
+            self._had.connection.hang_up()
+            self._had.line.close()  # a run that was not quick was its last
         return self.run
 
-    def _settle(self, frame: codec.Frame) -> None:
-        """End a quick run, once all that it has printed has arrived."""
-        head, parts = frame
+    def abandon(self) -> None:
+        """End what nobody waits for any more, from any thread: the worker, where it still works on it."""
         connection = self._had.connection
-        if head.get("printed"):
+        self._had.loop.call_soon_threadsafe(connection.hang_up if self._is_answered else connection.abandon)
+        self._had.loop.call_soon_threadsafe(connection.drop, self._number)
+        if self._is_recorded and not self.call.action.phase.is_terminal:
+            self.call.abort("the run was cancelled")
+        self.call.journal.close()
+
+    def _settle(self, frame: codec.Frame) -> None:
+        """End a quick run, once all that it has told has arrived."""
+        head, parts = frame
+        self._is_answered = True
+        connection = self._had.connection
+        if head.get("told"):
             self._on_loop(connection.hear(self._number))
-        elif connection.given.replica.is_read:
+        elif connection.given.replica.streams.reading:
             self._on_loop(connection.hear(0))
-        if self.call.quick >= MANY:
-            self._on_loop(self._exchange.end(self.call))
+        if self.call.quick or connection.calls[self._number][1].children:
+            self._on_loop(self._leave())
         self._end(self._outcome(head, parts))
         connection.reported = self._had.loop.time()
         self._had.line.release()
+
+    async def _lost(self) -> Outcome:
+        """Give what became of a call whose worker has ended."""
+        outcome = await self._had.connection.lost(self.call.work)
+        await self._leave()
+        return outcome
+
+    async def _leave(self) -> None:
+        """End the tasks that it has called and not waited for, and its lines."""
+        await asyncio.gather(*self._had.connection.drop(self._number), return_exceptions=True)
+        await self._exchange.end(self.call)
 
     def _outcome(self, head: dict[str, Any], parts: list[codec.Part]) -> Outcome:
         if head.get("failed"):
@@ -201,15 +226,10 @@ class GoesOn:
     def _on_loop(self, work: Coroutine[Any, Any, R]) -> R:
         return asyncio.run_coroutine_threadsafe(work, self._had.loop).result()
 
-    def _abandon(self) -> None:
-        """End the worker that works on what nobody waits for any more."""
-        self._had.connection.given.replica.is_stuck = True
-        self._had.connection.given.replica.kill_group()
 
-    def _close(self) -> None:
-        """Let go of the line: a run that was not quick was its last."""
-        self._had.connection.hang_up()
-        self._had.line.close()
+def _show(events: list[Event], show: Emit) -> None:
+    for event in events:
+        show(event)
 
 
 def _may_go(work: Work) -> bool:

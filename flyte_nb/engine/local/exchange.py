@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from flyte_nb.engine import codec
@@ -19,12 +19,13 @@ from flyte_nb.engine.local.connections import Child, Connection, OfRuns, OfTask
 from flyte_nb.engine.local.failures import failure
 from flyte_nb.engine.local.lines import may_be_direct
 from flyte_nb.engine.local.pool import Given
+from flyte_nb.errors import RuntimeSystemError
 
 __all__ = ["Exchange"]
 
 MANY = 3  # calls of warm workers, after which there may be a line
 LONGEST = 0.05  # seconds that such a call takes; a line would not make a longer one any quicker
-QUIET = 0.5  # seconds without a report, after which a line is closed: its worker idles, or has a long call to show
+QUIET = 0.5  # seconds without a report, after which a line is closed: its worker idles, or has a long call in hand
 END = 0.2  # seconds for a worker to end the call that it has when nobody waits for it any more
 _BUFFER = 1 << 18
 
@@ -97,11 +98,12 @@ class Exchange:
                 end.setsockopt(socket.SOL_SOCKET, option, _BUFFER)
         loop, number = asyncio.get_running_loop(), next(self._numbers)
         connection = make(number=number, given=given, end=ours, child=self._child, over=loop.create_future(),
-                          reported=loop.time())  # fmt: skip
+                          reported=loop.time(), left=self._leave)  # fmt: skip
         frame = {"op": "line", "line": number, "module": call.work.definition.module, **told(given.replica.runs)}
         with theirs:
             if not given.replica.hand(frame, theirs, connection):
                 ours.close()
+                given.replica.runs.discard(frame.get("run", ""))  # it has not heard of it
                 self._in_background(given.give_back(failed=False))
                 return None
         self._connections[number] = connection
@@ -110,18 +112,27 @@ class Exchange:
         return connection
 
     async def settle(self, parent: Call, head: dict[str, Any], parts: list[codec.Part]) -> Outcome:
-        """Record a call on a task's line that has failed, or whose worker has ended; give what its caller is told."""
-        connection = self._connections[head["line"]]
-        assert isinstance(connection, OfTask)
-        call = connection.failed(head["number"], head["token"])
-        call.action.group = head.get("group", "")
+        """Take what a caller tells of a call on its line, and give what it is told.
+
+        The call takes long, has failed, or its worker has ended.
+        """
+        connection = self._connections.get(head["line"])
+        if not isinstance(connection, OfTask):
+            return Outcome(error=RuntimeSystemError("TaskEnded", "the task that made this call has ended"))
+        number, token, group = head["number"], head["token"], head.get("group", "")
         if "reply" in head:
-            outcome = Outcome(error=failure(head["reply"], parts, call.work, call.clean), cause=tuple(parts))
-        else:
-            outcome = await connection.lost(call)
-        error = outcome.error
-        assert error is not None
-        call.enter(Phase.FAILED, ended=now(), error=f"{error.code}: {error}")
+            await connection.hear(number)
+            error = failure(head["reply"], parts, parent.called[token], parent.clean)
+            return Outcome(error=error, cause=tuple(parts))
+        if "long" in head:
+            connection.catch_up(head["answered"])
+            connection.in_hand(number, token, group)
+            return Outcome()
+        outcome = await connection.lost(parent.called[token])
+        connection.catch_up(head["answered"])
+        call, lost = connection.broken(number, token, group), outcome.error
+        assert lost is not None
+        call.enter(Phase.FAILED, ended=now(), error=f"{lost.code}: {lost}")
         return outcome
 
     def hang_up(self) -> None:
@@ -132,26 +143,31 @@ class Exchange:
     async def end(self, parent: Call) -> None:
         """End the lines of a call that has ended; a worker that still works on one for it ends, too."""
         mine = [c for c in self._connections.values() if isinstance(c, OfTask) and c.parent is parent]
-        if not mine:
-            return
-        for connection in mine:
+        if mine:
+            await asyncio.shield(self._in_background(self._end(mine)))
+
+    async def _end(self, connections: list[OfTask]) -> None:
+        for connection in connections:
             connection.hang_up()
-        await asyncio.wait([connection.over for connection in mine], timeout=END)
-        for connection in mine:
-            del self._connections[connection.number]
+        await asyncio.wait([connection.over for connection in connections], timeout=END)
+        for connection in connections:
+            self._connections.pop(connection.number, None)
             if not connection.over.done():
-                connection.given.replica.is_stuck = True
-                connection.gone()
+                connection.abandon()
+            connection.abort()
+
+    def _leave(self, parent: Call) -> None:
+        """End the lines of a call that was made over a line itself."""
+        self._in_background(self.end(parent))
 
     def _look(self, connection: Connection) -> None:
-        """Close a line that has been quiet for a while; if that is for a long call, show it."""
+        """Close a line that has been quiet for a while: its worker idles, or has a long call in hand."""
         loop = asyncio.get_running_loop()
         rest = connection.reported + QUIET - loop.time()
-        if connection.is_open and rest > 0:
-            loop.call_later(rest, self._look, connection)
-        elif connection.is_open:
+        if rest <= 0:
             connection.hang_up()
-            loop.call_later(END, connection.show)
+        elif connection.is_open:
+            loop.call_later(rest, self._look, connection)
 
     async def _give_back(self, connection: Connection) -> None:
         """Give a worker back when its line is over."""
@@ -161,10 +177,11 @@ class Exchange:
             self._connections.pop(connection.number, None)
         await connection.given.give_back(failed=False)
 
-    def _in_background(self, work: Any) -> None:
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+        return task
 
 
 def _is_quick(action: Action) -> bool:

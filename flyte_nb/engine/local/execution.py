@@ -27,7 +27,7 @@ from flyte_nb.errors import BaseRuntimeError, RuntimeUserError, UnknownNameError
 from flyte_nb.report import Report, current_report
 from flyte_nb.report import flush as flush_report
 
-__all__ = ["Loop", "execute", "execute_async", "failure", "pickled"]
+__all__ = ["Loop", "execute", "execute_async", "failure", "learn", "pickled"]
 
 MOST_RUNS = 1000  # more than an engine takes to be known
 #: the context of each run, without an action
@@ -68,6 +68,7 @@ def execute(head: Mapping[str, Any], parts: list[codec.Part], runner: ChildRunne
 
 def _executed(head: Mapping[str, Any], parts: list[codec.Part], runner: ChildRunner, loop: Loop) -> Reply:
     try:
+        learn(head["context"])
         task, inputs = wanted(head, parts)
         with running(head, task, runner):
             value = begun(task, inputs)
@@ -87,6 +88,7 @@ async def execute_async(head: Mapping[str, Any], parts: list[codec.Part], runner
 
 async def _executed_async(head: Mapping[str, Any], parts: list[codec.Part], runner: ChildRunner) -> Reply:
     try:
+        learn(head["context"])
         task, inputs = wanted(head, parts)
         with running(head, task, runner):
             value = begun(task, inputs)
@@ -120,12 +122,16 @@ def running(head: Mapping[str, Any], task: TaskTemplate, runner: ChildRunner) ->
         runner.forget(head["id"])
 
 
-def context_of(told: Mapping[str, Any], report: Report) -> TaskContext:
-    """Make the context of a call; what its run is was told with the run's first call."""
+def learn(told: Mapping[str, Any]) -> None:
+    """Learn what a run is, where it is told: with its first call, or with a line."""
     if "of_run" in told:
         _runs[told["run"]] = context_from({**told["of_run"], "action": "", "custom_context": {}})
         if len(_runs) > MOST_RUNS:
             del _runs[next(iter(_runs))]
+
+
+def context_of(told: Mapping[str, Any], report: Report) -> TaskContext:
+    """Make the context of a call of a run that is known."""
     run = _runs[told["run"]]
     return run.replace(
         action=run.action.named(told["action"]),

@@ -9,41 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
-import socket
-import threading
-import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 from flyte_nb.engine import codec
+from flyte_nb.engine.local.line import DEEP, Closed, Line
 from flyte_nb.engine.policy import Policy
 
-__all__ = ["Closed", "Line", "Lines", "Lost", "may_be_direct"]
+__all__ = ["SMALL", "Lines", "may_be_direct"]
 
-_CHUNK = 1 << 18
-DEEP = 8  # calls that are sent ahead while they are quick, so that the worker never waits for the next one
-QUICK = 0.003  # seconds
 SMALL = 1 << 14  # bytes; what is larger is not sent ahead, so that no two ends ever wait for each other to read
-
-
-class Closed(Exception):  # noqa: N818 - it says what happened
-    """The line is closed, and the call was not begun on it."""
-
-
-class Lost(Exception):  # noqa: N818
-    """The worker ended while it had the call.
-
-    Parameters
-    ----------
-    number : int
-        The call.
-    """
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        super().__init__(number)
 
 
 def may_be_direct(policy: Policy) -> bool:
@@ -55,175 +30,6 @@ def may_be_direct(policy: Policy) -> bool:
         and policy.caching.behavior == "disable"
         and not any(need is not None for need in needs)
     )
-
-
-class Line:
-    """One line; a thread has it for one call at a time, an event loop for several.
-
-    Parameters
-    ----------
-    number : int
-        What the engine knows it by.
-    end : socket
-        The caller's end.
-    """
-
-    def __init__(self, number: int, end: socket.socket) -> None:
-        self.number, self._end = number, end
-        self.is_open = True
-        self._frames = codec.Frames()
-        self._numbers = itertools.count(1)
-        self._user = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._sent: deque[tuple[int, asyncio.Future[codec.Frame]]] = deque()
-        self._depth, self._since = 1, 0.0
-
-    # --- for a thread ---
-
-    def take(self) -> bool:
-        """Take it for one call of this thread; tell whether it was free."""
-        return self.is_open and self._user.acquire(blocking=False)
-
-    def call(self, head: dict[str, Any], parts: Sequence[codec.Part]) -> tuple[int, codec.Frame]:
-        """Call over it, and let others take it afterwards; give the call's number and the answer.
-
-        Raises
-        ------
-        Closed
-            When it is; the call is to go another way.
-        Lost
-            When the worker ended.
-        """
-        try:
-            number = self.number_next()
-            self.begin(number, head, parts)
-            return number, self.answer(number)
-        except BaseException:  # an answer that nobody has waited for would be taken for the next one
-            self.close()
-            raise
-        finally:
-            self.release()
-
-    def release(self) -> None:
-        """Let others take it."""
-        self._user.release()
-
-    def patient(self, seconds: float | None) -> None:
-        """Wait for an answer so long at a time; for ever when None."""
-        self._end.settimeout(seconds)
-
-    def number_next(self) -> int:
-        """Give the number of the next call."""
-        return next(self._numbers)
-
-    def answer(self, number: int) -> codec.Frame:
-        """Wait for the answer to the call that was begun.
-
-        Raises
-        ------
-        TimeoutError
-            When it is not there in time.
-        Lost
-            When the worker ended.
-        """
-        while True:
-            try:
-                data = self._end.recv(_CHUNK)
-            except ConnectionError:
-                data = b""
-            if not data:
-                raise Lost(number)
-            if frames := self._frames.feed(data):
-                return frames[0]
-
-    # --- for an event loop ---
-
-    def has_room(self, loop: asyncio.AbstractEventLoop, small: bool) -> bool:
-        """Tell whether an event loop may send a call now; one that is not small waits until there is no other."""
-        if not self.is_open or (self._loop is not loop and not self._begin(loop)):
-            return False
-        return len(self._sent) < (self._depth if small else 1)
-
-    def send(self, head: dict[str, Any], parts: Sequence[codec.Part]) -> asyncio.Future[codec.Frame]:
-        """Send a call, and give what will be its answer, with its number in the head.
-
-        Raises
-        ------
-        Closed
-            When it is; here, or from what is awaited.
-        Lost
-            From what is awaited, when the worker ended.
-        """
-        assert self._loop is not None
-        number = self.number_next()
-        self.begin(number, head, parts)
-        if not self._sent:
-            self._since = time.monotonic()
-        future: asyncio.Future[codec.Frame] = self._loop.create_future()
-        self._sent.append((number, future))
-        return future
-
-    def _begin(self, loop: asyncio.AbstractEventLoop) -> bool:
-        """Belong to an event loop, for as long as the line lives."""
-        if self._loop is not None or not self.take():
-            return False
-        self._loop = loop
-        loop.add_reader(self._end, self._read)
-        return True
-
-    def _read(self) -> None:
-        try:
-            data = self._end.recv(_CHUNK, socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return
-        except ConnectionError:
-            data = b""
-        if not data:
-            self._lose()
-            return
-        for frame in self._frames.feed(data):
-            number, future = self._sent.popleft()
-            frame[0]["n"] = number
-            now = time.monotonic()
-            self._depth, self._since = DEEP if now - self._since < QUICK else 1, now
-            if not future.done():
-                future.set_result(frame)
-        if not self.is_open and not self._sent:
-            self.close()
-
-    def _lose(self) -> None:
-        """Tell those who wait that the worker is gone: it had the first call, and has not begun the others."""
-        waiting, self._sent = self._sent, deque()
-        self.close()
-        for place, (number, future) in enumerate(waiting):
-            if not future.done():
-                future.set_exception(Closed() if place else Lost(number))
-
-    # --- for both ---
-
-    def begin(self, number: int, head: dict[str, Any], parts: Sequence[codec.Part]) -> None:
-        """Send a call.
-
-        Raises
-        ------
-        Closed
-            When the line is.
-        """
-        try:
-            for buffer in codec.pack({**head, "n": number}, parts):
-                self._end.sendall(buffer)
-        except OSError:  # the engine has closed it: nothing more is taken, what was sent will be answered
-            self.is_open = False
-            raise Closed from None
-
-    def close(self) -> None:
-        """Close this end."""
-        self.is_open = False
-        if self._end.fileno() < 0:
-            return
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.remove_reader(self._end)
-        self._end.close()
 
 
 class Lines:
@@ -247,6 +53,10 @@ class Lines:
         """Have one more."""
         self._lines = [known for known in self._lines if known.is_open]
         self._lines.append(line)
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Let those who wait look again, from any thread."""
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # it is closed
                 self._loop.call_soon_threadsafe(self._wake, DEEP)
@@ -262,24 +72,39 @@ class Lines:
         return next((line for line in self._lines if line.take()), None)
 
     async def call(
-        self, over: Callable[[Line], Awaitable[codec.Frame]], through: Callable[[], Awaitable[codec.Frame]], small: bool
+        self,
+        over: Callable[[Line], Awaitable[codec.Frame]],
+        through: Callable[[], Awaitable[codec.Frame]],
+        is_known: Callable[[], bool],
+        ahead: str,
     ) -> codec.Frame:
-        """Call over a line, or through the engine, as soon as one of both has room; first come, first served."""
+        """Call over a line, or through the engine, as soon as one of both has room; first come, first served.
+
+        Parameters
+        ----------
+        is_known : callable
+            Tells whether the engine knows the task, as it must before it is called over a line.
+        ahead : str
+            See `Line.has_room`.
+        """
         loop = self._loop = self._loop or asyncio.get_running_loop()
         if loop is not asyncio.get_running_loop():
             return await through()
         if self._turns:
             await self._turn()
         while True:
-            line = next((line for line in self._lines if line.has_room(loop, small)), None)
-            if line is not None:
+            known = is_known()
+            mine = sum(line.is_of(loop) for line in self._lines)
+            may_ask = self._under_way < max(self._places - mine, not (mine and known))
+            line = self._least_used(loop, ahead) if known else None
+            if line is not None and not (line.load and may_ask):  # sent ahead only where no worker is free
                 try:
                     return await over(line)
                 except Closed:
                     continue
                 finally:
-                    self._wake()
-            if self._under_way < max(1, self._places - sum(line.is_open for line in self._lines)):
+                    self._wake(max(1, line.room))
+            if may_ask:
                 self._under_way += 1
                 try:
                     return await through()
@@ -287,6 +112,12 @@ class Lines:
                     self._under_way -= 1
                     self._wake()
             await self._turn(again=True)
+
+    def _least_used(self, loop: asyncio.AbstractEventLoop, ahead: str) -> Line | None:
+        """Give the line with the fewest calls of those that have room."""
+        return min(
+            (line for line in self._lines if line.has_room(loop, ahead)), key=lambda line: line.load, default=None
+        )
 
     async def _turn(self, again: bool = False) -> None:
         """Wait for a turn; whoever had one and found no room stays first."""
@@ -301,6 +132,7 @@ class Lines:
             raise
 
     def _wake(self, count: int = 1) -> None:
+        """Let the first of those who wait look again whether there is room."""
         while count and self._turns:
             turn = self._turns.popleft()
             if not turn.done():

@@ -23,6 +23,7 @@ from flyte_nb.engine.segments import Segments
 __all__ = ["Answer", "Link"]
 
 _CHUNK = 1 << 18
+_CLOSED_BY_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 
 class Answer:
@@ -48,6 +49,10 @@ class Answer:
                 return
             with contextlib.suppress(RuntimeError):  # its loop is closed: nobody awaits it any more
                 loop.call_soon_threadsafe(_wake, future)
+
+
+def _nothing() -> None:
+    """Tell nothing first."""
 
 
 def _wake(future: asyncio.Future[None]) -> None:
@@ -79,6 +84,10 @@ class Link:
         self._requests: deque[codec.Frame] = deque()
         self._loops: Counter[asyncio.AbstractEventLoop] = Counter()
         self._arrived: asyncio.Event | None = None
+        #: how many frames were written
+        self.sent = 0
+        #: is called before each, for what is to be told first
+        self.first: Callable[[], None] = _nothing
         self._ends: deque[int] = deque()
         #: takes a line that the engine offers: the ``offer`` frame's head, and this end
         self.offered: Callable[[dict[str, Any], socket.socket], None] = lambda head, end: end.close()
@@ -91,9 +100,11 @@ class Link:
 
     def send(self, head: dict[str, Any], parts: Sequence[codec.Part] = ()) -> None:
         """Write one frame; large parts go through shared memory."""
+        self.first()
         if self.segments is not None:
             parts = self.segments.shared(parts)
         with self._writing:
+            self.sent += 1
             for buffer in codec.pack(head, parts):
                 self._socket.sendall(buffer)
 
@@ -195,7 +206,7 @@ class Link:
 
     def _read(self, flags: int = 0, loop: asyncio.AbstractEventLoop | None = None) -> None:
         try:
-            data, ends, _, _ = socket.recv_fds(self._socket, _CHUNK, 1, flags)
+            data, ends, _, _ = socket.recv_fds(self._socket, _CHUNK, 1, flags | _CLOSED_BY_EXEC)
         except ConnectionError:
             data, ends = b"", []
         if not data:

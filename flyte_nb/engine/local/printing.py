@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import io
-import struct
 import sys
 import termios
 from collections.abc import Iterator
@@ -13,7 +12,9 @@ from collections.abc import Iterator
 from flyte_nb.engine.local.children import current_call
 from flyte_nb.engine.local.link import Link
 
-__all__ = ["amount_printed", "flush", "is_unread", "print_over", "printed_over"]
+__all__ = ["flush", "is_unread", "print_over", "printed_over"]
+
+_NOTHING = bytes(4)
 
 
 class Attributed(io.TextIOBase):
@@ -26,9 +27,6 @@ class Attributed(io.TextIOBase):
     plain : TextIO
         Takes what is printed outside any call.
     """
-
-    #: how often something was sent, by all of them
-    sent = 0
 
     def __init__(self, name: str, plain: io.TextIOBase, link: Link) -> None:
         self._name, self._plain, self._link = name, plain, link
@@ -68,7 +66,6 @@ class Attributed(io.TextIOBase):
         self._plain.flush()
 
     def _send(self, call: str, text: str) -> None:
-        Attributed.sent += 1
         self._link.send({"op": "print", "id": call, "stream": self._name, "text": text})
 
 
@@ -100,14 +97,12 @@ def flush() -> None:
             stream.flush()
 
 
-def amount_printed() -> int:
-    """Give a number that is another one when something was printed over a link meanwhile."""
-    return Attributed.sent
-
-
 def is_unread() -> bool:
     """Tell whether the engine has not read all that was printed in another way, by native code or a process."""
     try:
-        return any(struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, b"1234"))[0] for fd in (1, 2))
+        return (
+            fcntl.ioctl(1, termios.FIONREAD, _NOTHING) != _NOTHING
+            or fcntl.ioctl(2, termios.FIONREAD, _NOTHING) != _NOTHING
+        )
     except OSError:  # the task has closed them; who knows
         return True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import codecs
 import contextlib
 import os
 import signal
@@ -17,6 +16,7 @@ from flyte_nb.engine.base import Work
 from flyte_nb.engine.local.binding import Binding
 from flyte_nb.engine.local.forking import Process
 from flyte_nb.engine.local.limits import Exceeded
+from flyte_nb.engine.local.streams import Streams
 from flyte_nb.engine.segments import Segments
 
 __all__ = ["Answering", "Calling", "Died", "Replica"]
@@ -24,8 +24,6 @@ __all__ = ["Answering", "Calling", "Died", "Replica"]
 GRACE = 2.0  # seconds for a worker to end by itself
 LAST_WORDS = 1.0  # seconds for what a process that ended has written to arrive
 CANCEL = 1.0  # seconds for a cancelled async task to end
-_CHUNK = 1 << 16
-_MOST_CHUNKS = 32
 
 Output = Callable[[str, str], None]
 Step = Callable[[dict[str, Any]], None]
@@ -108,20 +106,14 @@ class Replica(asyncio.Protocol):
         self.exceeded: Exceeded | None = None
         #: whether it works on something that nobody waits for any more
         self.is_stuck = False
-        #: whether what it has printed is being taken in at this moment
-        self.is_read = False
+        #: what it prints
+        self.streams = Streams(process.stdout, process.stderr, self._printed)
         #: the line that it answers, if it does
         self.line: Answering | None = None
         self._loop = asyncio.get_running_loop()
         self._frames = codec.Frames()
         self._transport: asyncio.Transport | None = None
         self._ready: asyncio.Future[codec.Frame] = self._loop.create_future()
-        self._decoders = {
-            "stdout": (process.stdout, codecs.getincrementaldecoder("utf-8")("replace")),
-            "stderr": (process.stderr, codecs.getincrementaldecoder("utf-8")("replace")),
-        }
-        self._open = set(self._decoders)
-        self._quiet = asyncio.Event()
 
     @property
     def pid(self) -> int:
@@ -153,9 +145,7 @@ class Replica(asyncio.Protocol):
         Died
             When it ends before that.
         """
-        for name, (fd, _) in self._decoders.items():
-            os.set_blocking(fd, False)
-            self._loop.add_reader(fd, self._print, name)
+        self.streams.listen()
         await self._loop.create_connection(lambda: self, sock=self.process.link)
         self.process.ended.add_done_callback(self._process_ended)
         self.at_once, definition = at_once, work.definition
@@ -254,12 +244,8 @@ class Replica(asyncio.Protocol):
         self.kill_group()
         await self.process.ended
         await self.watching.aclose()
-        if self._open and self._transport is not None:
-            quiet = self._loop.create_task(self._quiet.wait())
-            try:
-                await asyncio.wait((quiet,), timeout=LAST_WORDS)  # a process outside the group may still hold the pipe
-            finally:
-                quiet.cancel()
+        if self._transport is not None:
+            await self.streams.ended(LAST_WORDS)
         self._close()
 
     def kill_group(self) -> None:
@@ -269,8 +255,7 @@ class Replica(asyncio.Protocol):
                 os.killpg(self.pid, signal.SIGKILL)
 
     def _close(self) -> None:
-        for name in list(self._open):
-            self._shut(name)
+        self.streams.close()
         if self._transport is not None:
             self._transport.abort()
         else:
@@ -326,14 +311,14 @@ class Replica(asyncio.Protocol):
 
     def _take(self, head: dict[str, Any], parts: list[codec.Part]) -> None:
         if head["op"] == "ready":
-            self._drain()
+            self.streams.drain()
             if not self._ready.done():
                 self._ready.set_result((head, parts))
         elif head["op"] == "call":
             self._start_child(head, parts)
         elif "line" in head:
             if self.line is not None:
-                self._drain()
+                self.streams.drain()
                 self.line.told(head)
         elif (calling := self._calling(head["id"])) is None:
             return  # nobody waits for it any more
@@ -342,12 +327,12 @@ class Replica(asyncio.Protocol):
         elif head["op"] == "print":
             calling.output(head["stream"], head["text"])
         elif not calling.result.done():
-            self._drain()
+            self.streams.drain()
             calling.result.set_result((head, parts))
 
     def _start_child(self, head: dict[str, Any], parts: list[codec.Part]) -> None:
-        calling = self._calling(head["by"]) or self._newest()
-        if calling is None:
+        calling = self._calling(head["by"])
+        if calling is None and ("." in head["by"] or (calling := self._newest()) is None):
             return
 
         async def run() -> None:
@@ -368,37 +353,6 @@ class Replica(asyncio.Protocol):
         """Give the call that what it prints belongs to, as far as can be told."""
         return self.line.newest() if self.line is not None else next(iter(self.calls.values()), None)
 
-    # --- what it prints ---
-
-    def _drain(self) -> None:
-        """Read what it has printed before it sent what has just arrived."""
-        for name in tuple(self._open):
-            for _ in range(_MOST_CHUNKS):  # what it started may be printing on
-                if not self._print(name):
-                    break
-
-    def _print(self, name: str) -> bool:
-        fd, decoder = self._decoders[name]
-        self.is_read = True
-        try:
-            data = os.read(fd, _CHUNK)
-            text = decoder.decode(data, final=not data)
-            if text:
-                calling = self._newest()
-                (self.output if calling is None else calling.output)(name, text)
-        except BlockingIOError:
-            return False
-        finally:
-            self.is_read = False
-        if not data:
-            self._shut(name)
-        return len(data) == _CHUNK
-
-    def _shut(self, name: str) -> None:
-        fd, _ = self._decoders[name]
-        self._open.discard(name)
-        if not self._loop.is_closed():
-            self._loop.remove_reader(fd)
-        os.close(fd)
-        if not self._open:
-            self._quiet.set()
+    def _printed(self, stream: str, text: str) -> None:
+        calling = self._newest()
+        (self.output if calling is None else calling.output)(stream, text)
