@@ -126,6 +126,7 @@ def _with_contents(made: Deployments, bundle: Bundle) -> Deployments:
     """Say what travels beside the module."""
     made.files = bundle.files
     made.values = tuple((value.name, value.label, len(value.data)) for value in bundle.module.captured)
+    made.notices = tuple(dict.fromkeys(bundle.module.notices))
     return made
 
 

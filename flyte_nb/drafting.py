@@ -206,8 +206,9 @@ class Draft:
         UsageError
             When the environment was declared otherwise since, or withdrawn; see `rebase`.
         """
-        if not is_heard():  # in the process of a task, whose module holds this statement
-            return self._made  # type: ignore[no-any-return]
+        if not is_heard():  # in the process of a task, whose module holds this statement: its tasks know only this one
+            self._env.__dict__.update({name: getattr(self._made, name) for name in editable(self._env)})
+            return self._env  # type: ignore[no-any-return]
         if self.stale:
             then = "accepted: draft.rebase() to make the changes on the newest declaration"
             if self._env.name not in process_registry:

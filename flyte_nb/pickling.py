@@ -9,9 +9,10 @@ import sys
 import typing
 from collections.abc import Container
 from types import FunctionType
-from typing import Any
+from typing import Any, ClassVar
 
 MAIN = "__main__"
+_SETS = (pickle.EMPTY_SET + pickle.MEMOIZE + pickle.MARK, pickle.FROZENSET + pickle.MEMOIZE)
 _CACHED = type(functools.lru_cache(lambda: None))
 _BY_NAME = (type, FunctionType, _CACHED, typing.TypeVar, typing.ParamSpec, typing.NewType)  # pickle writes their name
 
@@ -49,6 +50,20 @@ def dumps(value: Any, defined: Container[str] = (), buffers: list[Any] | None = 
             buffers.clear()
         by_value = _by_value(defined, keep)
         return by_value.dump_bytes(value), by_value.used
+
+
+def steady_dumps(value: Any, defined: Container[str] = ()) -> tuple[bytes, set[str]]:
+    """Pickle as `dumps` does, sets in an order that does not depend on the process: the same value, the same bytes."""
+    data, used = dumps(value, defined)
+    if not any(code in data for code in _SETS):  # a byte of something else may look like one
+        return data, used
+    try:
+        if not _Seeing(defined, None).has_sets(value):
+            return data, used
+        ordered = _Ordered(defined)
+        return ordered.dump_bytes(value), ordered.used
+    except Exception:  # what travels by value, or a set that holds itself
+        return data, used
 
 
 def loads(data: bytes | memoryview, buffers: list[Any] | None = None) -> Any:
@@ -89,6 +104,13 @@ class _Recording:
         self.used.add(root)
         return True
 
+    def by_name(self, obj: Any) -> Any:
+        """Leave an object to pickle, unless it is one of the notebook's that the other process will not have."""
+        name = _name_of(obj)
+        if name is not None and not self.is_defined(obj, name):
+            raise pickle.PicklingError(f"{name} is not a definition of the notebook")
+        return NotImplemented
+
 
 class _Plain(_Recording, pickle.Pickler):
     def __init__(self, defined: Container[str], keep: Any) -> None:
@@ -97,14 +119,53 @@ class _Plain(_Recording, pickle.Pickler):
         self.used, self.defined = set(), defined
 
     def reducer_override(self, obj: Any) -> Any:
-        name = _name_of(obj)
-        if name is not None and not self.is_defined(obj, name):
-            raise pickle.PicklingError(f"{name} is not a definition of the notebook")
-        return NotImplemented
+        return self.by_name(obj)
 
     def dump_bytes(self, value: Any) -> bytes:
         self.dump(value)
         return self._file.getvalue()
+
+
+class _Seeing(_Plain):
+    """Tells whether a value holds sets, for much less than what writing them in order costs."""
+
+    _met = False
+
+    def persistent_id(self, obj: Any) -> None:
+        self._met = self._met or type(obj) in (set, frozenset)
+
+    def has_sets(self, value: Any) -> bool:
+        self.dump(value)
+        return self._met
+
+
+class _Ordered(_Recording, pickle._Pickler):
+    """Writes sets with their items sorted by what would be written for each alone."""
+
+    dispatch: ClassVar[dict[type, Any]] = dict(pickle._Pickler.dispatch)
+
+    def __init__(self, defined: Container[str]) -> None:
+        self._file = io.BytesIO()
+        super().__init__(self._file, protocol=5)
+        self.used, self.defined = set(), defined
+
+    def reducer_override(self, obj: Any) -> Any:
+        return self.by_name(obj)
+
+    def dump_bytes(self, value: Any) -> bytes:
+        self.dump(value)
+        return self._file.getvalue()
+
+    def _save_set(self, found: set[Any] | frozenset[Any]) -> None:
+        items = sorted(found, key=self._key)
+        self.save_reduce(type(found), (items,), obj=found)  # type: ignore[attr-defined]
+
+    def _key(self, item: Any) -> tuple[str, bytes]:
+        kind = type(item)
+        data = item.encode("utf-8", "surrogatepass") if kind is str else _Ordered(self.defined).dump_bytes(item)
+        return kind.__qualname__, data
+
+    dispatch[set] = dispatch[frozenset] = _save_set
 
 
 def _by_value(defined: Container[str], keep: Any) -> Any:

@@ -81,7 +81,11 @@ class Workbook:
         The statements of the running cell that are through count.
         """
         self._record_so_far()
-        module = self._slicer.module_for(self.namespace, secrets=self.secret_values(), **wanted)
+        edits = {env.name: env for env in self._registry.values() if env.unwritten}
+        if edits:  # a clone keeps what it inherited
+            clones = [env for env in self._registry.values() if env.origin and env.origin.parent in edits]
+            edits.update((env.name, env) for env in clones)
+        module = self._slicer.module_for(self.namespace, secrets=self.secret_values(), edits=edits, **wanted)
         for notice in module.notices:
             if notice not in self._noticed:
                 print(f"notice: {notice}", file=sys.stderr)

@@ -117,3 +117,48 @@ def test_progress_is_one_quiet_line(kernel: Kernel) -> None:
     assert len(slow.outputs) == 2
     assert "deploying: yours deployed" in json.dumps([o.get("data") for o in slow.outputs])
     assert "2 of 2 environments done" in slow.shown
+
+
+EDITED = """
+env = flyte.TaskEnvironment("edited", env_vars={"LEVEL": "a"}, queue="slow")
+
+@env.task
+def inner() -> str:
+    import os
+    return os.environ["LEVEL"]
+
+@env.task
+def outer() -> str:
+    return f"{inner()} {env.queue}"
+"""
+
+
+def test_what_a_draft_applied_is_what_runs_deploys_and_is_exported(kernel: Kernel, tmp_path: Path) -> None:
+    kernel.run(EDITED)
+    kernel.run("%flyte deploy edited")
+    kernel.run('flyte.draft(env).set("env_vars.LEVEL", "b").set("queue", "fast").apply()')
+    told = "! 'edited' travels as a draft has changed it (env_vars, queue), which its source does not say"
+    assert told in kernel.run("%flyte plan").shown
+    assert kernel.value("flyte.run(outer).outputs()[0]").splitlines()[-1] == "'b fast'"
+    for ask in ("%flyte deploy edited --dry-run", "%flyte deploy edited"):
+        assert told in kernel.run(ask).shown
+    assert kernel.value('flyte.deployed("edited.outer")()').splitlines()[-1] == "'b fast'"
+    kernel.run("%flyte export edited.py")
+    assert 'env_vars={"LEVEL": "b"}, queue="fast"' in (tmp_path / "edited.py").read_text()
+    kernel.run(EDITED.replace('"a"', '"b"').replace("slow", "fast"))  # written into the source, it is the same
+    shown = kernel.run("%flyte plan").shown
+    assert "= 1 unchanged" in shown
+    assert "travels as" not in shown
+
+
+def test_comments_and_layout_are_no_change(kernel: Kernel) -> None:
+    cell = ENV.format(factor=2, cpu=1)
+    kernel.run(cell)
+    made = kernel.run("%flyte deploy calc").shown.partition("version ")[2].partition(":")[0]
+    kernel.run(
+        cell.replace("    return FACTOR * x", "    # twice\n    return (FACTOR\n            * x)  # as told").lstrip()
+    )
+    assert kernel.run("%flyte deploy calc").shown == f"= calc  unchanged at version {made}"
+    assert "out of date" not in kernel.run("%flyte list").shown
+    kernel.run(cell.replace("Multiply.", "Multiply by a factor."))
+    assert "~ calc  update" in kernel.run("%flyte plan").shown  # what is shown of a task is a part of it

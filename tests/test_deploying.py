@@ -412,3 +412,25 @@ def test_each_verb_has_a_page(tmp_path: Path, verb: str) -> None:
     done = flyte_nb(tmp_path, verb, "--help")
     assert done.returncode == 0, done.stderr
     assert f"flyte-nb {verb}" in done.stdout
+
+
+# --- drafts ---
+
+DRAFTED = """
+import flyte_nb as flyte
+env = flyte.TaskEnvironment("drafted", queue="slow")
+
+@env.task
+def told() -> str:
+    return str(env.queue)
+
+flyte.draft(env).set("queue", "fast").apply()
+if __name__ == "__main__":
+    flyte.deploy(env)
+    print(flyte.deployed("drafted.told")())
+"""
+
+
+def test_a_draft_in_a_script_holds_in_the_process_of_the_task_too(tmp_path: Path) -> None:
+    done = ran([written(tmp_path / "script.py", DRAFTED).name], tmp_path)
+    assert done.stdout.split()[-1:] == ["fast"], done.stderr

@@ -355,6 +355,8 @@ class Deployments(list[Deployment]):
     files: tuple[Shipped, ...] = ()
     #: the values that the notebook computed: name, cell and line, bytes
     values: tuple[tuple[str, str, int], ...] = ()
+    #: what to know of the definitions: an edit that the source does not say, a constant that looks like a secret
+    notices: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         told = (f"{d.environment}@{d.version}{' (unchanged)' if d.unchanged else ''}" for d in self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 import inspect
 import json
@@ -13,7 +14,7 @@ from typing import Any
 from flyte_nb.environments.annotations import EMPTY, describe
 from flyte_nb.environments.declaration import stable_repr
 from flyte_nb.environments.values import check_value
-from flyte_nb.errors import InputError, ParameterError
+from flyte_nb.errors import InputError, ParameterError, suggestion
 
 __all__ = ["EMPTY", "NativeInterface", "check_value", "describe", "parse"]
 
@@ -273,11 +274,30 @@ def parse(text: str, kind: Any) -> Any:
     try:
         adapter = _adapter(kind)
         try:
-            return adapter.validate_json(text)
+            made = adapter.validate_json(text)
         except ValidationError:
-            return adapter.validate_python(text)
+            member = _member(text, kind)
+            return adapter.validate_python(text) if member is None else member
+        _refuse_unknown(text, kind)
+        return made
     except _no_rules() as error:
         raise ValueError(f"a {describe(kind)} cannot be written as text") from error
+
+
+def _member(text: str, kind: Any) -> Any:
+    """Give the member of an enumeration, or of one among other types, that has a name; None for none."""
+    kinds = [one for one in (kind, *typing.get_args(kind)) if isinstance(one, type) and issubclass(one, enum.Enum)]
+    return next((one.__members__[text] for one in kinds if text in one.__members__), None)
+
+
+def _refuse_unknown(text: str, kind: Any) -> None:
+    """Refuse what a dataclass has no field for: pydantic leaves it out in silence, and a typo with it."""
+    if not dataclasses.is_dataclass(kind) or hasattr(kind, "__pydantic_fields__"):
+        return
+    given, fields = json.loads(text), [field.name for field in dataclasses.fields(kind) if field.init]
+    unknown = [name for name in given if name not in fields] if isinstance(given, dict) else []
+    if unknown:
+        raise ValueError(f"there is no field {unknown[0]!r}; {suggestion(unknown[0], fields)}")
 
 
 def _json_or_text(text: str) -> Any:

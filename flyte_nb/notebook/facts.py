@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import operator
 from collections.abc import Mapping
 from types import FunctionType, MethodType, ModuleType
@@ -12,7 +13,7 @@ from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.notebook.cells import CellLog, Configured, Statement
 from flyte_nb.notebook.definitions import is_definition
 
-__all__ = ["MISSING", "Facts"]
+__all__ = ["MISSING", "Facts", "is_builtin"]
 
 MISSING: Any = object()
 _ATOMS = (type(None), bool, int, float, complex, str, bytes)
@@ -116,3 +117,16 @@ def _own(cls: type) -> tuple[Any, ...]:
 
 def _are_the_same(now: tuple[Any, ...], before: tuple[Any, ...]) -> bool:
     return len(now) == len(before) and all(map(operator.is_, now, before))
+
+
+def is_builtin(name: str, live: Any) -> bool:
+    """Tell whether a name that no cell bound is a builtin, or what IPython puts in its place."""
+    if not hasattr(builtins, name):
+        return False
+    if live is MISSING:
+        return True
+    module = str(getattr(live, "__module__", None) or type(live).__module__)
+    own = (module, type(live).__module__)
+    return getattr(live, "__wrapped__", live) is getattr(builtins, name) or any(
+        m.partition(".")[0] in ("IPython", "ipykernel") for m in own
+    )

@@ -224,9 +224,10 @@ def _of_chunk(chunk: str) -> Iterator[tuple[_Part, str]]:
 @functools.lru_cache(maxsize=20_000)
 def _parsed(text: str) -> tuple[_Part, ...]:
     """Read the statements of a text; kept, for most of a module is what it was when it is made again."""
-    if not _is_python(text):
+    found = list(statements(Cell(text, 0)))
+    if not found and not _is_python(text):
         raise SyntaxError(text[:80])
-    return tuple(_part(one) for one in statements(Cell(text, 0)) if not _is_apart(one.node))
+    return tuple(_part(one) for one in found if not _is_apart(one.node))
 
 
 def _is_apart(node: ast.stmt) -> bool:
@@ -238,7 +239,7 @@ def _is_apart(node: ast.stmt) -> bool:
 def _part(statement: Statement) -> _Part:
     node, names = statement.node, statement.names
     return _Part(
-        source=statement.source,
+        source=ast.unparse(node),  # comments and layout are no part of what it is
         binds=names.binds,
         reads=names.reads | names.defers | names.hints,
         roots=frozenset(decorator_roots(node)),
@@ -246,7 +247,7 @@ def _part(statement: Statement) -> _Part:
         environment=_environment(node),
         short=_short(node),
         spellable=frozenset(name.id for name in _spellable(node)),
-        imports=frozenset(_modules(node)),
+        imports=frozenset(_modules(node)) if "import" in statement.source else _NONE,
     )
 
 
@@ -261,8 +262,17 @@ def _environment(node: ast.stmt) -> tuple[str, str] | None:
             return None
     given = [*call.args[:1], *(word.value for word in call.keywords if word.arg == "name")]
     names = [g.value for g in given if isinstance(g, ast.Constant) and isinstance(g.value, str)]
-    is_one = ast.unparse(call.func).endswith(("Environment", ".clone_with", "Environment.from_task"))
+    is_one = _dotted(call.func).endswith(("Environment", ".clone_with", "Environment.from_task"))
     return (variable, names[0]) if names and is_one else None
+
+
+def _dotted(node: ast.expr) -> str:
+    """Give the names of ``a.b.c``; what they are attributes of is left out where it is no name."""
+    names = []
+    while isinstance(node, ast.Attribute):
+        names.append(node.attr)
+        node = node.value
+    return ".".join(reversed([*names, node.id if isinstance(node, ast.Name) else ""]))
 
 
 def _short(node: ast.stmt) -> tuple[str, str] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from flyte_nb.environments.base import Environment
@@ -29,7 +30,7 @@ class Slicer:
 
     def __init__(self, log: CellLog) -> None:
         self._log = log
-        self._kept: dict[Any, tuple[Facts, Module]] = {}
+        self._kept: dict[Any, tuple[Facts, Module, Mapping[str, Environment]]] = {}
 
     def module_for(
         self,
@@ -38,19 +39,24 @@ class Slicer:
         tasks: Iterable[TaskTemplate] = (),
         environments: Iterable[Environment] = (),
         secrets: Iterable[str] = (),
+        edits: Mapping[str, Environment] = MappingProxyType({}),
     ) -> Module:
-        """Make a module as the function `module_for` does, or give the one made before."""
+        """Make a module as the function `module_for` does, or give the one made before.
+
+        ``edits`` are the environments that drafts have changed, by name.
+        """
         names, tasks, environments, secrets = list(names), list(tasks), list(environments), list(secrets)
-        key = (*map(frozenset, (names, secrets)), *(t.name for t in tasks), None, *(e.name for e in environments))
+        key = (*map(frozenset, (names, secrets)), *(t.name for t in tasks), None, *(e.name for e in environments),
+               None, *((name, id(env)) for name, env in edits.items()))  # fmt: skip
         if key in self._kept:
-            facts, module = self._kept[key]
+            facts, module, _ = self._kept[key]
             if facts.hold(lambda name, value: pickled(self._log, name, value)[0]):
                 return module
-        cut = Slice(self._log, namespace, secrets)
+        cut = Slice(self._log, namespace, secrets, edits)
         module = cut.module_of(names, tasks, environments)
         self._kept.pop(key, None)
         if sum(len(value.data) for value in module.captured) <= _KEPT_BYTES:
-            self._kept[key] = cut.facts, module
+            self._kept[key] = cut.facts, module, dict(edits)  # held, so that no other one has its id
             if len(self._kept) > _KEPT:
                 del self._kept[next(iter(self._kept))]
         return module

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import ast
-import builtins
 from collections import deque
-from collections.abc import Collection, Generator, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType, ModuleType
 from typing import Any
 
@@ -14,16 +13,15 @@ from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import SliceError, suggestion
 from flyte_nb.notebook.cells import CellLog, Configured, Statement
 from flyte_nb.notebook.definitions import added_methods, calls_something, is_made_by_a_call, is_shell
-from flyte_nb.notebook.facts import MISSING, Facts
+from flyte_nb.notebook.facts import MISSING, Facts, is_builtin
 from flyte_nb.notebook.module import Captured, Module
 from flyte_nb.notebook.rendering import decorator_roots, imports_of, marked, module_text, registry_calls, variable_of
 from flyte_nb.notebook.secrecy import check_value, known_secrets, refuse_known
+from flyte_nb.notebook.steps import Steps, take
 from flyte_nb.notebook.values import capture
 
 __all__ = ["Slice", "module_for"]
 
-#: yields the steps that have to be carried out before it goes on; returns what they are for
-Steps = Generator["Steps", Any, Any]
 _KERNEL_NAMES = {
     "display": "from IPython.display import display",
     "get_ipython": "from IPython import get_ipython",
@@ -38,6 +36,7 @@ def module_for(
     tasks: Iterable[TaskTemplate] = (),
     environments: Iterable[Environment] = (),
     secrets: Iterable[str] = (),
+    edits: Mapping[str, Environment] = MappingProxyType({}),
 ) -> Module:
     """Make the module that holds what is wanted and all that it reads.
 
@@ -51,6 +50,8 @@ def module_for(
         What whoever loads the module will use.
     secrets : iterable of str
         The values of secrets; a module never holds one.
+    edits : mapping of str to Environment
+        The environments that drafts have changed, by name: they are declared as they are now.
 
     Returns
     -------
@@ -62,7 +63,7 @@ def module_for(
     SliceError
         For a name that nothing binds, for a value that can neither be defined again nor travel, and for a secret.
     """
-    return Slice(log, namespace, secrets).module_of(names, tasks, environments)
+    return Slice(log, namespace, secrets, edits).module_of(names, tasks, environments)
 
 
 class Slice:
@@ -74,10 +75,18 @@ class Slice:
     ----------
     log, namespace, secrets
         As of `module_for`.
+    edits : mapping of str to Environment
+        The environments that drafts have changed, by name: their declarations are written as they are now.
     """
 
-    def __init__(self, log: CellLog, namespace: Mapping[str, Any], secrets: Iterable[str]) -> None:
-        self.log, self.namespace = log, namespace
+    def __init__(
+        self,
+        log: CellLog,
+        namespace: Mapping[str, Any],
+        secrets: Iterable[str],
+        edits: Mapping[str, Environment] = MappingProxyType({}),
+    ) -> None:
+        self.log, self.namespace, self.edits = log, namespace, edits
         self.facts = Facts(log, namespace)
         self.secrets = known_secrets(secrets)
         self.imports: set[str] = {f"from __future__ import {feature}" for feature in log.futures}
@@ -125,6 +134,9 @@ class Slice:
         elif imports := self.facts.importing(name):
             for one in imports:
                 self.imports |= imports_of(one.node, name)
+        elif (declared := self._applied(name)) is not None:
+            variable = yield self.want_environment(self.facts.value(name).name)
+            self.parts += [f"{name} = {variable}"] if variable_of(declared) != name else []
         elif isinstance(statement.node, ast.If | ast.Try) and self.facts.value(name) is MISSING:
             yield self._capture(name, statement.label)  # the other branch was taken
         elif self.facts.is_definition(statement) or self._is_built_up(statement, name):
@@ -142,7 +154,7 @@ class Slice:
         if statement is None:
             return None
         variable = variable_of(statement)
-        if variable is None or self.facts.latest(variable) is statement:
+        if variable is None or self._stands_for(variable, statement):
             yield self._define(statement)
             return variable
         renamed = f"{variable}_{name.replace('-', '_')}"
@@ -150,6 +162,18 @@ class Slice:
             renamed += "_"
         yield self._define(statement, {variable: renamed})
         return renamed
+
+    def _stands_for(self, name: str, statement: Statement) -> bool:
+        return self.facts.latest(name) is statement or self._applied(name) is statement
+
+    def _applied(self, name: str) -> Statement | None:
+        """Give what declared the environment that a name got by ``draft.apply()``; the declaration has the edit."""
+        statement, live = self.facts.latest(name), self.facts.value(name)
+        match getattr(statement, "node", None):
+            case ast.Assign(value=ast.Call(func=ast.Attribute(attr="apply"))) if isinstance(live, Environment):
+                declared = self.facts.declaring(live.name)
+                return None if declared is statement or declared is None or variable_of(declared) is None else declared
+        return None
 
     def want_task(self, task: TaskTemplate) -> Steps:
         """Take in the statement that bound a task."""
@@ -165,8 +189,9 @@ class Slice:
         if statement in self.placed:
             return
         self.placed.add(statement)
-        names = statement.names
-        current = {name for name in names.binds - set(renamed) if self.facts.latest(name) is statement}
+        now = self._amended(statement)
+        names = now.names
+        current = {name for name in names.binds - set(renamed) if self._stands_for(name, statement)}
         self.open.update(dict.fromkeys(current, statement))
         spelled = {**renamed, **(yield self._environment_variables(statement))}
         hints = {name for name in names.hints if self.facts.is_known(name)}
@@ -178,16 +203,27 @@ class Slice:
                 yield self.want(hint, statement.label)
         if calls_something(statement.node):
             yield self._before_a_call(reads)
-        looked_up = yield self._looked_up(statement)
+        looked_up = yield self._looked_up(now)
         for name in current:
             self.open.pop(name, None)
-        self.parts.append(marked(statement, spelled, looked_up))
+        self.parts.append(marked(now, spelled, looked_up))
         self.later += [(name, statement.label) for name in sorted(names.defers | hints)]
         self.sets |= names.sets
         # what the statement bound once but no longer stands for is still to be found
         self.seen |= current
         for name in sorted(names.binds):
             yield self._configure(statement, name, renamed)
+
+    def _amended(self, statement: Statement) -> Statement:
+        """Give a statement as it is placed: with what drafts have changed of the environments that it declares."""
+        now, edited = statement, [e for n in self.facts.declared_by(statement) if (e := self.edits.get(n)) is not None]
+        if edited:
+            from flyte_nb.notebook.amending import amended  # most kernels never edit one
+        for env in edited:
+            now, imports, notice = amended(now, env, self.namespace, self.edits)
+            self.imports.update(imports)
+            self.notices += [notice] if notice else []
+        return now
 
     def _before_a_call(self, reads: Iterable[str]) -> Steps:
         """Take in what the functions that a statement may call read themselves, unless that waits for the statement."""
@@ -297,7 +333,7 @@ class Slice:
         Where the module is loaded nothing is registered.
         """
         found: dict[str, str] = {}
-        for _, name in registry_calls(statement.node):
+        for _, name in registry_calls(statement.node) if "current_registry" in statement.source else ():
             variable = yield self.want_environment(name)
             if variable is None:
                 live = self.namespace.items()
@@ -313,7 +349,7 @@ class Slice:
         value = self.facts.value(name)
         if name in _KERNEL_NAMES:
             self.imports.add(_KERNEL_NAMES[name])
-        elif name in _MODULE_NAMES or _is_builtin(name, value):
+        elif name in _MODULE_NAMES or is_builtin(name, value):
             return
         elif value is not MISSING:
             yield self._capture(name, "the kernel")
@@ -353,35 +389,7 @@ class Slice:
             self.notices.append(notice)
 
 
-def take(steps: Steps) -> Any:
-    """Carry out steps and the steps that they need first; a long chain of definitions does not use up the stack."""
-    running, answer = [steps], None
-    while running:
-        try:
-            needed = running[-1].send(answer)
-        except StopIteration as done:
-            running.pop()
-            answer = done.value
-        else:
-            running.append(needed)
-            answer = None
-    return answer
-
-
 def _texts_in(node: ast.Assign | ast.AnnAssign) -> set[str]:
     """Give the texts that a statement assigns, or parts of what it assigns."""
     found = [part.value for part in ast.walk(node) if isinstance(part, ast.Constant)]
     return {f if isinstance(f, str) else f.decode("latin-1") for f in found if isinstance(f, str | bytes)}
-
-
-def _is_builtin(name: str, live: Any) -> bool:
-    """Tell whether a name that no cell bound is a builtin, or what IPython puts in its place."""
-    if not hasattr(builtins, name):
-        return False
-    if live is MISSING:
-        return True
-    module = str(getattr(live, "__module__", None) or type(live).__module__)
-    own = (module, type(live).__module__)
-    return getattr(live, "__wrapped__", live) is getattr(builtins, name) or any(
-        m.partition(".")[0] in ("IPython", "ipykernel") for m in own
-    )

@@ -89,8 +89,8 @@ def _load(data: bytes) -> None:
 
 
 def pickled(names: Container[str], name: str, value: Any) -> tuple[bytes, set[str]]:
-    """Give the pickle of a value, and the notebook's names that it refers to; never its own."""
-    return pickling.dumps(value, _Without(names, name.partition(".")[0]))
+    """Give the pickle of a value, the same in every process, and the names that it refers to; never its own."""
+    return pickling.steady_dumps(value, _Without(names, name.partition(".")[0]))
 
 
 class _Without:

@@ -93,7 +93,7 @@ def fields_changed(before: Mapping[str, Any], after: Mapping[str, Any], within: 
         name = f"{within}.{key}" if within else str(key)
         if _is_object(one) and _is_object(other) and one.get("type") == other.get("type"):
             found += fields_changed(one, other, name)
-        elif one is _MISSING or other is _MISSING or _text(one) != _text(other):
+        elif one is _MISSING or other is _MISSING or not _same(one, other):
             found.append(FieldChange(name, _told(name, one), _told(name, other)))
     return found
 
@@ -102,8 +102,11 @@ def _is_object(value: Any) -> bool:
     return isinstance(value, dict)
 
 
-def _text(value: Any) -> str:
-    return json.dumps(value, sort_keys=True)
+def _same(one: Any, other: Any) -> bool:
+    """Compare JSON data, in which 1, 1.0 and true are three things."""
+    if isinstance(one, str):
+        return bool(one == other)
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
 def _told(name: str, value: Any) -> str:
@@ -149,7 +152,8 @@ def tasks_changed(before: Mapping[str, Any], after: Mapping[str, Any], fields: I
 def _task(name: str, before: Mapping[str, Any], after: Mapping[str, Any], told: set[str]) -> TaskChange | None:
     if before == after:
         return None
-    names = _own_first(name, names_changed(before.get("reads") or {}, after.get("reads") or {}))
+    is_told = "reads" in before  # an older flyte_nb did not tell
+    names = _own_first(name, names_changed(before["reads"], after.get("reads") or {})) if is_told else []
     fields = [*_shape(before, after), *_settings(before, after, told)]
     return TaskChange(name, "changed", tuple(names), tuple(fields)) if names or fields else None
 
@@ -171,5 +175,7 @@ def _shape(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Fiel
 
 
 def _settings(before: Mapping[str, Any], after: Mapping[str, Any], told: set[str]) -> list[FieldChange]:
+    if before.get("policy") == after.get("policy"):
+        return []
     one, other = (json.loads(row.get("policy") or "{}") for row in (before, after))
     return [change for change in fields_changed(one, other) if change.field.partition(".")[0] not in told]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import bisect
 import functools
+import io
 import os
 import sys
 import sysconfig
@@ -126,7 +128,8 @@ def _imported(text: str, package: str) -> list[tuple[str, int]]:
     except (SyntaxError, ValueError):
         return []  # importing it fails there as it does here
     found: list[tuple[str, int]] = []
-    for node in ast.walk(tree):
+    lines = [n for n, line in enumerate(io.StringIO(text, newline=""), 1) if "import" in line]
+    for node in _those_on(tree.body, lines):
         if isinstance(node, ast.Import):
             found += ((alias.name, node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -135,6 +138,14 @@ def _imported(text: str, package: str) -> list[tuple[str, int]]:
             modules = dict.fromkeys(".".join(filter(None, [origin, name])) for name in ["", *names])
             found += ((module, node.lineno) for module in modules if module)
     return found
+
+
+def _those_on(statements: list[ast.stmt], lines: list[int]) -> Iterator[ast.AST]:
+    """Give the parts of the statements that have one of the lines; most of a large module imports nothing."""
+    for one in statements:
+        at = bisect.bisect_left(lines, one.lineno)
+        if at < len(lines) and lines[at] <= (one.end_lineno or one.lineno):
+            yield from ast.walk(one)
 
 
 def _origin(node: ast.ImportFrom, package: str) -> str:

@@ -238,9 +238,9 @@ def _change(row: Mapping[str, Any], version: str, unchanged: bool, before: Mappi
     fields = fields_changed(before["declaration"], row["declaration"])
     told = [change.field for change in fields]
     changed = tasks_changed(before["tasks"], row["tasks"], told)
-    names = (
-        _of_its_own(name, names_changed(before.get("reads") or {}, row["reads"]), fields) if "reads" in before else []
-    )
+    names = []
+    if "reads" in before and before.get("digest") != "":  # an older flyte_nb kept neither
+        names = _of_its_own(name, names_changed(before["reads"] or {}, row["reads"]), fields)
     files = names_changed(before.get("files") or {}, row["files"]) if "files" in before else []
     note = "" if fields or changed or names or files else _why(before, row, version)
     return PlannedChange(

@@ -96,7 +96,7 @@ def deployments(made: Deployments, dry_run: bool = False) -> View:
     if len(files) > _FILES:
         rest = sum(file.size for file in files[_FILES:])
         lines.append(("+", f"… {len(files) - _FILES} more files", told_size(rest)))
-    return Diff(lines)
+    return Diff([*(("!", notice, "") for notice in made.notices), *lines])
 
 
 def _done(made: Deployment, verb: str) -> str:

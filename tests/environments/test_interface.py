@@ -236,6 +236,8 @@ def test_complete_agrees_with_the_signature(args, kwargs):
         ("[1, 2]", tuple[int, int], (1, 2)),
         ('{"a": 1}', dict[str, int], {"a": 1}),
         ("red", Colour, Colour.RED),
+        ("RED", Colour, Colour.RED),
+        ("RED", Colour | None, Colour.RED),
         ("a", Literal["a", "b"], "a"),
         ("2024-01-02", datetime.date, datetime.date(2024, 1, 2)),
         ("a/b", pathlib.Path, pathlib.Path("a/b")),
@@ -265,6 +267,7 @@ def test_parse(text, kind, value):
         ("green", Colour),
         ("c", Literal["a"]),
         ("{}", Point),
+        ('{"x": 1, "why": 2}', Point),
         ("x", Custom),
         ("{}", Custom),
         ("1", list["Nowhere"]),  # noqa: F821 - what the test is about

@@ -86,6 +86,16 @@ def test_what_was_deployed_without_digests_says_so():
     assert {c.note for c in made.changes} == {"what was deployed does not tell what it was made of"}
 
 
+def test_what_an_older_flyte_nb_deployed_is_compared_in_what_it_told():
+    before = {name: {**row, "version": "old", "digest": "", "reads": {},
+                     "tasks": {task: {k: v for k, v in told.items() if k != "reads"}
+                               for task, told in row["tasks"].items()}}
+              for name, row in deployed(bundle()).items()}  # fmt: skip
+    made = plan(bundle(), before)
+    assert {c.note for c in made.changes} == {"what was deployed does not tell what it was made of"}
+    assert [(c.names, c.tasks) for c in made.changes] == [((), ())] * 2
+
+
 def test_the_same_input_has_the_same_digest():
     assert plan(bundle()).digest == plan(bundle()).digest
     assert plan(bundle()).to_json() == plan(bundle()).to_json()
