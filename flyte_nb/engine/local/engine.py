@@ -14,6 +14,7 @@ from typing import Any
 
 from flyte_nb.engine import codec
 from flyte_nb.engine.base import Begun, Deployments, Emit, Phase, Run, Work, now
+from flyte_nb.engine.local.apps.serving import Apps
 from flyte_nb.engine.local.attempts import in_time, retried
 from flyte_nb.engine.local.caching import cached
 from flyte_nb.engine.local.calls import Call, Outcome, recorded
@@ -64,6 +65,8 @@ class LocalEngine:
         self._exchange = Exchange(self._idle, self._child)
         self._surroundings = Surroundings(self.secrets, self._exchange.hang_up)
         self.pool.crowded = self._exchange.hang_up
+        #: the apps that are served
+        self.apps = Apps(self.pool, self._surroundings, self.secrets, store.home)
         self._direct = Direct(self._exchange, self._begin)
         self._numbers = itertools.count(1)
         self._trimming: asyncio.TimerHandle | None = None
@@ -113,7 +116,8 @@ class LocalEngine:
         return self.store.deploy(bundle.environments, bundle.version, home.name)
 
     async def stop(self) -> None:
-        """End every worker."""
+        """Stop every app, and end every worker."""
+        await self.apps.close()
         await self.pool.close()
         self.store.close()
 

@@ -2,9 +2,9 @@
 
 Frames from the engine: ``load`` first, then ``call``, ``cancel``, ``result`` (of a child task), ``offer`` (a line to
 call over), ``line`` (one to answer), ``serve`` (an app) and ``bye``. Frames to it: ``ready``, ``result``, ``call`` (a
-child task), ``print``, ``step``, ``app``, and ``done`` and ``over`` of a line. Calls run one by one, each in the main thread, or, where
-``load`` says so, as many async tasks at a time as are sent. The worker listens to no declarations and ends with whoever
-started it.
+child task), ``print``, ``step``, ``app``, and ``done`` and ``over`` of a line. Calls run one by one, each in the main
+thread, or, where ``load`` says so, as many async tasks at a time as are sent. The worker listens to no declarations and
+ends with whoever started it.
 """
 
 from __future__ import annotations

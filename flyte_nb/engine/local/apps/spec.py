@@ -67,6 +67,8 @@ class Spec:
         Where its server says it listens.
     metrics_port : int, optional
         Another port that its server listens on.
+    h2c : bool
+        Whether it speaks HTTP/2 without TLS, as gRPC does.
     command : tuple of str
         The words of the program that serves; empty where a function does.
     declared : bool
@@ -98,6 +100,7 @@ class Spec:
     definition: Definition
     port: int
     metrics_port: int | None = None
+    h2c: bool = False
     command: tuple[str, ...] = ()
     declared: bool = True
     scaling: Scaling = field(default_factory=Scaling)
@@ -115,6 +118,8 @@ class Spec:
     raw_data_path: str = ""
     project: str = ""
     domain: str = ""
+    #: the file that the definition's is a copy of; empty for one made of cells
+    source: str = ""
     #: gives the output of a run that a parameter names
     find_output: Callable[[object], object] | None = field(default=None, repr=False, compare=False)
 

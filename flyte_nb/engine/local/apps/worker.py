@@ -237,5 +237,3 @@ def _as(annotation: Any, value: str) -> Any:
     if isinstance(annotation, type) and io_kind(annotation) is not None:
         return annotation(path=value)
     return value
-
-
