@@ -1,4 +1,4 @@
-"""Run outputs: the outputs of the runs of this process that can be parameters of apps: texts, numbers, files, folders."""
+"""Run outputs: those of this process's runs that can be parameters of apps: texts, numbers, files, folders."""
 
 from __future__ import annotations
 

@@ -53,6 +53,16 @@ class AppBench:
         self.portal = Portal()
         self._files = 0
 
+    def begin(self, folder: Path) -> None:
+        """Have the files of the next apps in a folder, and their names anew."""
+        self.folder, self._files = folder, 0
+        for file in (self.store.home / "apps").glob("*.log"):
+            file.unlink()
+
+    def stop(self) -> None:
+        """Stop the app that is served, if there is one."""
+        self.do(self.engine.apps.stop("a"))
+
     def spec(self, source: str = SERVER, **more: Any) -> Spec:
         """Say what an app of a file asks for."""
         self._files += 1

@@ -4,37 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
-from collections.abc import Callable
 
-__all__ = ["Patience", "answers"]
+from flyte_nb.engine.local.apps.waiting import within
+
+__all__ = ["answers"]
 
 _HOSTS = ("127.0.0.1", "::1")
 _WAIT = 2.0  # seconds for an answer
-_STEP = 1.0
-
-
-class Patience:
-    """A limit of time that only counts while this process runs: a laptop that sleeps does not use it up.
-
-    Parameters
-    ----------
-    seconds : float
-        The limit.
-    clock : callable
-        Seconds.
-    """
-
-    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self.left, self._clock = seconds, clock
-        self._last = clock()
-
-    def is_over(self) -> bool:
-        """Tell whether the limit has passed; a second at most counts since it was last asked."""
-        now = self._clock()
-        self.left -= min(max(now - self._last, 0.0), _STEP)
-        self._last = now
-        return self.left <= 0
 
 
 async def answers(port: int, path: str = "") -> str | None:
@@ -49,7 +25,7 @@ async def answers(port: int, path: str = "") -> str | None:
     """
     for host in _HOSTS:
         with contextlib.suppress(OSError, asyncio.TimeoutError):
-            if await asyncio.wait_for(_asked(host, port, path), _WAIT):
+            if await within(_asked(host, port, path), _WAIT):
                 return host
     return None
 

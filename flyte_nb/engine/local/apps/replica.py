@@ -17,10 +17,11 @@ from flyte_nb.engine.local.apps.failures import AppFailure, exit_told, failed_to
 from flyte_nb.engine.local.apps.grounds import Grounds
 from flyte_nb.engine.local.apps.log import AppLog, Writer
 from flyte_nb.engine.local.apps.ports import free_port, give_back, listening_ports
-from flyte_nb.engine.local.apps.probing import Patience, answers
+from flyte_nb.engine.local.apps.probing import answers
 from flyte_nb.engine.local.apps.process import AppProcess
 from flyte_nb.engine.local.apps.spec import AppPhase, ReplicaRecord, Spec
 from flyte_nb.engine.local.apps.traffic import Backend
+from flyte_nb.engine.local.apps.waiting import Patience, heard, within
 from flyte_nb.engine.local.limits import out_of_memory
 from flyte_nb.engine.local.redactor import Redactor
 from flyte_nb.engine.local.replica import Died
@@ -131,7 +132,7 @@ class AppReplica:
         except BaseException as error:
             if isinstance(error, AppFailure):
                 self.failure = error
-            await self.clear()
+            await self.stop()
             raise
         self.ready_at = self._clock()
         self._enter(AppPhase.ACTIVE)
@@ -162,13 +163,11 @@ class AppReplica:
         """Have the process load the app's definitions, as a task's does."""
         found = self.spec.definition
         definition = found if self.spec.declared else Definition(folder=found.folder, inside=found.inside)
-        loading = asyncio.ensure_future(process.load(Work(self.spec.name, definition, ())))
-        done, _ = await asyncio.wait((loading,), timeout=self.spec.limits.activate)
-        if not done:
-            loading.cancel()
-            raise AppFailure(f"loading its definitions took longer than {self.spec.limits.activate:g} s")
+        limit = self.spec.limits.activate
         try:
-            head, _ = loading.result()
+            head, _ = await within(process.load(Work(self.spec.name, definition, ())), limit)
+        except asyncio.TimeoutError:
+            raise AppFailure(f"loading its definitions took longer than {limit:g} s") from None
         except Died as died:
             raise self._death(died.exit_code) from None
         if head.get("failed"):
@@ -187,8 +186,7 @@ class AppReplica:
                 looked = self._clock()
                 await self._look_elsewhere(process)
             self._news.clear()
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._news.wait(), pause)
+            await heard(self._news, pause)
             pause = min(pause * 1.3, SLOWEST)
 
     async def _answers(self) -> bool:
@@ -273,13 +271,11 @@ class AppReplica:
     async def stop(self) -> None:
         """Ask it to stop, wait for its shutdown hook, and clear it away; at the latest when its limits have passed."""
         process, limits = self._process, self.spec.limits
-        self._enter(AppPhase.STOPPING)
+        self._enter(AppPhase.STOPPING, self.note)
         if process is not None and not self.has_ended:
             process.ask_to_stop()
             most = limits.server + limits.shutdown + MARGIN
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._over.wait(), most)
-            if not await process.wait(LEAVING if self._over.is_set() else 0):
+            if not await process.wait(LEAVING if await heard(self._over, most) else 0):
                 self.say("was killed: its process did not end")
         await self.clear()
 

@@ -19,6 +19,7 @@ from flyte_nb.engine.local.apps.restarts import Restarts
 from flyte_nb.engine.local.apps.scaler import Scaler
 from flyte_nb.engine.local.apps.spec import AppPhase, ReplicaRecord, Spec
 from flyte_nb.engine.local.apps.traffic import GatewayConfig, Load
+from flyte_nb.engine.local.apps.waiting import heard, within
 from flyte_nb.errors import BaseRuntimeError, FlyteError
 
 __all__ = ["Service"]
@@ -137,8 +138,7 @@ class Service:
     async def _run(self) -> None:
         while True:
             self._look()
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._news.wait(), TICK)
+            await heard(self._news, TICK)
             self._news.clear()
 
     def _take(self, load: Load) -> None:
@@ -221,7 +221,7 @@ class Service:
     async def _leave(self, replica: AppReplica) -> None:
         if replica.phase is AppPhase.ACTIVE and self.gateway is not None:
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self.gateway.drained(replica.id), self.spec.limits.drain)
+                await within(self.gateway.drained(replica.id), self.spec.limits.drain)
         replica.say("stops")
         await replica.stop()
         if replica in self.replicas:

@@ -86,9 +86,8 @@ class Apps:
             if service is not None:
                 await self.stop(spec.name)
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            service = Service(
-                spec, self._grounds, AppLog(log_of(self._home, spec.name)), self.folder / spec.name, host or LOOPBACK, port
-            )
+            log, folder = AppLog(log_of(self._home, spec.name)), self.folder / spec.name
+            service = Service(spec, self._grounds, log, folder, host or LOOPBACK, port)
             began(service)
             await service.start()
             self.services[spec.name] = service

@@ -224,13 +224,20 @@ def arguments(function: Callable[..., Any], parameters: dict[str, str]) -> dict[
 
     They are text; an argument that is annotated as a File or a Dir gets one.
     """
-    taken = inspect.signature(function).parameters
+    taken = _signature(function).parameters
     takes_all = any(p.kind is p.VAR_KEYWORD for p in taken.values())
     return {
         name: _as(taken[name].annotation if name in taken else str, value)
         for name, value in parameters.items()
         if name in taken or takes_all
     }
+
+
+def _signature(function: Callable[..., Any]) -> inspect.Signature:
+    try:
+        return inspect.signature(function, eval_str=True)
+    except Exception:  # an annotation may name what is not there
+        return inspect.signature(function)
 
 
 def _as(annotation: Any, value: str) -> Any:

@@ -6,7 +6,6 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,13 +16,6 @@ from flyte_nb.errors import RuntimeUserError
 
 from app_bench import SERVER, AppBench, get
 from scripts import is_gone, soon
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[AppBench]:
-    bench = AppBench(tmp_path)
-    yield bench
-    bench.close()
 
 
 def pids(service: Service) -> list[int]:
@@ -65,7 +57,7 @@ def test_three_replicas_of_a_server_with_a_hard_coded_port(bench: AppBench) -> N
         assert soon(lambda: len(set(clients.answers)) == 3, 10)
     assert {text.split()[1] for text in clients.answers} == {str(pid) for pid in pids(service)}
     before = pids(service)
-    bench.do(bench.engine.apps.stop("a"))
+    bench.stop()
     assert soon(lambda: all(map(is_gone, before)))
     assert service.phase is AppPhase.STOPPED
 
