@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import functools
 import sys
 from collections.abc import Iterable
@@ -34,6 +36,7 @@ from flyte_nb.verbs import portal
 
 __all__ = ["ServeContext", "apps_of", "handles", "serve", "spec_of", "with_servecontext"]
 
+AT_EXIT = 3.0  # seconds for the apps to end when this process does
 #: what an app's command is run as, by its first word; the rest of the words follow
 SERVERS = {"c0": (sys.executable, "-m", "flyte_nb.connectors.server")}
 
@@ -170,6 +173,7 @@ class ServeContext(Declaration):
         session = current_session()
         specs = [spec_of(session, app, self) for app in self._with_needed(session, app_env)]
         apps = apps_of(session)
+        _close_at_exit(session, apps)
         service = await relay(lambda tell: self._serve_all(apps, specs), _nothing)
         _follow(session, apps, specs, self)
         handle = ServedApp(session.portal, apps, service, lambda: spec_of(session, newest(session, app_env), self))
@@ -199,6 +203,21 @@ class ServeContext(Declaration):
 #: the apps of this process that were served, by name
 _handles: dict[str, ServedApp] = {}
 _rolling: list[Rolling] = []
+
+
+_closing: set[int] = set()
+
+
+def _close_at_exit(session: Session, apps: Apps) -> None:
+    """Let the apps call their shutdown hooks when this process ends."""
+
+    def close() -> None:
+        with contextlib.suppress(Exception):  # what is left ends with this process anyway
+            session.portal.submit(apps.close()).done.result(timeout=AT_EXIT)
+
+    if id(apps) not in _closing:
+        _closing.add(id(apps))
+        atexit.register(close)
 
 
 def handles(session: Session) -> dict[str, ServedApp]:

@@ -1,4 +1,4 @@
-"""Failures: why a replica did not start, or ended, in words: with the hook's own lines, in cells, and its last output."""
+"""Failures: why a replica did not start, or ended: with the hook's own lines, in cells, and its last output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Grounds: what a replica stands on — an interpreter, a share of the machine, secrets, variables, values of parameters."""
+"""Grounds: what a replica stands on — an interpreter, a share of the machine, secrets, variables, parameters."""
 
 from __future__ import annotations
 

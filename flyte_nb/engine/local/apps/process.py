@@ -23,10 +23,10 @@ class AppProcess(Replica):
         """Have it serve an app."""
         self._send({"op": "serve", **head})
 
-    def ask_to_stop(self) -> None:
-        """Ask it to stop serving and call its shutdown hook."""
+    def ask_to_stop(self, limits: dict[str, float]) -> None:
+        """Ask it to stop serving and call its shutdown hook; ``limits`` has the seconds for both."""
         if self._transport is not None and not self._transport.is_closing():
-            self._send({"op": "stop"})
+            self._send({"op": "stop", **limits})
         else:
             self.signal(signal.SIGTERM)
 

@@ -19,7 +19,7 @@ from flyte_nb.engine.local.apps.log import AppLog, Writer
 from flyte_nb.engine.local.apps.ports import free_port, give_back, listening_ports
 from flyte_nb.engine.local.apps.probing import answers
 from flyte_nb.engine.local.apps.process import AppProcess
-from flyte_nb.engine.local.apps.spec import AppPhase, ReplicaRecord, Spec
+from flyte_nb.engine.local.apps.spec import AppPhase, Limits, ReplicaRecord, Spec
 from flyte_nb.engine.local.apps.traffic import Backend
 from flyte_nb.engine.local.apps.waiting import Patience, heard, within
 from flyte_nb.engine.local.limits import out_of_memory
@@ -268,12 +268,18 @@ class AppReplica:
         assert self._process is not None
         return self._death(self._process.process.ended.result())
 
-    async def stop(self) -> None:
-        """Ask it to stop, wait for its shutdown hook, and clear it away; at the latest when its limits have passed."""
-        process, limits = self._process, self.spec.limits
+    async def stop(self, limits: Limits | None = None) -> None:
+        """Ask it to stop, wait for its shutdown hook, and clear it away; at the latest when its limits have passed.
+
+        Parameters
+        ----------
+        limits : Limits, optional
+            Others than the app's own.
+        """
+        process, limits = self._process, limits or self.spec.limits
         self._enter(AppPhase.STOPPING, self.note)
         if process is not None and not self.has_ended:
-            process.ask_to_stop()
+            process.ask_to_stop({"server": limits.server, "shutdown": limits.shutdown})
             most = limits.server + limits.shutdown + MARGIN
             if not await process.wait(LEAVING if await heard(self._over, most) else 0):
                 self.say("was killed: its process did not end")

@@ -14,10 +14,11 @@ from flyte_nb.engine.local.apps.failures import AppFailure, not_started
 from flyte_nb.engine.local.apps.gateway import Gateway
 from flyte_nb.engine.local.apps.grounds import Grounds
 from flyte_nb.engine.local.apps.log import AppLog
+from flyte_nb.engine.local.apps.ports import insist_free
 from flyte_nb.engine.local.apps.replica import AppReplica
 from flyte_nb.engine.local.apps.restarts import Restarts
 from flyte_nb.engine.local.apps.scaler import Scaler
-from flyte_nb.engine.local.apps.spec import AppPhase, ReplicaRecord, Spec
+from flyte_nb.engine.local.apps.spec import AppPhase, Limits, ReplicaRecord, Spec
 from flyte_nb.engine.local.apps.traffic import GatewayConfig, Load
 from flyte_nb.engine.local.apps.waiting import heard, within
 from flyte_nb.errors import BaseRuntimeError, FlyteError
@@ -26,6 +27,7 @@ __all__ = ["Service"]
 
 TICK = 0.5  # seconds between two looks, where nothing happens
 FROZEN = 2.0  # seconds that a replica may be stopped by a signal before it is replaced
+CLOSING = 3.0  # seconds for the gateway to end
 _LOG_END = 40
 
 
@@ -68,6 +70,8 @@ class Service:
         #: what it was asked last to serve
         self.newest = spec
         self._frozen: dict[str, float] = {}
+        #: another version, of which one replica starts
+        self._coming: Spec | None = None
 
     @property
     def records(self) -> list[ReplicaRecord]:
@@ -95,6 +99,8 @@ class Service:
         self.phase, self.why = AppPhase.STARTING, ""
         self.restarts = Restarts()
         try:
+            if self.port:
+                insist_free(self.port, f"app {self.spec.name!r}", self.host)
             self.gateway = await Gateway.start(self._config(), self._take)
             self.port = self.gateway.port
             least, most = self.spec.scaling.get_replicas()
@@ -106,26 +112,36 @@ class Service:
         self.phase = AppPhase.ACTIVE if self.replicas else AppPhase.IDLE
         self._running = asyncio.create_task(self._run())
 
-    async def stop(self) -> None:
-        """Stop it: its replicas finish what they have, within their limits, and call their shutdown hooks."""
+    async def stop(self, limits: Limits | None = None) -> None:
+        """Stop it: its replicas finish what they have, within their limits, and call their shutdown hooks.
+
+        Parameters
+        ----------
+        limits : Limits, optional
+            Others than the app's own, where there is no time for those.
+        """
         if self.phase in (AppPhase.STOPPED, AppPhase.STOPPING):
             return
         failed, self.phase = self.phase is AppPhase.FAILED, AppPhase.STOPPING
-        await self._end(AppPhase.FAILED if failed else AppPhase.STOPPED, self.why)
+        await self._end(AppPhase.FAILED if failed else AppPhase.STOPPED, self.why, limits)
 
-    async def _end(self, phase: AppPhase, why: str) -> None:
+    async def _end(self, phase: AppPhase, why: str, limits: Limits | None = None) -> None:
         running, self._running = self._running, None
         tasks = {task for task in (running, *self._tasks) if task is not None and task is not asyncio.current_task()}
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if self.gateway is not None:
-            self.gateway.set_backends([])
-        await asyncio.gather(*(replica.stop() for replica in self.replicas), return_exceptions=True)
+        gateway, self.gateway = self.gateway, None
+        if gateway is not None:
+            gateway.set_backends([])
+            with contextlib.suppress(asyncio.TimeoutError):
+                drained = (gateway.drained(r.id) for r in self.replicas if r.phase is AppPhase.ACTIVE)
+                await within(asyncio.gather(*drained), (limits or self.spec.limits).server)
+        await asyncio.gather(*(replica.stop(limits) for replica in self.replicas), return_exceptions=True)
         self.replicas.clear()
-        if self.gateway is not None:
-            await self.gateway.close()
-            self.gateway = None
+        if gateway is not None:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await within(gateway.close(), CLOSING)
         self.phase, self.why = phase, why
 
     def _config(self) -> GatewayConfig:
@@ -178,7 +194,7 @@ class Service:
 
     def _retire_outdated(self, missing: int) -> None:
         """Take away the replicas of an older version, one for each new one that is ready."""
-        outdated = [r for r in self.replicas if r.spec is not self.spec and not r.is_leaving]
+        outdated = [r for r in self.replicas if r.spec not in (self.spec, self._coming) and not r.is_leaving]
         for replica in outdated[max(missing, 0) :]:
             self._retire(replica)
 
@@ -291,6 +307,7 @@ class Service:
                 self.spec, self._scaler = spec, Scaler(spec.scaling)
                 await self.start()
                 return
+            self._coming = spec
             first = self._new(spec)
             waiting = asyncio.create_task(self._make_room(first))
             try:
@@ -301,6 +318,7 @@ class Service:
                 raise
             finally:
                 waiting.cancel()
+                self._coming = None
             before, self.spec, self._scaler = self.spec, spec, Scaler(spec.scaling)
             self._remember_demand()
             self.say(f"version {spec.version} in the place of {before.version}")

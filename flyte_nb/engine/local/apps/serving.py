@@ -13,7 +13,7 @@ from pathlib import Path
 from flyte_nb.engine.local.apps.grounds import Grounds
 from flyte_nb.engine.local.apps.log import AppLog
 from flyte_nb.engine.local.apps.service import Service
-from flyte_nb.engine.local.apps.spec import Spec
+from flyte_nb.engine.local.apps.spec import Limits, Spec
 from flyte_nb.engine.local.pool import Pool
 from flyte_nb.engine.local.secrets import Secrets
 from flyte_nb.engine.local.surroundings import Surroundings
@@ -94,17 +94,18 @@ class Apps:
         self._announce(service)
         return service
 
-    async def stop(self, name: str) -> None:
+    async def stop(self, name: str, limits: Limits | None = None) -> None:
         """Stop an app; one that is not served is left alone."""
         service = self.services.pop(name, None)
         if service is not None:
             (self.folder / f"{name}.json").unlink(missing_ok=True)
-            await service.stop()
+            await service.stop(limits)
             shutil.rmtree(self.folder / name, ignore_errors=True)
 
     async def close(self) -> None:
-        """Stop all of them."""
-        await asyncio.gather(*(self.stop(name) for name in list(self.services)), return_exceptions=True)
+        """Stop all of them, in little time: what has started them ends."""
+        hurry = Limits(server=0.6, shutdown=0.8)
+        await asyncio.gather(*(self.stop(name, hurry) for name in list(self.services)), return_exceptions=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _announce(self, service: Service) -> None:

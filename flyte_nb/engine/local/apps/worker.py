@@ -194,6 +194,7 @@ class Life:
         while True:
             head, _ = self._link.next_request()
             if head["op"] == "stop":
+                self._server_limit, self._shutdown_limit = head["server"], head["shutdown"]
                 self._end()
 
     def _lose_engine(self) -> None:

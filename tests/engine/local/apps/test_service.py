@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 import time
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from flyte_nb.engine.local.apps.service import Service
 from flyte_nb.engine.local.apps.spec import AppPhase
 from flyte_nb.environments.scaling import Scaling
-from flyte_nb.errors import RuntimeUserError
+from flyte_nb.errors import RuntimeUserError, UsageError
 
 from app_bench import SERVER, AppBench, get
 from scripts import is_gone, soon
@@ -155,12 +156,12 @@ def test_one_that_goes_on_soon_enough_stays(bench: AppBench) -> None:
 
 
 def test_a_port_of_the_address_that_somebody_has_names_them(bench: AppBench) -> None:
-    import socket
-
     with socket.socket() as stranger:
         stranger.bind(("127.0.0.1", 0))
         stranger.listen()
-        with pytest.raises(Exception, match=rf"port .*{stranger.getsockname()[1]}.* {os.getpid()}"):
+        with pytest.raises(
+            UsageError, match=rf"port {stranger.getsockname()[1]} of app 'a' is taken by .*{os.getpid()}"
+        ):
             bench.serve(bench.spec(), port=stranger.getsockname()[1])
 
 
