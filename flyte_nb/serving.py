@@ -173,8 +173,8 @@ class ServeContext(Declaration):
         session = current_session()
         specs = [spec_of(session, app, self) for app in self._with_needed(session, app_env)]
         apps = apps_of(session)
-        _close_at_exit(session, apps)
         service = await relay(lambda tell: self._serve_all(apps, specs), _nothing)
+        _close_at_exit(session, apps)
         _follow(session, apps, specs, self)
         handle = ServedApp(session.portal, apps, service, lambda: spec_of(session, newest(session, app_env), self))
         _handles[app_env.name] = handle
@@ -209,7 +209,7 @@ _closing: set[int] = set()
 
 
 def _close_at_exit(session: Session, apps: Apps) -> None:
-    """Let the apps call their shutdown hooks when this process ends."""
+    """Let the apps call their shutdown hooks when this process ends: before what ends all that the engine started."""
 
     def close() -> None:
         with contextlib.suppress(Exception):  # what is left ends with this process anyway
@@ -265,7 +265,9 @@ def spec_of(session: Session, app: AppEnvironment, how: ServeContext) -> Spec:
         raise UsageError(f"app {app.name!r} has nothing to serve with; give it @{app.name.replace('-', '_')}.server, "
                          "a command or args")  # fmt: skip
     bundle = session.shipping.bundle([app])
-    home = bundle.write(apps_of(session).folder / app.name / "code")
+    apps = apps_of(session)
+    apps.prepare()
+    home = bundle.write(apps.folder / app.name / "code")
     hooks = (app._on_startup, app._server, app._on_shutdown)
     inside = any(file.is_included for file in bundle.files)
     request = app.timeouts.request

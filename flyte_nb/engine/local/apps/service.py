@@ -27,7 +27,7 @@ __all__ = ["Service"]
 
 TICK = 0.5  # seconds between two looks, where nothing happens
 FROZEN = 2.0  # seconds that a replica may be stopped by a signal before it is replaced
-CLOSING = 3.0  # seconds for the gateway to end
+CLOSING, CLOSING_QUICKLY = 3.0, 0.5  # seconds for the gateway to end
 _LOG_END = 40
 
 
@@ -141,7 +141,7 @@ class Service:
         self.replicas.clear()
         if gateway is not None:
             with contextlib.suppress(asyncio.TimeoutError):
-                await within(gateway.close(), CLOSING)
+                await within(gateway.close(), CLOSING if limits is None else CLOSING_QUICKLY)
         self.phase, self.why = phase, why
 
     def _config(self) -> GatewayConfig:

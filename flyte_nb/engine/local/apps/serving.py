@@ -40,6 +40,7 @@ class Apps:
         self.services: dict[str, Service] = {}
         self._home = home
         self._pool = pool
+        self._is_swept = False
         self._grounds = Grounds(pool, surroundings, secrets, self.endpoint)
 
     @property
@@ -85,7 +86,7 @@ class Apps:
         else:
             if service is not None:
                 await self.stop(spec.name)
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.prepare()
             log, folder = AppLog(log_of(self._home, spec.name)), self.folder / spec.name
             service = Service(spec, self._grounds, log, folder, host or LOOPBACK, port)
             began(service)
@@ -107,6 +108,15 @@ class Apps:
         hurry = Limits(server=0.6, shutdown=0.8)
         await asyncio.gather(*(self.stop(name, hurry) for name in list(self.services)), return_exceptions=True)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def prepare(self) -> None:
+        """Make the folder of this process; those of processes that were killed go, when it is first made."""
+        if not self._is_swept:
+            self._is_swept = True
+            for left in (self._home / FOLDER).glob("[0-9]*"):
+                if left.name.isdigit() and not _is_alive(int(left.name)):
+                    shutil.rmtree(left, ignore_errors=True)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def _announce(self, service: Service) -> None:
         """Write down where an app is, for the tasks and apps of this process, and for other kernels."""
