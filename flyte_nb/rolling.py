@@ -5,17 +5,18 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import Any
 
 from flyte_nb.engine.local.apps.serving import Apps
 from flyte_nb.engine.local.apps.spec import Spec
-from flyte_nb.errors import FlyteError
+from flyte_nb.errors import BaseRuntimeError, FlyteError
 from flyte_nb.portal import Portal
 from flyte_nb.views import Text
 
 __all__ = ["Rolling", "line_in_notebook", "line_on_stderr"]
 
+SOON = 10.0  # seconds that a cell waits for a new version; after that it goes on beside the next cells
 Change = Callable[[Text], None]
 
 
@@ -79,7 +80,9 @@ class Rolling:
             if error is None:
                 told = f"app {spec.name}: version {spec.version} serves, after {time.monotonic() - began:.1f} s"
             else:
-                told = f"app {spec.name}: the new version did not start, {before.version} goes on: {error}"
+                trace = f"\n{error.remote_traceback}" if isinstance(error, BaseRuntimeError) else ""
+                told = f"app {spec.name}: the new version did not start, {before.version} goes on. {error}{trace}"
             change(Text(told))
 
         job.done.add_done_callback(tell)
+        wait([job.done], SOON)  # most are there by then, and the next cell asks the new version

@@ -69,19 +69,19 @@ def test_an_app_of_cells_from_first_to_last(kernel: Kernel, tmp_path: Path) -> N
     # serving it again changes nothing; another helper rolls it over
     assert kernel.value("pid = handle.replicas[0].pid; flyte.serve(app_env).replicas[0].pid == pid") == "True"
     rolled = kernel.run("def answer(path): return f'two {path}'\n")
-    assert "my-api: a new version starts" in rolled.shown
-    assert kernel.value("import time\nwhile get() != 'two /': time.sleep(0.05)\nget()") == "'two /'"
-    assert (tmp_path / "down.txt").read_text() == "down "
+    assert re.fullmatch(r"app my-api: version \w+ serves, after [\d.]+ s", rolled.shown)
+    assert kernel.value("get()") == "'two /'"
+    assert soon(lambda: (tmp_path / "down.txt").read_text() == "down ")
     # one that does not start leaves the old one
     kernel.run("def answer(path): return f'three {path}'\nopen('x', 'w').write('')")
-    kernel.run("while get() != 'three /': time.sleep(0.05)")
-    kernel.run("@app_env.on_startup\ndef up(): raise OSError('no disk')")
-    assert kernel.run("while 'goes on' not in handle.logs(): time.sleep(0.05)\nprint(get(), handle.phase)").printed == (
-        "three / AppPhase.ACTIVE\n"
-    )
+    refused = kernel.run("@app_env.on_startup\ndef up(): raise OSError('no disk')").shown
+    assert re.match(r"app my-api: the new version did not start, \w+ goes on\. .+ OSError: no disk", refused)
+    assert kernel.value("get(), handle.phase.value") == "('three /', 'active')"
     told = kernel.run("print(handle.logs())").printed
     assert "on_startup failed: OSError: no disk" in told
-    assert "In [18], line 2, in up" in told
+    assert re.search(r"In \[\d+\], line 2, in up", told)
+    assert "did not start" in refused
+    assert re.search(r"In \[\d+\], line 2, in up", refused)
     assert kernel.run("%flyte stop my-api").shown == "stopped my-api"
     assert kernel.value("handle.is_deactivated()") == "True"
     assert "no served app named 'my-api'" in kernel.run("%flyte stop my-api", fails=True).error
@@ -119,7 +119,7 @@ def test_a_failing_start_up_hook_names_its_cell_and_line(kernel: Kernel) -> None
     error = kernel.run("flyte.serve(app_env)", fails=True).error
     assert "on_startup failed: ValueError: bad model" in error
     assert "In [6], line 4, in up" in error
-    assert "r1 | reading" in error
+    assert "    reading" in error
 
 
 def test_nothing_is_left_of_five_replicas_when_the_kernel_is_killed(kernel: Kernel) -> None:

@@ -12,10 +12,10 @@ from flyte_nb.errors import RuntimeUserError
 from flyte_nb.notebook.module import locate
 from flyte_nb.tracebacks import Frame
 
-__all__ = ["START_ERROR", "AppFailure", "exit_told", "failed_told", "not_started", "traceback_told"]
+__all__ = ["LINES", "START_ERROR", "AppFailure", "exit_told", "failed_told", "not_started", "traceback_told"]
 
 START_ERROR = "AppStartError"
-_LINES = 12  # of its log that are told
+LINES = 12  # of its log that are told
 
 
 class AppFailure(Exception):  # noqa: N818 - it says what happened
@@ -80,10 +80,9 @@ def exit_told(code: int) -> str:
 
 
 def not_started(name: str, failure: AppFailure, log: Sequence[str]) -> RuntimeUserError:
-    """Make the error of an app that did not start: why, the hook's lines, and the end of its log."""
-    said = [line for line in log if not line.startswith("service |")][-_LINES:]
-    told = "".join(f"\n    {line}" for line in said)
-    end = f"\nthe end of its log:{told}" if said else ""
+    """Make the error of an app that did not start: why, the hook's lines, and the end of what it printed."""
+    told = "".join(f"\n    {line}" for line in list(log)[-LINES:])
+    end = f"\nthe end of its log:{told}" if log else ""
     error = RuntimeUserError(START_ERROR, f"app {name!r} did not start: {failure.why}{end}")
     error.remote_traceback = failure.trace
     return error

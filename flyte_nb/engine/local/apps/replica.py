@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import psutil
 
 from flyte_nb.engine.base import Work, now
 from flyte_nb.engine.definition import Definition
-from flyte_nb.engine.local.apps.failures import AppFailure, exit_told, failed_told
+from flyte_nb.engine.local.apps.failures import LINES, AppFailure, exit_told, failed_told
 from flyte_nb.engine.local.apps.grounds import Grounds
 from flyte_nb.engine.local.apps.log import AppLog, Writer
 from flyte_nb.engine.local.apps.ports import free_port, give_back, listening_ports
@@ -67,6 +68,8 @@ class AppReplica:
         self.is_leaving = False
         #: why it ended, or did not start
         self.failure: AppFailure | None = None
+        #: the last lines that it printed
+        self.printed: deque[str] = deque(maxlen=LINES)
         self._folder, self._grounds, self._heard = folder, grounds, heard
         self._clock = asyncio.get_running_loop().time
         self.ready_at = 0.0
@@ -111,6 +114,10 @@ class AppReplica:
             return any(psutil.Process(pid).status() == psutil.STATUS_STOPPED for pid in pids)
         return False
 
+    def _write(self, line: str) -> None:
+        self.printed.append(line)
+        self.log.write(self.id, line)
+
     def say(self, text: str) -> None:
         """Put a line of the service's own into the log."""
         self.log.write("service", f"{self.id}: {text}")
@@ -140,7 +147,7 @@ class AppReplica:
     async def _start(self) -> None:
         spec = self.spec
         redactors = self._grounds.redactors(spec)
-        writer = Writer(lambda line: self.log.write(self.id, line), lambda stream, text: redactors[stream].feed(text))
+        writer = Writer(self._write, lambda stream, text: redactors[stream].feed(text))
         self._stack.callback(writer.close)
         for stream, redactor in redactors.items():
             self._stack.callback(_close, writer, stream, redactor)

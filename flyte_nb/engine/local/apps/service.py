@@ -28,7 +28,6 @@ __all__ = ["Service"]
 TICK = 0.5  # seconds between two looks, where nothing happens
 FROZEN = 2.0  # seconds that a replica may be stopped by a signal before it is replaced
 CLOSING, CLOSING_QUICKLY = 3.0, 0.5  # seconds for the gateway to end
-_LOG_END = 40
 
 
 class Service:
@@ -208,7 +207,7 @@ class Service:
         try:
             await replica.start()
         except AppFailure as failure:
-            raise not_started(self.spec.name, failure, self.log.last(_LOG_END)) from None
+            raise not_started(self.spec.name, failure, replica.printed) from None
         finally:
             if replica.phase is not AppPhase.ACTIVE and replica in self.replicas:
                 self.replicas.remove(replica)
@@ -292,7 +291,7 @@ class Service:
     # --- another version ---
 
     async def replace(self, spec: Spec) -> None:
-        """Serve another version: a new replica is ready before an old one is taken away.
+        """Serve another version: a new replica is ready before an old one is taken away. Old ones may still finish.
 
         Raises
         ------
@@ -325,7 +324,7 @@ class Service:
             if self._config() != self._config_of(before):
                 await self._change_gateway()
             self._news.set()
-            while any(r.spec is not spec for r in self.replicas) and self._running is not None:
+            while any(r.spec is not spec and not r.is_leaving for r in self.replicas) and self._running is not None:
                 await asyncio.sleep(0.02)
 
     async def _make_room(self, first: AppReplica) -> None:

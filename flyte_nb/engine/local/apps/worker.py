@@ -96,10 +96,12 @@ class Life:
             self._call("_on_startup")
             self._stage = "server"
             self._serve()
+            self._server_over.set()  # from here on nobody interrupts
             self._tell("ended")
         except Stopped:
             pass
         except BaseException as error:  # what a stranger's server raises, sys.exit too
+            self._server_over.set()
             code = self._fail(error)
         finally:
             self._server_over.set()

@@ -106,7 +106,7 @@ def test_a_start_up_hook_that_raises_is_told_with_its_line_and_the_end_of_the_lo
     with pytest.raises(RuntimeUserError) as caught:
         bench.serve(bench.spec(SERVER + hook))
     assert "on_startup failed: OSError: no such model" in str(caught.value)
-    assert "r1 | loading the model" in str(caught.value)
+    assert "\n    loading the model" in str(caught.value)
     assert "app1.py, line" in caught.value.remote_traceback
     assert 'raise OSError("no such model")' in caught.value.remote_traceback
     assert "a" not in bench.engine.apps.services
