@@ -337,7 +337,12 @@ def _serve_notebook(options: Any, over: threading.Event) -> int:
     with tempfile.TemporaryDirectory(prefix="flyte-nb-serve-") as folder:
         asked = f"{options.app!r}, {options.port}, {folder!r}"
         call = f"__import__('flyte_nb.serve_forever', fromlist=['in_kernel']).in_kernel({asked})"
-        threading.Thread(target=lambda: over.wait() and (Path(folder) / "stop").touch(), daemon=True).start()
+
+        def stop() -> None:
+            over.wait()
+            (Path(folder) / "stop").touch()
+
+        threading.Thread(target=stop, daemon=True).start()
         with told_by(Path(folder), _tell_link, _tell_line):
             error = _executed(options, f"# serve {options.app}\n{call}").error
     if error is not None and error.source.endswith(call):

@@ -99,9 +99,18 @@ def in_kernel(name: str, port: int, folder: str) -> None:
 
     threading.Thread(target=watch, name="flyte-nb-stop", daemon=True).start()
     with open(place / "lines", "a", buffering=1, encoding="utf-8") as lines:
-        why = follow(serve_named(name, port), (place / "link").write_text, lambda text: print(text, file=lines), over)
+        why = follow(
+            serve_named(name, port),
+            lambda link: _write(place / "link", link),
+            lambda text: print(text, file=lines),
+            over,
+        )
     if why:
         raise UsageError(f"app {name!r} failed: {why}")
+
+
+def _write(file: Path, text: str) -> None:
+    file.write_text(text)
 
 
 @contextmanager

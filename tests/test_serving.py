@@ -246,7 +246,7 @@ def test_apps_are_served_from_a_shell_until_ctrl_c(tmp_path: Path) -> None:
     assert process.stderr is not None
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/\n", process.stdout.readline())
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=30)
     assert process.returncode == 0, err
     assert "service | r1: ready on port" in err
     assert (tmp_path / "notes.txt").read_text() == "down "

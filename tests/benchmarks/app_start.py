@@ -16,10 +16,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from app_bench import AppBench, get
 from flyte_nb.engine.local.apps.ports import free_port
 from flyte_nb.engine.local.apps.spec import AppPhase
 from flyte_nb.environments.scaling import Scaling
+
+from app_bench import AppBench, get
 
 BARE = """
 from fastapi import FastAPI
@@ -81,7 +82,8 @@ def main() -> None:
         times = woken(bench, rounds)
         bench.close()
     for what, found in {"woken from zero": times, "bare uvicorn": alone}.items():
-        print(f"{what:16} median {statistics.median(found):.2f} s, {min(found):.2f} to {max(found):.2f}, {rounds} rounds")
+        told = f"median {statistics.median(found):.2f} s, {min(found):.2f} to {max(found):.2f}, {rounds} rounds"
+        print(f"{what:16} {told}")
 
 
 if __name__ == "__main__":

@@ -11,10 +11,10 @@ import pytest
 from flyte_nb.engine.local.apps.command import can_have_network
 from flyte_nb.environments.scaling import Scaling
 from flyte_nb.errors import RuntimeUserError
+from test_worker import HOOKS, notes
 
 from app_bench import AppBench, get
 from scripts import is_gone, soon
-from test_worker import HOOKS, notes
 
 #: serves as Streamlit does: dual-stack, on every address, in a process of its own
 PROGRAM = """

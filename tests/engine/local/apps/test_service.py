@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
 import threading
 import time
-from pathlib import Path
 
 import pytest
 from flyte_nb.engine.local.apps.service import Service
@@ -79,10 +79,8 @@ def test_a_server_that_always_crashes_is_given_up_with_the_reason(bench: AppBenc
     service = bench.serve(bench.spec(flaky))
 
     def poke() -> bool:
-        try:
+        with contextlib.suppress(OSError):
             get(service, timeout=1)
-        except OSError:
-            pass
         return service.phase is AppPhase.FAILED
 
     assert soon(poke, 30)
