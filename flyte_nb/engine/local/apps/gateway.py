@@ -9,9 +9,13 @@ import secrets
 import socket
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from importlib.util import find_spec
 from typing import Any
+
+import psutil
 
 from flyte_nb.engine.local.apps.traffic import Backend, GatewayConfig, Load
 from flyte_nb.errors import RuntimeSystemError
@@ -19,6 +23,8 @@ from flyte_nb.errors import RuntimeSystemError
 __all__ = ["Gateway"]
 
 START = "import sys; sys.path[:] = sys.argv[2:]; from flyte_nb.engine.local.apps.proxy.process import main; main()"
+_MISSING = "serving an app needs the package httptools: pip install 'flyte_nb[apps]'"
+Link = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 PATIENCE = 30.0  # seconds for the process to listen
 GRACE = 2.0  # seconds for it to end
 LONGEST_LINE = 1 << 20
@@ -30,13 +36,19 @@ class Gateway:
     Made by `start`. The process has a session of its own and ends with this one, however that ends.
     """
 
-    def __init__(self, config: GatewayConfig, process: subprocess.Popen[bytes], told: Callable[[Load], None]) -> None:
+    def __init__(
+        self, config: GatewayConfig, process: subprocess.Popen[bytes], link: Link, told: Callable[[Load], None]
+    ) -> None:
         self._config, self._process, self._told = config, process, told
+        reader, self._writer = link
+        self._hearing = asyncio.create_task(self._hear(reader))
         self._draining: dict[str, asyncio.Future[None]] = {}
         self._ready: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         #: done when the process has ended, with its exit code: 0 after `close`, else whatever ended it
         self.ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.load = Load()
+        #: what went wrong inside it, the newest last: where, never what was in a request
+        self.faults: deque[str] = deque(maxlen=100)
         self.port = config.port
 
     @classmethod
@@ -54,8 +66,11 @@ class Gateway:
         Raises
         ------
         RuntimeSystemError
-            ``PortTaken`` when another process listens on the port; ``NoGateway`` when the process does not start.
+            ``PortTaken`` when another process listens on the port; ``NoGateway`` when the process does not start, or
+            lacks a library.
         """
+        if find_spec("httptools") is None:
+            raise RuntimeSystemError("NoGateway", _MISSING)
         ours, theirs = socket.socketpair()
         with theirs:
             process = subprocess.Popen(
@@ -63,9 +78,7 @@ class Gateway:
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=(theirs.fileno(),),
                 start_new_session=True,
             )  # fmt: skip
-        self = cls(config, process, told)
-        reader, self._writer = await asyncio.open_connection(sock=ours, limit=LONGEST_LINE)
-        self._hearing = asyncio.create_task(self._hear(reader))
+        self = cls(config, process, await asyncio.open_connection(sock=ours, limit=LONGEST_LINE), told)
         self._send(asdict(config))
         try:
             self.port = await asyncio.wait_for(asyncio.shield(self._ready), PATIENCE)
@@ -146,6 +159,15 @@ class Gateway:
             self._ready.set_exception(RuntimeSystemError("NoGateway", message))
             self._ready.exception()  # nobody may wait for it any more
 
+    def _failure(self, message: dict[str, Any]) -> RuntimeSystemError:
+        """Say why the process does not listen; a port's owner is named where this user may know it."""
+        where = f"port {self._config.port} of {self._config.host} is not free for app {self._config.name!r}"
+        if message["code"] != "PortTaken":
+            where = f"the gateway of app {self._config.name!r} cannot listen on {self._config.host!r}"
+        elif owner := _owner(self._config.port):
+            where += f": {owner} listens on it"
+        return RuntimeSystemError(message["code"], f"{where} ({message['message']})")
+
     def _take(self, message: dict[str, Any]) -> None:
         if message["op"] == "load":
             del message["op"]
@@ -154,12 +176,23 @@ class Gateway:
         elif message["op"] == "drained":
             if future := self._draining.pop(message["id"], None):
                 _set(future)
+        elif message["op"] == "fault":
+            self.faults.append(message["told"])
         elif message["op"] == "ready":
             self._ready.set_result(message["port"])
         elif message["op"] == "failed":
-            self._ready.set_exception(RuntimeSystemError(message["code"], message["message"]))
+            self._ready.set_exception(self._failure(message))
 
 
 def _set(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
+
+
+def _owner(port: int) -> str:
+    """Name the process that listens on a port."""
+    with contextlib.suppress(psutil.Error, OSError):
+        for connection in psutil.net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+                return f"process {connection.pid} ({psutil.Process(connection.pid).name()})"
+    return ""

@@ -115,7 +115,7 @@ class Access:
     def _redeem(self, request: Request) -> None:
         """Send a caller who has a ticket on to the page without it; with the cookie, if the ticket is good."""
         path, _, query = request.target.partition(b"?")
-        found = dict(parse_qsl(query))
+        found = _fields(query)
         if TICKET not in found:
             return
         headers = [(b"Referrer-Policy", b"no-referrer")]
@@ -182,8 +182,13 @@ def is_preflight(request: Request) -> bool:
 def _without_ticket(path: bytes, query: bytes) -> bytes:
     """Give the place of a page, seen from that page, without the ticket; from the first page, where it is to lead."""
     rest = _TICKETS.sub(b"", query).lstrip(b"&")
-    to = dict(parse_qsl(rest)).get(TO)
+    to = _fields(rest).get(TO)
     if to is not None:
         place = re.sub(rb"[^!-\[\]-~]", b"", to).lstrip(b"/")
         return b"./" + place
     return b"./" + path.rpartition(b"/")[2] + (b"?" + rest if rest else b"")
+
+
+def _fields(query: bytes) -> dict[bytes, bytes]:
+    pairs = parse_qsl(query.decode("latin-1"), encoding="latin-1")
+    return {name.encode("latin-1"): value.encode("latin-1") for name, value in pairs}

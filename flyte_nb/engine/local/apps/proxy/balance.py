@@ -120,9 +120,9 @@ class Balance:
         """Offer these replicas from now on, and no others."""
         before, self.replicas = self.replicas, {}
         for backend in backends:
-            self.replicas[backend.id] = before.pop(backend.id, None) or Replica(backend)
-        for replica in before.values():
-            self._leave(replica)
+            self.replicas[backend.id] = before[backend.id] if backend.id in before else Replica(backend)
+        for name in before.keys() - self.replicas.keys():
+            self._leave(before[name])
         self._order = list(self.replicas.values())
         self._wake()
 

@@ -34,14 +34,13 @@ class Client(asyncio.Protocol):
         self._loop = site.loop
         self._parser = httptools.HttpRequestParser(self)
         self._exchange: Exchange | None = None
-        self._task: asyncio.Task[None] | None = None
         self._queue: list[Request] = []
         self._reading: Request | None = None  # the request whose head or body is not complete
         self._switching: Request | None = None  # the one after which the connection carries another protocol
         self._again: Request | None = None
         self._after: Refusal | None = None
         self._holds: set[str] = set()
-        self._in_head = self.full = False
+        self._in_head = self.full = self._beginning = False
         self._first: bytes | None = b""  # what a connection begins with, until it is clear what it speaks
         self._head = 0
         self._heard = self._head_since = self._loop.time()
@@ -54,8 +53,8 @@ class Client(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._site.clients.discard(self)
-        if self._task is not None:
-            self._task.cancel()
+        if self._exchange is not None:
+            self._exchange.cancel()
 
     def data_received(self, data: bytes) -> None:
         self._heard = self._loop.time()
@@ -71,6 +70,7 @@ class Client(asyncio.Protocol):
             self._pass_other(data)
         else:
             self._parse(data)
+            self._begin_next()
 
     def _begin_other(self, data: bytes) -> None:
         """Take a connection that begins like HTTP/2; it is passed on as it is, to one replica."""
@@ -87,6 +87,7 @@ class Client(asyncio.Protocol):
         else:
             request.malformed = Refusal(505, "This app is called with HTTP/1.1.")
         self._enter(request)
+        self._begin_next()
 
     def _pass_other(self, data: bytes) -> None:
         exchange, request = self._exchange, self._switching
@@ -107,7 +108,7 @@ class Client(asyncio.Protocol):
         except httptools.HttpParserUpgrade as asked:
             self._upgrade(data[asked.args[0] :])
         except httptools.HttpParserError as error:
-            self._refuse(Refusal(400, f"The request is not HTTP/1.1 as it should be: {error}."))
+            self._refuse(Refusal(400, f"The request cannot be read: {error}."))
             return
         if self._in_head and self._head > self._site.limits.most_head:
             self._refuse(self._too_large())
@@ -135,14 +136,14 @@ class Client(asyncio.Protocol):
         request = self._reading
         if request is not None and self._exchange is not None and self._exchange.request is request:
             self._after = refusal
-            assert self._task is not None
-            self._task.cancel()
+            self._exchange.cancel()
             return
         if request is None or self._in_head:
             request = self._new_request()
             request.malformed = refusal
             self._enter(request)
         request.malformed = refusal
+        self._begin_next()
 
     # what the parser calls
 
@@ -168,10 +169,6 @@ class Client(asyncio.Protocol):
         parser = self._parser
         request.method, request.version = parser.get_method(), parser.get_http_version()
         request.keep_alive = parser.should_keep_alive()
-        if len(request.target) + sum(len(name) + len(value) + 4 for name, value in request.headers) > (
-            self._site.limits.most_head
-        ):
-            request.malformed = self._too_large()
         if parser.should_upgrade() and request.method != b"CONNECT":
             request.upgrade = b", ".join(heads.values(request.headers, b"upgrade"))
             if b"h2c" in request.upgrade.lower():
@@ -179,7 +176,18 @@ class Client(asyncio.Protocol):
                 return
         if parser.should_upgrade():
             self._switching, request.keep_alive = request, False
+        self._check(request)
         self._enter(request)
+
+    def _check(self, request: Request) -> None:
+        """See that a request can be passed on; how its body is framed has to be known before it comes."""
+        size = len(request.target) + sum(len(name) + len(value) + 4 for name, value in request.headers)
+        try:
+            if size > self._site.limits.most_head:
+                raise self._too_large()
+            heads.check(request, self._site.prefix)
+        except Refusal as refusal:
+            request.malformed = refusal
 
     def on_body(self, data: bytes) -> None:
         if self._reading is not None:
@@ -194,34 +202,34 @@ class Client(asyncio.Protocol):
     # one request after another
 
     def _enter(self, request: Request) -> None:
-        if self._task is None:
-            self._start(request)
-        else:
-            self._queue.append(request)
-            self.hold("queue", True)
+        self._queue.append(request)
 
-    def _start(self, request: Request) -> None:
-        self._exchange = exchange = Exchange(self._site, self, request)
-        self._task = self._loop.create_task(exchange.run())
-        self._task.add_done_callback(self._done)
+    def _begin_next(self) -> None:
+        """Go on with the next request, and with those after it as far as each is over at once."""
+        if self._beginning:
+            return
+        self._beginning = True
+        while self._exchange is None and self._queue and not self._closing_at:
+            self._exchange = exchange = Exchange(self._site, self, self._queue.pop(0))
+            exchange.begin()
+        self._beginning = False
+        if bool(self._queue) != ("queue" in self._holds):
+            self.hold("queue", bool(self._queue))
 
-    def _done(self, task: asyncio.Task[None]) -> None:
-        exchange, self._exchange, self._task = self._exchange, None, None
-        assert exchange is not None
-        if not task.cancelled() and task.exception() is not None:
-            self._site.report(task.exception())
-            self.transport.abort()
-        elif self._after is not None and not exchange.answered:
+    def next(self, exchange: Exchange) -> None:
+        """Go on after an exchange."""
+        self._exchange = None
+        if self.transport.is_closing():
+            return
+        if self._after is not None and not exchange.answered:
             exchange.refuse(self._after)
             self._close(linger=True)
         elif exchange.broken or self._after is not None:
             self.transport.abort()
         elif not exchange.keep:
             self._close(linger=not exchange.request.complete or exchange.request.malformed is not None)
-        elif self._queue:
-            self._start(self._queue.pop(0))
-            if not self._queue:
-                self.hold("queue", False)
+        else:
+            self._begin_next()
 
     def _close(self, linger: bool) -> None:
         """Close the connection; a client that is still sending shall read its answer first."""

@@ -25,9 +25,14 @@ class Caller(Protocol):
     def hold(self, why: str, held: bool) -> None:
         """Read the client no further, or again."""
 
+    def next(self, exchange: Exchange) -> None:
+        """Take that an exchange is over."""
+
 
 class Exchange:
-    """Passes one request on and the response back.
+    """Passes one request on and the response back; the caller's ``next`` is told when that is over.
+
+    Afterwards ``keep`` says whether the client's connection is good for another request.
 
     Parameters
     ----------
@@ -43,97 +48,159 @@ class Exchange:
         self.site, self.caller, self.request = site, caller, request
         self.loop = site.loop
         self.began = self.loop.time()
-        self._sent = False
         self.answered = self.broken = self.switched = False
         self.keep = request.keep_alive
         self.upstream: Upstream | None = None
         self._replica: Replica | None = None
+        self._unanswered: Replica | None = None
+        self._tried: set[str] = set()
         self._out: list[bytes] = []
-        self._chunked = self._late = self._replica_failed = False
+        self._sent = self._chunked = self._late = self._failed = False
+        self._task: asyncio.Task[None] | None = None
+        self._done: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
-    async def run(self) -> None:
-        """Do it. Afterwards ``keep`` says whether the client's connection is good for another request."""
-        task = asyncio.current_task()
-        assert task is not None
-        self._task = task
+    def begin(self) -> None:
+        """Pass the request on; at once, and without a task, where a connection to a replica is open already."""
+        request, site = self.request, self.site
         try:
-            await self._pass_on()
+            if request.malformed is not None:
+                raise request.malformed
+            if request.method != b"PRI":
+                site.access.admit(request)
+        except Refusal as refusal:
+            self.refuse(refusal)
+            self._end()
+            return
+        site.meter.came(self.began)
+        replica = site.balance.pick()
+        upstream = None if replica is None or request.upgrade else replica.take()
+        if replica is None or upstream is None:
+            self._go_on(None, replica)
+        else:
+            self._count(replica)
+            self._send(upstream)
+
+    def cancel(self) -> None:
+        """Give up: the client has gone, or what it sends is wrong."""
+        if self._task is not None:
+            self._task.cancel()
+        elif self._replica is not None:
+            self._release()
+            self.broken = True
+            self._end()
+
+    def _end(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._failed:
+            self.site.meter.failed()
+        self.caller.next(self)
+
+    def _go_on(self, why: ReplicaError | None, first: Replica | None = None) -> None:
+        self._task = self.loop.create_task(self._run(why, first))
+        self._task.add_done_callback(self._ran)
+
+    def _ran(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.site.report(error)
+            self.broken = True
+        self._end()
+
+    async def _run(self, why: ReplicaError | None, first: Replica | None) -> None:
+        try:
+            await self._try_all(why, first)
         except Refusal as refusal:
             self.refuse(refusal)
         except asyncio.CancelledError:
             if not self._late:
                 self.broken = True
-                raise  # the client has gone
-            seconds = self.site.config.request_timeout
-            self.refuse(Refusal(504, f"The app took longer than the {seconds:g} s that a request may take."))
+                raise
+            self._refuse_late()
         except ReplicaError as error:
-            self.refuse(Refusal(502, f"The app failed to answer: {error}."))
-        finally:
-            if self._timer is not None:
-                self._timer.cancel()
-            if self._replica_failed:
-                self.site.meter.failed()
+            self._refuse_failed(error)
 
-    async def _pass_on(self) -> None:
-        site, request = self.site, self.request
-        if request.malformed is not None:
-            raise request.malformed
-        if request.method != b"PRI":
-            heads.check(request, site.prefix)
-            site.access.admit(request)
-        site.meter.came(self.began)
-        tried: set[str] = set()
-        why: ReplicaError | None = None
-        while len(tried) < TRIES:
+    async def _try_all(self, why: ReplicaError | None, first: Replica | None) -> None:
+        while len(self._tried) < TRIES:
             try:
-                replica = await site.balance.get(tried)
+                replica = first or await self.site.balance.get(self._tried)
+                first = None
             except ReplicaError:
                 break
-            replica.begin()
-            self._replica = replica
+            self._count(replica)
             try:
                 await self._try(replica)
                 return
             except ReplicaError as error:
                 why = error
-                if self.answered or not self._may_repeat(error):
+                if not self._may_repeat(error):
                     break
-                tried.add(replica.id)
             finally:
-                self._begun()
-                site.balance.release(replica)
+                self._release()
         assert why is not None
         raise why
 
-    def _may_repeat(self, error: ReplicaError) -> bool:
-        return not self._sent or (error.gone and self.request.is_repeatable())
-
     async def _try(self, replica: Replica) -> None:
-        request, config = self.request, self.site.config
         self._sent = False
-        if config.request_timeout is not None and self._timer is None and not request.upgrade:
-            self._timer = self.loop.call_later(config.request_timeout, self._expire)
-        upstream = None if request.upgrade else replica.take()
+        upstream = None if self.request.upgrade else replica.take()
         if upstream is None:
             upstream = await replica.connect()
-        self.upstream = upstream
-        self.done: asyncio.Future[None] = self.loop.create_future()
-        try:
-            self._sent = True
-            if request.method == b"PRI":
-                self._begin_raw(upstream)
-            else:
-                upstream.begin(self, heads.request_head(request, self.site.address), request.method == b"HEAD")
-                request.flow_to(upstream)
-            upstream.hold(self.caller.full)
-            await self.done
-        finally:
-            self.upstream = None
-            if not request.complete:  # what is left of the body has nowhere to go
+        self._done = self.loop.create_future()
+        self._send(upstream)
+        await self._done
+
+    def _may_repeat(self, error: ReplicaError) -> bool:
+        """Tell whether another replica may be tried: nothing can be done twice by that."""
+        return not self.answered and (not self._sent or (error.gone and self.request.is_repeatable()))
+
+    def _count(self, replica: Replica) -> None:
+        replica.begin()
+        self._replica = self._unanswered = replica
+        self._tried.add(replica.id)
+        seconds = self.site.config.request_timeout
+        if seconds is not None and self._timer is None and not self.request.upgrade:
+            self._timer = self.loop.call_later(seconds, self._expire)
+
+    def _send(self, upstream: Upstream) -> None:
+        request = self.request
+        self.upstream, self._sent = upstream, True
+        if request.method == b"PRI":
+            self._begin_raw(upstream)
+        else:
+            upstream.begin(
+                self, heads.request_head(request, self.site.address) + request.held(), request.method == b"HEAD"
+            )
+            request.flow_to(upstream)
+        upstream.hold(self.caller.full)
+
+    def _release(self) -> None:
+        """Have no more to do with the replica that was tried."""
+        replica, self._replica = self._replica, None
+        upstream, self.upstream = self.upstream, None
+        assert replica is not None
+        self._begun()
+        if upstream is not None:
+            if not self.request.complete:  # what is left of the body has nowhere to go
                 upstream.keep = self.keep = False
             if upstream.release():
                 replica.put(upstream)
+        self.site.balance.release(replica)
+
+    def _settle(self, error: ReplicaError | None) -> None:
+        """Take how it went with a replica, where no task waits for that."""
+        if self._done is not None:
+            if not self._done.done():
+                self._done.set_result(None) if error is None else self._done.set_exception(error)
+            return
+        if self._replica is None:
+            return
+        self._release()
+        if error is not None and self._may_repeat(error):
+            self._go_on(error)
+            return
+        if error is not None:
+            self._refuse_failed(error)
+        self._end()
 
     def _begin_raw(self, upstream: Upstream) -> None:
         self.answered, self.keep, self.switched = True, False, True
@@ -142,18 +209,30 @@ class Exchange:
         self.caller.hold("early", False)
 
     def _expire(self) -> None:
-        self._late = True
-        self._task.cancel()
+        if self._task is not None:
+            self._late = True
+            self._task.cancel()
+        elif self._replica is not None:
+            self._release()
+            self._refuse_late()
+            self._end()
+
+    def _refuse_late(self) -> None:
+        seconds = self.site.config.request_timeout
+        self.refuse(Refusal(504, f"The app took longer than the {seconds:g} s that a request may take."))
+
+    def _refuse_failed(self, error: ReplicaError) -> None:
+        self.refuse(Refusal(502, f"The app failed to answer: {error}."))
 
     def _begun(self) -> None:
-        if self._replica is not None:
-            self._replica.unanswered -= 1
-            self._replica = None
+        if self._unanswered is not None:
+            self._unanswered.unanswered -= 1
+            self._unanswered = None
 
     def refuse(self, refusal: Refusal) -> None:
         """Answer in the replica's place; where it has begun to answer, break off."""
         if refusal.status >= 500:
-            self._replica_failed = True
+            self._failed = True
         if self.answered:
             self.keep, self.broken = False, True
             return
@@ -182,7 +261,7 @@ class Exchange:
         self._begun()
         self.site.meter.answered(self.began, self.loop.time())
         if status >= 500:
-            self._replica_failed = True
+            self._failed = True
         own = []
         if status == 101:
             upgrade = heads.values(headers, b"upgrade")
@@ -228,13 +307,11 @@ class Exchange:
         if self._chunked:
             self._out.append(b"0\r\n%b\r\n" % b"".join(b"%b: %b\r\n" % pair for pair in trailers))
         self.flush()
-        if not self.done.done():
-            self.done.set_result(None)
+        self._settle(None)
 
     def fail(self, error: ReplicaError) -> None:
         self.flush()
-        if not self.done.done():
-            self.done.set_exception(error)
+        self._settle(error)
 
     def switch(self, data: bytes) -> None:
         self.keep, self.switched = False, True
@@ -249,8 +326,7 @@ class Exchange:
         self._write(data)
 
     def end_raw(self) -> None:
-        if not self.done.done():
-            self.done.set_result(None)
+        self._settle(None)
 
     def hold(self, full: bool) -> None:
         self.caller.hold("replica", full)

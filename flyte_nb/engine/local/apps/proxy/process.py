@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import resource
@@ -58,6 +59,8 @@ class Process:
         Lines of JSON to and from the engine; the first one is the configuration.
     """
 
+    site: Site
+
     def __init__(self, link: socket.socket) -> None:
         self._link = link
         self._told: dict[str, Any] = {}
@@ -70,7 +73,8 @@ class Process:
         try:
             await self._listen(config)
         except OSError as error:
-            self._tell({"op": "failed", "code": "PortTaken", "message": f"{config.host}:{config.port}: {error}"})
+            code = "PortTaken" if error.errno == errno.EADDRINUSE else "NoGateway"
+            self._tell({"op": "failed", "code": code, "message": os.strerror(error.errno or 0)})
             await reader.read()
             return
         self._ticking = asyncio.create_task(self._tick())

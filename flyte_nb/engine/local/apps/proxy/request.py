@@ -86,6 +86,12 @@ class Request:
             if self._sink is not None:
                 self._sink.write(self.pending.pop())
 
+    def held(self) -> bytes:
+        """Give what is held of the body, to be sent along with the head."""
+        data = b"".join(self.pending)
+        self.pending.clear()
+        return data
+
     def flow_to(self, sink: Sink) -> None:
         """Let the body flow, from what is held on."""
         self._sink = sink

@@ -73,6 +73,11 @@ class Upstream(asyncio.Protocol):
         self._taker: Taker | None = None
         self._parser: httptools.HttpResponseParser | None = None
         self.used = self.keep = self.ended = self._raw = self._held = False
+        self._head_done = self._interim = self._bodiless = self._until_close = False
+        self._length = 0
+        self._reason = b""
+        self._headers: Headers = []
+        self._trailers: Headers = []
         self.since = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -143,6 +148,9 @@ class Upstream(asyncio.Protocol):
             taker.fail(ReplicaError("the head of its answer is too long"))
             return
         taker.flush()
+        self._finish(taker)
+
+    def _finish(self, taker: Taker) -> None:
         if self.ended:
             taker.finish(fit_for_trailers(self._trailers))
 
@@ -179,8 +187,7 @@ class Upstream(asyncio.Protocol):
         if self.ended:
             self.keep = False
         self._reason = b""
-        self._headers: Headers = []
-        self._trailers: Headers = []
+        self._headers, self._trailers = [], []
 
     def on_status(self, reason: bytes) -> None:
         self._reason += reason
