@@ -1,10 +1,10 @@
 """What the gateway in front of an app costs, beside peers: ``python tests/benchmarks/apps.py [cost] [ramp]``.
 
-``cost``: throughput, median latency and the proxy's CPU time for each request, in front of the same uvicorn replica of a
+``cost``: throughput, median latency and the proxy's CPU time for each request, in front of one uvicorn replica of a
 FastAPI app: without a proxy, through the gateway (on asyncio's own event loop and, where it is installed, on uvloop),
 through nginx where it is installed, and through a plain proxy made of aiohttp's server and client. The clients are wrk
-where it is installed. Rounds alternate between them; figures are medians. ``ramp``: 1 to 200 clients and back, with
-replicas that the scaler asks for: a table, and ``--picture FILE.svg``.
+where it is installed. Rounds alternate; figures are medians of the rounds, and so are comparisons. ``ramp``: 1 to 200
+clients and back, with replicas that the scaler asks for: a table, and ``--picture FILE.svg``.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ async def main(port, app):
 logging.disable()  # of clients that leave
 asyncio.run(main(int(sys.argv[1]), int(sys.argv[2])))
 """
-ROUNDS, SECONDS, MANY = 3, 2, 32
+ROUNDS, SECONDS, MANY = 9, 1, 32
 SCHEDULE = [1, 10, 25, 50, 100, 200, 200, 200, 100, 50, 25, 10, 1, 1, 1, 1, 1]
 STAGE = 2.0  # seconds for each
 
@@ -113,7 +113,7 @@ def wait_for(port: int) -> None:
 
 @contextlib.contextmanager
 def running(command: list[Any], port: int, folder: Path) -> Iterator[int]:
-    process = subprocess.Popen([str(word) for word in command], cwd=folder)
+    process = subprocess.Popen([str(word) for word in command], cwd=folder, start_new_session=True)
     try:
         wait_for(port)
         yield process.pid
@@ -222,34 +222,38 @@ def has(module: str) -> bool:
 
 
 def measure(targets: dict[str, tuple[int, int]]) -> dict[str, dict[str, float]]:
+    """Give medians; what is beside others (``of_nginx``, ``added``) is the median of what each round says."""
     found: dict[str, dict[str, list[float]]] = {name: {} for name in targets}
-    for _ in range(ROUNDS):
-        for name, (port, pid) in targets.items():
-            load(port, MANY, 1)
+    names = list(targets)
+    for turn in range(ROUNDS + 1):
+        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+            port, pid = targets[name]
             used = cpu(pid)
             rate, median = load(port, MANY, SECONDS)
             spent = cpu(pid) - used
             _, alone = load(port, 1, SECONDS)
-            for key, value in (
-                ("rate", rate),
-                ("median", median),
-                ("alone", alone),
-                ("cpu", spent / rate / SECONDS * 1e6),
-            ):
-                found[name].setdefault(key, []).append(value)
+            if turn:  # the first round warms up
+                row = {"rate": rate, "median": median, "alone": alone, "cpu": spent / rate / SECONDS * 1e6}
+                for key, value in row.items():
+                    found[name].setdefault(key, []).append(value)
+    for row in found.values():
+        pairs = zip(row["rate"], found.get("nginx", row)["rate"], strict=True)
+        row["of_nginx"] = [ours / theirs for ours, theirs in pairs]
+        row["added"] = [
+            with_it - without for with_it, without in zip(row["alone"], found["no proxy"]["alone"], strict=True)
+        ]
     return {name: {key: statistics.median(values) for key, values in of.items()} for name, of in found.items()}
 
 
 def show(rows: dict[str, dict[str, float]]) -> None:
-    print(
-        f"{'':18} {'requests/s':>10} {'ms of ' + str(MANY):>9} {'ms alone':>9} {'added ms':>9} {'CPU us':>8} {'of nginx':>9}"
-    )
+    columns = {"rate": "requests/s", "of_nginx": "of nginx", "median": f"ms, {MANY} clients", "alone": "ms, one client",
+               "added": "added ms", "cpu": "CPU us each"}  # fmt: skip
+    if "nginx" not in rows:
+        del columns["of_nginx"]
+    print(f"{'':18}" + "".join(f"{title:>16}" for title in columns.values()))
     for name, row in rows.items():
-        of_nginx = f"{row['rate'] / rows['nginx']['rate']:9.2f}" if "nginx" in rows else f"{'-':>9}"
-        added = row["alone"] - rows["no proxy"]["alone"]
-        print(
-            f"{name:18} {row['rate']:10.0f} {row['median']:9.2f} {row['alone']:9.2f} {added:9.2f} {row['cpu']:8.0f} {of_nginx}"
-        )
+        digits = {"rate": 0, "cpu": 0}
+        print(f"{name:18}" + "".join(f"{row[key]:16.{digits.get(key, 2)}f}" for key in columns))
 
 
 class Replicas:
@@ -364,10 +368,11 @@ def drawn(rows: list[tuple[float, int, int, float]]) -> str:
             y = top + height - row[column] / most * height
             points += [f"{left + last / longest * width:.1f},{y:.1f}", f"{left + row[0] / longest * width:.1f},{y:.1f}"]
             last = row[0]
-        parts.append(f'<text x="{left}" y="{top - 8}">{title}</text><text x="{left - 8}" y="{top + 8}" text-anchor="end">'
+        parts.append(f'<text x="{left}" y="{top - 8}">{title}</text>'
+                     f'<text x="{left - 8}" y="{top + 8}" text-anchor="end">'
                      f'{most:.0f}</text><text x="{left - 8}" y="{top + height}" text-anchor="end">0</text>'
                      f'<path d="M{left},{top}v{height}h{width}" fill="none" stroke="#999"/>'
-                     f'<polyline points="{" ".join(points)}" fill="none" stroke="#6f2aef" stroke-width="2"/>')  # fmt: skip
+                     f'<polyline points="{" ".join(points)}" fill="none" stroke="#6f2aef"/>')  # fmt: skip
     bottom = 30 + 3 * (height + gap)
     parts.append(f'<text x="{left + width}" y="{bottom - 18}" text-anchor="end">{longest:.0f} s</text>')
     return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + width + 20}" height="{bottom}" '
@@ -377,7 +382,7 @@ def drawn(rows: list[tuple[float, int, int, float]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", nargs="*", choices=["cost", "ramp", []], default=["cost", "ramp"])
+    parser.add_argument("what", nargs="*", help="cost, ramp, or both")
     parser.add_argument("--picture", type=Path, help="where the picture of the ramp goes")
     parser.add_argument("--visit", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -385,8 +390,10 @@ def main() -> None:
         asyncio.run(visitors(*json.loads(options.visit)))
         return
     with tempfile.TemporaryDirectory() as folder:
-        for what in options.what:
-            asyncio.run(cost(Path(folder)) if what == "cost" else ramp(Path(folder), options.picture))
+        if "ramp" not in options.what or "cost" in options.what:
+            asyncio.run(cost(Path(folder)))
+        if "cost" not in options.what or "ramp" in options.what:
+            asyncio.run(ramp(Path(folder), options.picture))
 
 
 if __name__ == "__main__":

@@ -11,12 +11,14 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.util import find_spec
 from typing import Any
+from urllib.parse import urlencode
 
 import psutil
 
+from flyte_nb.engine.local.apps.links import front_of
 from flyte_nb.engine.local.apps.traffic import Backend, GatewayConfig, Load
 from flyte_nb.errors import RuntimeSystemError
 
@@ -75,9 +77,11 @@ class Gateway:
         with theirs:
             process = subprocess.Popen(
                 [sys.executable, "-c", START, str(theirs.fileno()), *map(str, sys.path)],
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=(theirs.fileno(),),
-                start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),), start_new_session=True,
             )  # fmt: skip
+        front = front_of("{port}")
+        config = replace(config, prefix=config.prefix or front.prefix, hosts=(*config.hosts, *front.hosts))
         self = cls(config, process, await asyncio.open_connection(sock=ours, limit=LONGEST_LINE), told)
         self._send(asdict(config))
         try:
@@ -103,15 +107,30 @@ class Gateway:
     @property
     def login_url(self) -> str:
         """An address that lets a browser in, once; a new one each time it is read. Without a token it is `url`."""
-        return f"{self.url}{self.ticket()}"
+        return f"{self.url}{self._ticket()}"
 
-    def ticket(self) -> str:
-        """Give what makes an address of the app's first page let a browser in, once; empty without a token."""
+    def link(self, to: str = "") -> str:
+        """Give an address for where the notebook is seen, which lets a browser in, once.
+
+        Parameters
+        ----------
+        to : str
+            The page to show, such as ``docs``.
+
+        Returns
+        -------
+        str
+            On JupyterHub it may begin with a path, ``/user/…``, which a page of the hub completes.
+        """
+        return front_of(self.port).url + (self._ticket(to) if self._config.token is not None else to.lstrip("/"))
+
+    def _ticket(self, to: str = "") -> str:
+        """Give what makes the address of the app's first page let a browser in, once; empty without a token."""
         if self._config.token is None:
             return ""
         ticket = secrets.token_urlsafe(24)
         self._send({"op": "ticket", "ticket": ticket})
-        return f"?flyte_ticket={ticket}"
+        return "?" + urlencode({"flyte_ticket": ticket, **({"flyte_to": to} if to else {})})
 
     def set_backends(self, backends: Sequence[Backend]) -> None:
         """Give the replicas that requests go to from now on; others finish what they have."""
@@ -172,7 +191,11 @@ class Gateway:
         if message["op"] == "load":
             del message["op"]
             self.load = Load(**message)
-            self._told(self.load)
+            try:
+                self._told(self.load)
+            except Exception as error:  # whoever is told may fail; the gateway is heard on
+                context = {"message": "whoever is told of an app's load failed", "exception": error}
+                asyncio.get_running_loop().call_exception_handler(context)
         elif message["op"] == "drained":
             if future := self._draining.pop(message["id"], None):
                 _set(future)

@@ -52,6 +52,7 @@ class GatewayConfig:
         and from whose pages WebSockets may be opened.
     prefix : str
         The path in front of the app's own where another server passes requests on, such as ``/user/ada/proxy/8000``.
+        Here and in ``hosts`` the text ``{port}`` stands for the port that is listened on.
     h2c : bool
         Whether connections that speak HTTP/2 are passed on as they are, each to one replica, as gRPC needs.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 from typing import Any
@@ -223,6 +224,24 @@ async def test_a_refused_upload_reads_its_answer(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @in_loop
+async def test_a_connection_is_good_for_more_after_a_refused_body(tmp_path: Path) -> None:
+    async with bed(tmp_path, token=TOKEN) as (front, _):
+        head = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 200000\r\n\r\n"
+        reader, writer = await asyncio.open_connection("127.0.0.1", front.port)
+        for _ in range(5):
+            writer.write(head + b"x" * 200_000)
+            answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+            assert answer.startswith(b"HTTP/1.1 401 ")
+            if b"Connection: close" in answer:  # the body was not there in time
+                writer.close()
+                reader, writer = await asyncio.open_connection("127.0.0.1", front.port)
+                continue
+            await reader.readuntil(b"}\n")
+        writer.close()
+
+
+@pytest.mark.slow
+@in_loop
 async def test_the_prefix_in_front_of_the_path(tmp_path: Path) -> None:
     prefix = "/user/ada/proxy/8000"
     async with bed(tmp_path, prefix=prefix + "/") as (front, _), httpx.AsyncClient(trust_env=False) as http:
@@ -234,3 +253,22 @@ async def test_the_prefix_in_front_of_the_path(tmp_path: Path) -> None:
         ]:
             answer = (await http.get(front.url.rstrip("/") + path, headers=header)).json()
             assert (answer["raw"], dict(answer["headers"]).get("x-forwarded-prefix")) == (seen, told)
+
+
+@pytest.mark.slow
+@in_loop
+async def test_behind_a_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JUPYTERHUB_SERVICE_PREFIX", "/user/ada/")
+    monkeypatch.setenv("JUPYTERHUB_HOST", "https://hub.example")
+    async with bed(tmp_path, token=TOKEN) as (front, _), httpx.AsyncClient(trust_env=False) as http:
+        prefix = f"/user/ada/proxy/{front.port}"
+        link = front.link("echo")
+        assert link.startswith(f"https://hub.example{prefix}/?flyte_ticket=")
+        for kept in (link.removeprefix("https://hub.example"), front.link("echo").partition(prefix)[2]):
+            passed_on = {"Host": "hub.example", "X-Forwarded-Context": prefix}
+            sent_on = await http.get(f"{front.url.rstrip('/')}{kept}", headers=passed_on)
+            assert (sent_on.status_code, sent_on.headers["location"]) == (303, "./echo")
+            cookie = sent_on.headers["set-cookie"].partition(";")[0]
+            told = (await http.get(f"{front.url}echo", headers={**passed_on, "Cookie": cookie})).json()
+            assert dict(told["headers"])["x-forwarded-prefix"] == prefix
+            assert "cookie" not in dict(told["headers"])

@@ -209,7 +209,7 @@ class Client(asyncio.Protocol):
         if self._beginning:
             return
         self._beginning = True
-        while self._exchange is None and self._queue and not self._closing_at:
+        while self._exchange is None and self._queue and not (self._closing_at or self.transport.is_closing()):
             self._exchange = exchange = Exchange(self._site, self, self._queue.pop(0))
             exchange.begin()
         self._beginning = False

@@ -95,6 +95,7 @@ class Exchange:
             self._timer.cancel()
         if self._failed:
             self.site.meter.failed()
+        self.request.waste()
         self.caller.next(self)
 
     def _go_on(self, why: ReplicaError | None, first: Replica | None = None) -> None:
@@ -180,6 +181,7 @@ class Exchange:
         assert replica is not None
         self._begun()
         if upstream is not None:
+            self.caller.hold("replica", False)
             if not self.request.complete:  # what is left of the body has nowhere to go
                 upstream.keep = self.keep = False
             if upstream.release():

@@ -89,16 +89,18 @@ class Process:
             lambda: Client(self.site), config.host, config.port, backlog=BACKLOG, start_serving=False
         )
         port = server.sockets[0].getsockname()[1]
+        hosts = [host.replace("{port}", str(port)) for host in config.hosts]
         self.site = Site(
             config,
-            Access(config.name, port, config.token, config.hosts, config.host not in LOOPBACK),
+            Access(config.name, port, config.token, hosts, config.host not in LOOPBACK),
             Balance(config.most_waiting, config.wait, self._tell_load, self._tell_drained),
             Meter(),
-            config.prefix.rstrip("/").encode(),
+            config.prefix.replace("{port}", str(port)).rstrip("/").encode(),
             f"localhost:{port}".encode(),
             loop,
             self._report,
         )
+        loop.set_exception_handler(lambda _, context: self._report(context.get("exception")))
         await server.start_serving()
         self._tell({"op": "ready", "port": port})
 

@@ -110,7 +110,8 @@ class Request:
 
     def waste(self) -> None:
         """Let what is left of the body go nowhere."""
-        self.flow_to(Nowhere())
+        if self._held or not self.complete:
+            self.flow_to(Nowhere())
 
 
 class Nowhere:

@@ -106,7 +106,8 @@ class Upstream(asyncio.Protocol):
         """Have no more to do with the request; tell whether the connection is good for another one."""
         self._taker = None
         self.used = True
-        if self.ended and self.keep and not self.transport.is_closing():
+        unsent = self.transport.get_write_buffer_size()  # of a request that it has answered without reading it
+        if self.ended and self.keep and not unsent and not self.transport.is_closing():
             self.hold(False)
             return True
         if self._raw:

@@ -1,0 +1,61 @@
+"""Links: the address by which a browser reaches a port of this machine, which may be a server's in front of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+__all__ = ["Front", "front_of"]
+
+
+class Front(NamedTuple):
+    """How a browser reaches an app.
+
+    Parameters
+    ----------
+    url : str
+        The address of the app's first page, with a slash at the end. Where the server's own name is not known it
+        begins with its path, such as ``/user/ada/proxy/8000/``, which a page of that server completes.
+    prefix : str
+        The path in front of the app's own; empty when it is called directly.
+    hosts : tuple of str
+        Names of the host, beside those of the loopback interface, that its requests may carry.
+    """
+
+    url: str
+    prefix: str
+    hosts: tuple[str, ...]
+
+
+def front_of(port: int | str, environ: Mapping[str, str] | None = None) -> Front:
+    """Give the way to a port of this machine from where the notebook is seen.
+
+    JupyterHub's single-user servers pass ``/proxy/PORT/`` on (jupyter-server-proxy); VS Code's server, code-server and
+    their like say where they pass it on; anywhere else it is this machine's own address.
+
+    Parameters
+    ----------
+    port : int or str
+        The port, or text that stands for it.
+    environ : mapping of str to str, optional
+        The environment variables of the kernel; those of this process by default.
+    """
+    variables = os.environ if environ is None else environ
+    if template := variables.get("VSCODE_PROXY_URI"):
+        return _at(template.replace("{{port}}", str(port)).replace("{port}", str(port)))
+    if (name := variables.get("CODESPACE_NAME")) and (
+        domain := variables.get("GITHUB_CODESPACES_PORT_FORWARDING_DOMAIN")
+    ):
+        return _at(f"https://{name}-{port}.{domain}/")
+    if prefix := variables.get("JUPYTERHUB_SERVICE_PREFIX"):
+        public = variables.get("JUPYTERHUB_PUBLIC_URL") or variables.get("JUPYTERHUB_HOST", "").rstrip("/") + prefix
+        return _at(f"{public.rstrip('/')}/proxy/{port}/")
+    return Front(f"http://127.0.0.1:{port}/", "", ())
+
+
+def _at(url: str) -> Front:
+    parts = urlsplit(url)
+    path = parts.path.rstrip("/")
+    return Front(url.rstrip("/") + "/", path, (parts.hostname,) if parts.hostname else ())
