@@ -8,9 +8,10 @@ from contextlib import asynccontextmanager, contextmanager
 from types import TracebackType
 from typing import Any, TypeVar
 
+from flyte_nb.engine.local.apps.links import front_of
 from flyte_nb.engine.local.apps.log import tail_of
 from flyte_nb.engine.local.apps.service import Service
-from flyte_nb.engine.local.apps.serving import Apps
+from flyte_nb.engine.local.apps.serving import LOOPBACK, Apps
 from flyte_nb.engine.local.apps.spec import AppPhase, ReplicaRecord, Spec
 from flyte_nb.engine.local.apps.traffic import Load
 from flyte_nb.portal import Portal
@@ -71,6 +72,17 @@ class ServedApp:
         gateway = self._service.gateway
         return self.url if gateway is None else self._do(_of(lambda: gateway.login_url))
 
+    def link(self, to: str = "") -> str:
+        """Give an address for where the notebook is seen, behind JupyterHub too, which lets a browser in, once.
+
+        Parameters
+        ----------
+        to : str
+            The page to show, such as ``"docs"``.
+        """
+        gateway = self._service.gateway
+        return self.url if gateway is None else self._do(_of(lambda: gateway.link(to)))
+
     @property
     def phase(self) -> AppPhase:
         """Where it stands; ``AppPhase.IDLE`` is without a replica, until a request starts one."""
@@ -109,14 +121,18 @@ class ServedApp:
         """Give it as it is now, as a plain record."""
         spec = self._service.spec
         return AppRecord(
-            name=self.name, phase=self.phase, url=self.url, why=self.why, replicas=tuple(self.replicas),
+            name=self.name, phase=self.phase, url=self._seen(), why=self.why, replicas=tuple(self.replicas),
             load=self.metrics, lines=tuple(self._service.log.last(LINES)), links=spec.links,
             needs_token=spec.requires_auth,
         )  # fmt: skip
 
+    def _seen(self) -> str:
+        """Give the address by which people reach it from where they see the notebook, without a ticket."""
+        return front_of(self._service.port).url if self._service.host == LOOPBACK else self.url
+
     def card(self) -> LiveCard:
         """Give the view of it that changes while it is served."""
-        return LiveCard(AppState(self.record, self.deactivate, lambda: self.login_url))
+        return LiveCard(AppState(self.record, self.deactivate, self.link))
 
     def _ipython_display_(self) -> None:
         self.card()._ipython_display_()

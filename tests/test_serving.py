@@ -113,6 +113,10 @@ def test_the_token_is_asked_for_and_not_shown(kernel: Kernel) -> None:
     assert kernel.value("status") == "401"
     asked = "urllib.request.Request(handle.url, headers={'Authorization': f'Bearer {handle.token}'})"
     assert kernel.value(f"urllib.request.urlopen({asked}).status") == "200"
+    kernel.run("os.environ['JUPYTERHUB_SERVICE_PREFIX'] = '/user/ada/'")
+    assert kernel.value("handle.link('docs').partition('?')[0] == f'/user/ada/proxy/{handle.url[17:-1]}/'") == "True"
+    assert "/user/ada/proxy/" in kernel.value("handle.card().text()")
+    kernel.run("del os.environ['JUPYTERHUB_SERVICE_PREFIX']")
     assert kernel.value("handle.token in repr(handle) + handle.card().text() + handle.logs()") == "False"
     kernel.run("browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())")
     assert kernel.value("browser.open(handle.login_url).status, browser.open(handle.url).status") == "(200, 200)"

@@ -20,7 +20,7 @@ from flyte_nb.engine.local.secrets import Secrets
 from flyte_nb.engine.local.surroundings import Surroundings
 from flyte_nb.environments.app_context import APPS_VARIABLE
 
-__all__ = ["Apps", "log_of", "served_elsewhere"]
+__all__ = ["LOOPBACK", "Apps", "log_of", "served_elsewhere"]
 
 FOLDER = "apps"
 LOOPBACK = "127.0.0.1"
