@@ -66,6 +66,7 @@ class Service:
         self._news = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._running: asyncio.Task[None] | None = None
+        self._giving_up: asyncio.Task[None] | None = None
         self._rolling = asyncio.Lock()
         #: what it was asked last to serve
         self.newest = spec
@@ -96,7 +97,7 @@ class Service:
         BaseRuntimeError, UsageError
             When what it stands on cannot be had.
         """
-        self.phase, self.why = AppPhase.STARTING, ""
+        self.phase, self.why, self._giving_up = AppPhase.STARTING, "", None
         self.restarts = Restarts()
         try:
             if self.port:
@@ -122,6 +123,8 @@ class Service:
         """
         if self.phase in (AppPhase.STOPPED, AppPhase.STOPPING):
             return
+        if self._giving_up is not None:
+            await asyncio.shield(self._giving_up)
         failed, self.phase = self.phase is AppPhase.FAILED, AppPhase.STOPPING
         await self._end(AppPhase.FAILED if failed else AppPhase.STOPPED, self.why, limits)
 
@@ -271,13 +274,10 @@ class Service:
             self.why = f"it crashed {self.restarts.failures} times in a row, the last time because {failure.why}"
             self.say(f"given up: {self.why}")
             self.phase = AppPhase.FAILED
-            self._spawn(self._give_up())
+            self._giving_up = asyncio.create_task(self._end(AppPhase.FAILED, self.why))
             return
         self.say(f"{replica.id}: {failure.why}; another replica is started in {self.restarts.delay:g} s")
         self._spawn(self._wake_in(self.restarts.delay))
-
-    async def _give_up(self) -> None:
-        await self._end(AppPhase.FAILED, self.why)
 
     async def _wake_in(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -311,6 +311,8 @@ class Service:
         async with self._rolling:
             if self.newest is not spec:
                 return  # a newer one has come meanwhile
+            if self._giving_up is not None:
+                await asyncio.shield(self._giving_up)
             if self.gateway is None:
                 self.spec, self._scaler = spec, Scaler(spec.scaling)
                 await self.start()

@@ -90,6 +90,24 @@ def test_a_server_that_always_crashes_is_given_up_with_the_reason(bench: AppBenc
     assert "the server failed: ValueError: broken" in service.why
     assert "another replica is started in 0.2 s" in bench.log(service)
     assert not service.replicas
+    port, token = service.port, service.token
+    mended = bench.serve(bench.spec())  # as a cell that mends it does: the same address, the same token
+    assert (mended.port, mended.token) == (port, token)
+    assert get(mended)[0] == 200
+
+
+def test_a_start_that_is_cancelled_leaves_nothing(bench: AppBench) -> None:
+    spec = bench.spec(SERVER + "@app.on_startup\ndef up(): print('waits'); time.sleep(60)")
+    begun: list[Service] = []
+    job = bench.portal.submit(bench.engine.apps.serve(spec, began=begun.append))
+    assert soon(lambda: bool(begun) and "r1 | waits" in bench.log(begun[0]), 20)
+    (service,) = begun
+    pid = service.records[0].pid
+    job.cancel()
+    job.wait()
+    assert soon(lambda: is_gone(pid), 10)
+    assert service.phase is AppPhase.FAILED
+    assert "a" not in bench.engine.apps.services
 
 
 def test_scaling_up_and_down_loses_no_request(bench: AppBench) -> None:
