@@ -66,6 +66,8 @@ class AppReplica:
         self.phase, self.since, self.note = AppPhase.STARTING, now(), ""
         #: whether it is not offered to requests any more
         self.is_leaving = False
+        #: what starts it, where nobody waits for that
+        self.starting: asyncio.Task[None] | None = None
         #: why it ended, or did not start
         self.failure: AppFailure | None = None
         #: the last lines that it printed

@@ -189,7 +189,8 @@ class Service:
         wanted = self._scaler.wanted(now, self.load, len(ready), len(current) - len(ready))
         if len(current) < wanted and self.restarts.may_start(now):
             for _ in range(wanted - len(current)):
-                self._spawn(self._try(self._new(self.spec)))
+                replica = self._new(self.spec)
+                replica.starting = self._spawn(self._try(replica))
         for replica in sorted(current, key=self._least_needed)[: max(len(current) - wanted, 0)]:
             self._retire(replica)
         self._retire_outdated(wanted - len(ready))
@@ -246,6 +247,9 @@ class Service:
         self._spawn(self._leave(replica))
 
     async def _leave(self, replica: AppReplica) -> None:
+        if replica.starting is not None and not replica.starting.done():
+            replica.starting.cancel()  # it clears up after itself
+            await asyncio.wait((replica.starting,))
         if replica.phase is AppPhase.ACTIVE and self.gateway is not None:
             with contextlib.suppress(asyncio.TimeoutError):
                 await within(self.gateway.drained(replica.id), self.spec.limits.drain)
@@ -365,7 +369,8 @@ class Service:
         self.gateway = await Gateway.start(self._config(), self._take)
         self._offer()
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task

@@ -213,6 +213,22 @@ def test_a_new_version_for_which_there_is_no_room_takes_the_place_of_the_old(ben
     assert "there is no room for two versions: r1 makes room" in bench.log(service)
 
 
+def test_a_replica_that_is_not_wanted_any_more_while_it_starts_is_no_crash(bench: AppBench) -> None:
+    slow = (
+        SERVER + "@app.on_startup\ndef up():\n    print('starts', os.getpid())\n    time.sleep(0 if FIRST() else 60)\n"
+    )
+    slow += "def FIRST():\n    try: open(__file__ + '.first', 'x')\n    except OSError: return False\n    return True\n"
+    scaling = Scaling((1, 2), metric=Scaling.Concurrency(1), scaledown_after=1)
+    service = bench.serve(bench.spec(slow, scaling=scaling))
+    with Clients(service, 3, "/sleep/0.02"):
+        assert soon(lambda: bench.log(service).count("| starts") == 2, 20)
+    second = [r.pid for r in service.records][-1]
+    assert soon(lambda: len(service.records) == 1, 20)
+    assert soon(lambda: is_gone(second))
+    assert service.restarts.failures == 0
+    assert get(service)[0] == 200
+
+
 def test_an_error_in_flight_is_told_and_the_app_goes_on(bench: AppBench) -> None:
     service = bench.serve(bench.spec())
     assert get(service, "/exit")[0] in (502, 503)
