@@ -38,7 +38,7 @@ class GatewayConfig:
         What callers have to show; None where anybody may call.
     request_timeout : float, optional
         Seconds from the moment a request is handed to a replica until its response is complete, except for
-        WebSockets; 504 where it passes before the response began.
+        WebSockets; 504 where it passes before the response began. None and 0 set no limit.
     host : str
         The address to listen on.
     port : int

@@ -161,6 +161,12 @@ async def _counts(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
 
+async def _late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while await reader.readuntil(b"\r\n\r\n"):
+        await asyncio.sleep(0.8)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+
 async def drip(port: int, data: bytes, pause: float) -> bytes:
     """Send byte after byte, slowly; give what is answered."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -194,6 +200,9 @@ async def test_slow_clients_are_not_waited_for() -> None:
             assert (await say(port, head + b"abc", 5)).startswith((b"HTTP/1.1 408 ", b"HTTP/1.1 200 "))
             async with raw_replica(silent) as mute, impatient(mute, body=0.3) as port:
                 assert (await say(port, head + b"abc", 5)).startswith(b"HTTP/1.1 408 ")
+        async with raw_replica(_late) as late, impatient(late, head=0.2) as port:  # behind a request that goes on
+            both = await say(port, b"GET / HTTP/1.1\r\n" + HOST + b"\r\nGET / HTTP/1.1\r\nX", 5)
+            assert [int(line[9:12]) for line in both.split(b"\r\n") if line.startswith(b"HTTP/1.1 ")] == [200, 408]
         async with impatient(backend, idle=0.3) as port:
             began = time.monotonic()
             assert await say(port, b"", 5) == b""
@@ -275,7 +284,12 @@ async def test_replicas_that_do_not_answer_with_http() -> None:
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
 
-    for serve in (garbage, endless, injecting, silent):
+    async def switching(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\nhello")
+        await writer.drain()
+
+    for serve in (garbage, endless, injecting, silent, switching):
         async with gateway() as front, raw_replica(serve) as backend, client(front.url) as http:
             front.set_backends([backend])
             answer = await http.post("/", content=b"x")

@@ -140,8 +140,8 @@ class Client(asyncio.Protocol):
             return
         if request is None or self._in_head:
             request = self._new_request()
-            request.malformed = refusal
             self._enter(request)
+            self._reading, self._in_head = None, False  # it is read no further
         request.malformed = refusal
         self._begin_next()
 

@@ -159,7 +159,7 @@ class Exchange:
         self._replica = self._unanswered = replica
         self._tried.add(replica.id)
         seconds = self.site.config.request_timeout
-        if seconds is not None and self._timer is None and not self.request.upgrade:
+        if seconds and self._timer is None and not self.request.upgrade:
             self._timer = self.loop.call_later(seconds, self._expire)
 
     def _send(self, upstream: Upstream) -> None:
@@ -259,6 +259,8 @@ class Exchange:
             self._out.append(heads.informed(status, reason, headers))
 
     def take_head(self, status: int, reason: bytes, headers: Headers, bodiless: bool) -> None:
+        if status == 101 and not self.request.upgrade:
+            return  # `switch` is next
         self.answered = True
         self._begun()
         self.site.meter.answered(self.began, self.loop.time())
@@ -316,6 +318,9 @@ class Exchange:
         self._settle(error)
 
     def switch(self, data: bytes) -> None:
+        if not self.request.upgrade:
+            self.fail(ReplicaError("it changed the protocol unasked"))
+            return
         self.keep, self.switched = False, True
         self.flush()
         upstream = self.upstream
