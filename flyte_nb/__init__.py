@@ -247,7 +247,9 @@ _LATER = {
     "rollback": "flyte_nb.deploying",
     "run": "flyte_nb.verbs",
     "trace": "flyte_nb.context.trace",
+    "serve": "flyte_nb.serving",
     "with_runcontext": "flyte_nb.run_context",
+    "with_servecontext": "flyte_nb.serving",
     **dict.fromkeys(
         (
             "BaseCheckpoint",
@@ -260,8 +262,6 @@ _LATER = {
             "load_plugin_config",
             "new_condition",
             "run_python_script",
-            "serve",
-            "with_servecontext",
         ),
         "flyte_nb.absent",
     ),

@@ -8,6 +8,7 @@ from typing import Any
 from IPython.core.magic import Magics, line_cell_magic, magics_class
 
 from flyte_nb import (
+    app_commands,
     clone_commands,
     deploy_commands,
     doctor_commands,
@@ -62,6 +63,7 @@ VERBS = by_name(
         *plan_commands.COMMANDS,
         *deploy_commands.COMMANDS,
         *run_commands.COMMANDS,
+        *app_commands.COMMANDS,
         *secret_commands.COMMANDS,
         *doctor_commands.COMMANDS,
         Command(

@@ -148,12 +148,6 @@ COMMANDS = (
         ("%flyte runs --last 5", "%flyte runs first"),
     ),
     Command(
-        "%flyte logs RUN [--action ID]",
-        "what a run printed, or one action of it",
-        logs,
-        ("%flyte logs first", "%flyte logs first --action a1"),
-    ),
-    Command(
         "%flyte cache [list | clear] [TASK]",
         "the outputs that are kept; clear them, all or those of a task",
         cache,

@@ -62,6 +62,8 @@ class Session:
         self.show_run: Callable[[], Callable[[Event | None], None]] = lambda: print_output
         #: gives what shows how one deployment goes; the magics set it
         self.show_progress: Callable[[], Callable[[Progress], None]] = lambda: tell_waits
+        #: called when a cell has succeeded and what it declares counts
+        self.after_cell: list[Callable[[], None]] = []
         self._watch = Watch(shell, self) if shell is not None else None
         if self._watch is not None:
             self.workbook.catch_up(self._watch)
@@ -119,6 +121,8 @@ class Session:
         changes = self.registry.commit()
         self.workbook.record(running, None)
         self.show_changes(changes, running)
+        for hear in list(self.after_cell):
+            hear()
 
     # --- what a verb needs ---
 

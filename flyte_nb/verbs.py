@@ -14,6 +14,7 @@ from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import UsageError, UsageTypeError
 from flyte_nb.notebook.export import Export, check_target, write_export
 from flyte_nb.portal import Portal, Relay, Verb
+from flyte_nb.run_outputs import remember
 from flyte_nb.session import current_session
 
 __all__ = [
@@ -98,6 +99,7 @@ def raised(run: Run) -> Run:
     if run.error is not None:
         run.error.run = run.name
         raise run.error
+    remember(run)
     return run
 
 

@@ -104,6 +104,12 @@ VERBS = by_name(
             ("flyte-nb call my-env.double --x 21", "flyte-nb call my-env.double --version v1 --x 21"),
         ),
         Command(
+            "flyte-nb serve NOTEBOOK|FILE.py APP [--port P] [-p NAME=VALUE]..",
+            "run a notebook, or load a file, and serve one of its apps until Ctrl-C; prints its link",
+            _within("apps", "serve"),
+            ("flyte-nb serve pipeline.ipynb my-app", "flyte-nb serve pipeline.py my-app --port 8000"),
+        ),
+        Command(
             "flyte-nb runs [RUN] [--last N] [--json]",
             "the latest runs of this folder's store, or one with its actions",
             _within("records", "runs"),

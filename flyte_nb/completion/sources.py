@@ -15,6 +15,7 @@ from pathlib import Path
 from flyte_nb.changes import tasks_of
 from flyte_nb.comparing import CURRENT
 from flyte_nb.completion import values
+from flyte_nb.environments.app import AppEnvironment
 from flyte_nb.environments.editing import editable
 from flyte_nb.environments.secrets import secrets_from_request
 from flyte_nb.errors import FlyteError
@@ -161,6 +162,11 @@ def _paths(asked: Asked) -> Iterator[str]:
         yield os.path.join(folder, path.name) + ("/" if path.is_dir() else "")
 
 
+def _apps(asked: Asked) -> Iterator[str]:
+    """Give the apps that are declared."""
+    yield from (env.name for env in asked.session.registry.values() if isinstance(env, AppEnvironment))
+
+
 def _engines(asked: Asked) -> Iterator[str]:
     """Give the engines."""
     yield from ENGINES
@@ -177,6 +183,8 @@ WORDS: dict[str, Source] = {
     "ENV.TASK": _full_names,
     "FIELD": _fields,
     "RUN": _runs,
+    "APP": _apps,
+    "RUN|APP": lambda asked: [*_runs(asked), *_apps(asked)],
     "KEY": _secrets,
     "PATH": _paths,
     "NAME=VALUE": _inputs,

@@ -15,6 +15,7 @@ from typing import Any
 
 from flyte_nb.engine import codec
 from flyte_nb.engine.base import Begun, Custom, Deployments, Emit, Phase, Run, Tell, Work, now
+from flyte_nb.engine.local.apps.serving import Apps
 from flyte_nb.engine.local.attempts import in_time, retried
 from flyte_nb.engine.local.caching import cached
 from flyte_nb.engine.local.calls import Call, Outcome, recorded
@@ -74,6 +75,8 @@ class LocalEngine:
         self._surroundings = Surroundings(self.secrets, self._exchange.hang_up)
         self._connected = Connected(self._surroundings)
         self.pool.crowded = self._exchange.hang_up
+        #: the apps that are served
+        self.apps = Apps(self.pool, self._surroundings, self.secrets, store.home)
         self._direct = Direct(self._exchange, self._begin)
         self._numbers = itertools.count(1)
         self._trimming: asyncio.TimerHandle | None = None
@@ -124,7 +127,8 @@ class LocalEngine:
         return await Deploying(self.store, bundle, tell, custom).run()
 
     async def stop(self) -> None:
-        """End every worker."""
+        """Stop every app, and end every worker."""
+        await self.apps.close()
         await self.pool.close()
         self.store.close()
 

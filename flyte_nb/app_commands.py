@@ -1,0 +1,55 @@
+"""The rows of ``%flyte serve``, ``stop``, ``apps`` and ``logs``; what carries them out is loaded with the first one."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from flyte_nb.commands import Command
+from flyte_nb.session import Session
+from flyte_nb.views import View
+
+__all__ = ["COMMANDS"]
+
+
+def _serve(words: list[str], session: Session) -> View:
+    return _carry_out("serve_app", words, session)
+
+
+def _stop(words: list[str], session: Session) -> View:
+    return _carry_out("stop_app", words, session)
+
+
+def _apps(words: list[str], session: Session) -> View:
+    return _carry_out("list_apps", words, session)
+
+
+def _logs(words: list[str], session: Session) -> View:
+    return _carry_out("logs", words, session)
+
+
+def _carry_out(verb: str, words: list[str], session: Session) -> View:
+    view: View = getattr(import_module("flyte_nb.serve_commands"), verb)(words, session)
+    return view
+
+
+COMMANDS = (
+    Command(
+        "%flyte serve NAME [--port P] [--env K=V] [--parameter K=V] [--text]",
+        "serve an app on this machine, and show how it does",
+        _serve,
+        ("%flyte serve my-app", "%flyte serve my-app --port 8000 --env MODE=fast"),
+    ),
+    Command(
+        "%flyte stop NAME | --all",
+        "stop a served app, or all of them",
+        _stop,
+        ("%flyte stop my-app", "%flyte stop --all"),
+    ),
+    Command("%flyte apps", "the apps that are served, by other kernels too", _apps, ("%flyte apps",)),
+    Command(
+        "%flyte logs RUN|APP [--action ID] [--last N]",
+        "what a run printed, or one action of it; the last lines of an app's replicas",
+        _logs,
+        ("%flyte logs first", "%flyte logs first --action a1", "%flyte logs my-app --last 20"),
+    ),
+)
