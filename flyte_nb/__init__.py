@@ -228,7 +228,9 @@ _LATER = {
     "rerun": "flyte_nb.verbs",
     "run": "flyte_nb.verbs",
     "trace": "flyte_nb.context.trace",
+    "serve": "flyte_nb.serving",
     "with_runcontext": "flyte_nb.run_context",
+    "with_servecontext": "flyte_nb.serving",
     **dict.fromkeys(
         (
             "BaseCheckpoint",
@@ -241,8 +243,6 @@ _LATER = {
             "load_plugin_config",
             "new_condition",
             "run_python_script",
-            "serve",
-            "with_servecontext",
         ),
         "flyte_nb.absent",
     ),

@@ -62,12 +62,10 @@ class Absent:
 
 _CLUSTER = "it needs a connection to a Flyte control plane, and this process has none"
 _IMAGES = "flyte_nb has no image builder yet"
-_SERVING = "flyte_nb does not serve apps yet"
 _CHECKPOINTS = "local runs keep no checkpoints yet"
 _CONDITIONS = "conditions are signalled through a Flyte control plane, and this process has no connection to one"
 
 _BUILD = "run tasks with flyte.run, which uses this Python environment, or name a built image by its URI"
-_SERVE = "start the app's own server, for a FastAPI app with uvicorn, in the meantime"
 _SAVE = "write what is to be kept to a flyte.io.File and take it as an input"
 _WAIT = "ask for the decision in the notebook, between two runs"
 
@@ -83,8 +81,6 @@ ABSENT = {
     "load_plugin_config": (_CLUSTER, "make the plugin's configuration in Python and give it to plugin_config="),
     "new_condition": (_CONDITIONS, _WAIT),
     "run_python_script": (_CLUSTER, "run the script with this Python, or make a task of it and call flyte.run"),
-    "serve": (_SERVING, _SERVE),
-    "with_servecontext": (_SERVING, _SERVE),
 }
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import re
+import signal
 import sys
+import tempfile
+import threading
 from argparse import ArgumentTypeError
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,6 +28,7 @@ VERBS = {
     "run": "run a notebook without a front end: run NOTEBOOK [-p NAME=VALUE].. [-o OUT.ipynb] [--timeout S]",
     "export": "write a notebook's definitions as a module: export NOTEBOOK OUT.py [--for flyte] [--with-data]",
     "call": "call a deployed task: call ENV.TASK [--version V] [--INPUT VALUE]..",
+    "serve": "serve an app until Ctrl-C: serve NOTEBOOK|FILE.py APP [--port P] [-p NAME=VALUE]..",
     "runs": "list the latest runs, or show one with its actions: runs [RUN] [--last N]",
     "version": "the version of flyte_nb",
     "help": "this page",
@@ -44,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "run": _run,
         "export": _export,
         "call": _call,
+        "serve": _serve,
         "runs": _runs,
         "version": _version,
         "help": _help,
@@ -296,6 +301,63 @@ def _task_help(task: Any) -> str:
         default = f" (default {row['default']})" if "default" in row else ""
         lines.append(f"  --{row['name']} {row['type']}{default}")
     return "\n".join(lines)
+
+
+def _serve(words: list[str]) -> int:
+    about = "Serve an app on this machine until Ctrl-C; its link goes to stdout, its log to stderr."
+    parser = Parser(prog="flyte-nb serve", description=about)
+    _notebook_options(parser)
+    parser.add_argument("app", help="the name of an app that the notebook or the Python file declares")
+    parser.add_argument("--port", type=int, default=0, help="the port of its address; any that is free by default")
+    options = _parse(parser, words)
+    from flyte_nb import serve_forever
+
+    over = threading.Event()
+    before = signal.signal(signal.SIGINT, lambda *_: over.set())
+    signal.signal(signal.SIGTERM, lambda *_: over.set())
+    try:
+        if options.notebook.suffix == ".ipynb":
+            return _serve_notebook(options, over)
+        if options.parameters:
+            raise UsageError("flyte-nb serve: -p gives values to a notebook; a Python file takes none")
+        serve_forever.app_of_file(options.notebook)
+        handle = serve_forever.serve_named(options.app, options.port)
+        why = serve_forever.follow(handle, _tell_link, _tell_line, over)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if why:
+        print(f"flyte-nb serve: {options.app} failed: {why}", file=sys.stderr)
+    return FAILED if why else 0
+
+
+def _serve_notebook(options: Any, over: threading.Event) -> int:
+    """Run a notebook, and serve one of its apps in its kernel."""
+    from flyte_nb.serve_forever import told_by
+
+    with tempfile.TemporaryDirectory(prefix="flyte-nb-serve-") as folder:
+        asked = f"{options.app!r}, {options.port}, {folder!r}"
+        call = f"__import__('flyte_nb.serve_forever', fromlist=['in_kernel']).in_kernel({asked})"
+
+        def stop() -> None:
+            over.wait()
+            (Path(folder) / "stop").touch()
+
+        threading.Thread(target=stop, daemon=True).start()
+        with told_by(Path(folder), _tell_link, _tell_line):
+            error = _executed(options, f"# serve {options.app}\n{call}").error
+    if error is not None and error.source.endswith(call):
+        print(f"flyte-nb serve: {error.name}: {error.value}", file=sys.stderr)
+    elif error is not None:
+        _tell_cell(error)
+    return FAILED if error is not None else 0
+
+
+def _tell_link(link: str) -> None:
+    print(link, flush=True)
+
+
+def _tell_line(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _runs(words: list[str]) -> int:

@@ -17,7 +17,7 @@ from typing import Any
 from IPython.core.magic import Magics, line_cell_magic, magics_class
 from IPython.display import display
 
-from flyte_nb import run_commands
+from flyte_nb import run_commands, serve_commands
 from flyte_nb.changes import Changes
 from flyte_nb.commands import HelpAsked, Parser, choose, export_options, key_values
 from flyte_nb.engine.base import Deployments, Run
@@ -53,6 +53,7 @@ HELP = (
         "write the definitions as a module to commit; --for flyte imports the SDK",
     ),
     *run_commands.HELP,
+    *serve_commands.HELP,
     ("%flyte secret [set KEY | list | unset KEY]", "the values of secrets in this session; asked for, never shown"),
     ("%flyte notebook [PATH]", "where this notebook is, which relative paths in include mean; or state it"),
     ("%flyte help [VERB]", "this page, or the options of one verb"),
@@ -150,9 +151,12 @@ _COMMANDS: dict[str, Callable[[list[str], Session], View]] = {
     "run": run_commands.run_task,
     "rerun": run_commands.rerun_task,
     "runs": run_commands.runs,
-    "logs": run_commands.logs,
     "cache": run_commands.cache,
     "images": run_commands.images,
+    "serve": serve_commands.serve_app,
+    "stop": serve_commands.stop_app,
+    "apps": serve_commands.list_apps,
+    "logs": serve_commands.logs,
 }
 
 

@@ -56,6 +56,8 @@ class Session:
         self.show_changes: Callable[[Changes, Running], None] = lambda changes, running: None
         #: gives what shows the events of one run, and None where nothing has happened for a while; the magics set it
         self.show_run: Callable[[], Callable[[Event | None], None]] = lambda: print_output
+        #: called when a cell has succeeded and what it declares counts
+        self.after_cell: list[Callable[[], None]] = []
         self._watch = Watch(shell, self) if shell is not None else None
         if self._watch is not None:
             self.workbook.catch_up(self._watch)
@@ -98,6 +100,8 @@ class Session:
         changes = self.registry.commit()
         self.workbook.record(running, None)
         self.show_changes(changes, running)
+        for hear in list(self.after_cell):
+            hear()
 
     # --- what a verb needs ---
 

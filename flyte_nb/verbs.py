@@ -23,6 +23,7 @@ from flyte_nb.notebook.module import FILE
 from flyte_nb.plan.bundle import Bundle, names_of_tasks
 from flyte_nb.plan.files import includes_files
 from flyte_nb.portal import Portal, Relay, Verb
+from flyte_nb.run_outputs import remember
 from flyte_nb.session import current_session, print_output
 
 __all__ = [
@@ -111,6 +112,7 @@ def raised(run: Run) -> Run:
     if run.error is not None:
         run.error.run = run.name
         raise run.error
+    remember(run)
     return run
 
 

@@ -48,16 +48,19 @@ LAYERS = [
     ["workbook"],
     ["cell_connectors"],
     ["shipping"],
+    ["run_outputs"],
     ["session", "widgets", "secret_commands"],
-    ["verbs"],
-    ["run_context"],
+    ["verbs", "rolling", "served_app"],
+    ["run_context", "serving"],
     ["run_commands"],
+    ["serve_commands", "serve_forever"],
     ["magics", "headless"],
     ["cli"],
 ]
 # Modules of this package that are imported inside functions, and why.
 DEFERRED = {
     ("cli", "headless"): "each command loads what it needs",
+    ("cli", "serve_forever"): "each command loads what it needs",
     ("cli", "verbs"): "each command loads what it needs",
     ("cli", "engine.store"): "each command loads what it needs",
     ("cli", "widgets"): "each command loads what it needs",

@@ -1,7 +1,6 @@
-"""The oddities of the Flyte SDK 2.12.1, one by one: which are done better here, which are kept, and which come later.
+"""The oddities of the Flyte SDK 2.12.1, one by one: which are done better here, and which are kept.
 
-``BETTER`` and ``KEPT`` are decided now and checked here; a row may be both, in parts. ``LATER`` belongs to a part of
-flyte_nb that is not there yet: applications served, connectors run, limits kept.
+Each is decided and checked here; a row may be both, in parts.
 """
 
 from __future__ import annotations
@@ -42,11 +41,15 @@ from flyte_nb.errors import (
     RetriesExhaustedError,
     RuntimeDataValidationError,
     RuntimeUserError,
+    UsageError,
 )
 from flyte_nb.plan.graph import order
+from flyte_nb.serving import _command
 from flyte_nb.session import Session
 
-BETTER, KEPT, LATER = "better", "kept", "later part"
+from app_bench import SERVER, AppBench
+
+BETTER, KEPT = "better", "kept"
 
 
 class Row(NamedTuple):
@@ -56,7 +59,7 @@ class Row(NamedTuple):
     where: str
     decision: str
     how: str
-    check: Callable[..., None] | None = None
+    check: Callable[..., None]
 
 
 ROWS: list[Row] = []
@@ -70,11 +73,6 @@ def decided(number: int, where: str, decision: str, how: str) -> Callable[[Calla
         return check
 
     return enter
-
-
-def later(number: int, where: str, how: str) -> None:
-    """Enter a row that belongs to a part that is not there yet."""
-    ROWS.append(Row(number, where, LATER, how))
 
 
 def refused(call: Callable[[], Any], named: str = "", error: type[Exception] = DeclarationError) -> None:
@@ -502,8 +500,32 @@ def _(caplog: pytest.LogCaptureFixture) -> None:
         assert "nothing" in caplog.text
 
 
-later(36, "serve", "apps are declared, not served yet")
-later(37, "fserve", "apps are declared, not served yet")
+@decided(
+    36, "serve", BETTER, "variables honoured and not left behind, hooks called, a missing value refused, ends told"
+)
+def _(tmp_path: Path) -> None:
+    bench = AppBench(tmp_path)
+    try:
+        hooks = (
+            "@app.on_startup\ndef up(): print('OWN is', os.environ['OWN'])\n@app.on_shutdown\ndef d(): print('closed')"
+        )
+        service = bench.serve(bench.spec(SERVER + hooks, env_vars={"OWN": "1"}))
+        assert "OWN is 1" in bench.log(service)
+        bench.stop()
+        assert "r1 | closed" in bench.log(service)
+        assert "OWN" not in os.environ
+        with pytest.raises(UsageError, match="parameter 'p' of app 'a' has no value"):
+            bench.serve(bench.spec(parameters=(Parameter("p"),)))
+        with pytest.raises(RuntimeUserError, match="ended with exit code 4"):
+            bench.serve(bench.spec(SERVER.replace("def serve():", "def serve():\n    os._exit(4)")))
+    finally:
+        bench.close()
+
+
+@decided(37, "fserve", BETTER, "a command's words are run as they are, without a shell")
+def _() -> None:
+    assert _command(AppEnvironment("app", command=["prog", "a b", "$HOME"])) == ("prog", "a b", "$HOME")
+    assert _command(AppEnvironment("app", args="prog 'a b'")) == ("prog", "a b")
 
 
 @decided(38, "AppEnvironment", BETTER, "quiet, no live lists, parameters and items checked")
@@ -615,20 +637,15 @@ def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session
     made.close()
 
 
-CHECKED = [row for row in ROWS if row.check is not None]
-
-
-@pytest.mark.parametrize("row", CHECKED, ids=[f"{row.number}-{row.where}-{row.decision}" for row in CHECKED])
+@pytest.mark.parametrize("row", ROWS, ids=[f"{row.number}-{row.where}-{row.decision}" for row in ROWS])
 def test_an_oddity_is_as_it_was_decided(
     row: Row,
     request: pytest.FixtureRequest,
 ) -> None:
-    assert row.check is not None
     wanted = inspect.signature(row.check).parameters
     row.check(**{name: request.getfixturevalue(name) for name in wanted})
 
 
 def test_every_oddity_is_decided() -> None:
     assert sorted({row.number for row in ROWS}) == list(range(1, 46))
-    assert [row for row in ROWS if (row.check is None) != (row.decision == LATER)] == []
-    assert {row.decision for row in ROWS} == {BETTER, KEPT, LATER}
+    assert {row.decision for row in ROWS} == {BETTER, KEPT}

@@ -10,7 +10,7 @@ from types import MethodType
 from typing import Annotated, Any, TypeVar
 
 from flyte_nb.environments.app_command import default_command, words
-from flyte_nb.environments.app_context import ctx
+from flyte_nb.environments.app_context import ctx, served_at
 from flyte_nb.environments.app_links import Link
 from flyte_nb.environments.base import Environment, clone, overrides_in, suggest_name
 from flyte_nb.environments.calling import current_runner
@@ -182,6 +182,8 @@ class AppEnvironment(Environment):
         InitializationError
             When it is neither served on this machine nor deployed where this code runs.
         """
+        if address := served_at(self.name):
+            return address
         if ctx().mode == "local" or current_runner.get() is not None:
             return f"http://localhost:{self.get_port().port}"
         if pattern := os.environ.get(_ENDPOINT_VARIABLE):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
 
-__all__ = ["AppContext", "ctx"]
+__all__ = ["APPS_VARIABLE", "AppContext", "ctx", "served_at"]
+
+#: the environment variable that names the folder where each app that is served here has a file, named after it
+APPS_VARIABLE = "FLYTE_NB_APPS"
 
 
 @dataclass(frozen=True)
@@ -36,3 +40,15 @@ def ctx() -> AppContext:
         domain=os.environ.get("FLYTE_INTERNAL_EXECUTION_DOMAIN", ""),
         raw_data_path=os.environ.get("RAW_DATA_PATH", ""),
     )
+
+
+def served_at(name: str) -> str | None:
+    """Give the address of an app that is served on this machine, to its own kernel and what that started; else None."""
+    folder = os.environ.get(APPS_VARIABLE)
+    if not folder:
+        return None
+    try:
+        with open(os.path.join(folder, f"{name}.json"), encoding="utf-8") as file:
+            return str(json.load(file)["url"])
+    except (OSError, ValueError, KeyError):
+        return None

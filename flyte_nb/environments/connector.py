@@ -11,9 +11,9 @@ from flyte_nb.environments.app import AppEnvironment
 from flyte_nb.environments.declaration import refuse
 from flyte_nb.environments.ports import AnyPort, Port
 
-__all__ = ["ConnectorEnvironment"]
+__all__ = ["METRICS_PORT", "ConnectorEnvironment"]
 
-_METRICS_PORT = 9092
+METRICS_PORT = 9092
 
 
 @dataclass(repr=False)
@@ -43,15 +43,15 @@ class ConnectorEnvironment(AppEnvironment):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.get_port().port == _METRICS_PORT:
+        if self.get_port().port == METRICS_PORT:
             reason = "the connector server publishes its metrics there"
-            raise refuse(self, "port", _METRICS_PORT, "another port, such as 8080", reason)
+            raise refuse(self, "port", METRICS_PORT, "another port, such as 8080", reason)
 
     def container_args(self, serialize_context: Any) -> list[str]:
         """Give the arguments of the connector server: its ports, and ``--modules`` before each module."""
         if self.args is not None:
             return super().container_args(serialize_context)
-        arguments = ["c0", "--port", str(self.get_port().port), "--prometheus_port", str(_METRICS_PORT)]
+        arguments = ["c0", "--port", str(self.get_port().port), "--prometheus_port", str(METRICS_PORT)]
         for module in self.modules():
             arguments += ["--modules", module]
         return arguments

@@ -14,6 +14,7 @@ from typing import Any
 
 from flyte_nb.engine import codec
 from flyte_nb.engine.base import Begun, Deployments, Emit, Phase, Run, Work, now
+from flyte_nb.engine.local.apps.serving import Apps
 from flyte_nb.engine.local.attempts import in_time, retried
 from flyte_nb.engine.local.caching import cached
 from flyte_nb.engine.local.calls import Call, Outcome, recorded
@@ -66,6 +67,8 @@ class LocalEngine:
         self._surroundings = Surroundings(self.secrets, self._exchange.hang_up)
         self._connected = Connected(self._surroundings)
         self.pool.crowded = self._exchange.hang_up
+        #: the apps that are served
+        self.apps = Apps(self.pool, self._surroundings, self.secrets, store.home)
         self._direct = Direct(self._exchange, self._begin)
         self._numbers = itertools.count(1)
         self._trimming: asyncio.TimerHandle | None = None
@@ -115,7 +118,8 @@ class LocalEngine:
         return self.store.deploy(bundle.environments, bundle.version, home.name)
 
     async def stop(self) -> None:
-        """End every worker."""
+        """Stop every app, and end every worker."""
+        await self.apps.close()
         await self.pool.close()
         self.store.close()
 

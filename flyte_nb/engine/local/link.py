@@ -82,6 +82,8 @@ class Link:
         self._ends: deque[int] = deque()
         #: takes a line that the engine offers: the ``offer`` frame's head, and this end
         self.offered: Callable[[dict[str, Any], socket.socket], None] = lambda head, end: end.close()
+        #: hears that the engine is gone, and so is whoever waits for this task
+        self.gone: Callable[[], object] = end_group
 
     def received(self) -> socket.socket:
         """Give the socket that has come along with the frame at hand."""
@@ -199,7 +201,7 @@ class Link:
         except ConnectionError:
             data, ends = b"", []
         if not data:
-            end_group()  # the engine is gone, and so is whoever waits for this task
+            self.gone()
         self._ends.extend(ends)
         for frame in self._frames.feed(data):
             if frame[0]["op"] == "result":

@@ -7,7 +7,7 @@ import contextlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from flyte_nb.engine import codec
 from flyte_nb.engine.base import Work
@@ -28,6 +28,7 @@ __all__ = ["Given", "Pool", "environment"]
 MOST = max(32, 4 * (os.cpu_count() or 1))
 #: tasks that wait for their children at a time, each with a process of its own
 MOST_WAITING = 500
+R = TypeVar("R", bound=Replica)
 _KERNEL_ONLY = ("JPY_", "PYDEVD", "IPYKERNEL", "FLYTE_NB_NOTEBOOK")
 
 
@@ -132,7 +133,7 @@ class Pool:
             )
         await slots.take()
         try:
-            replica = await self.start(need, output)
+            replica: Replica = await self.start(need, output)
         except BaseException:
             slots.give_back()
             raise
@@ -156,13 +157,13 @@ class Pool:
         made = self._warm[scope] = Replicas(self, fit, need, policy)
         return made
 
-    async def start(self, need: Need, output: Output) -> Replica:
-        """Start a process; it counts as alive until it is forgotten."""
+    async def start(self, need: Need, output: Output, kind: type[R] = Replica) -> R:  # type: ignore[assignment]
+        """Start a process, as a replica of some kind; it counts as alive until it is forgotten."""
         key = (need.python, need.sys_path)
         if key not in self._processes:
             self._processes[key] = Processes(need.python, None if need.sys_path is None else list(need.sys_path))
         process = await self._processes[key].start(need.env, os.getcwd())
-        replica = Replica(process, output, self.segments)
+        replica = kind(process, output, self.segments)
         replica.watching.enter_context(bounded()).apply_to(replica.pid)
         if need.memory is not None:
             await replica.watching.enter_async_context(self._limits.watch(replica.pid, need.memory, replica.exceed))

@@ -1,10 +1,10 @@
 """The worker: a process of its own that loads a module as ``__main__`` and runs tasks of it.
 
 Frames from the engine: ``load`` first, then ``call``, ``cancel``, ``result`` (of a child task), ``offer`` (a line to
-call over), ``line`` (one to answer) and ``bye``. Frames to it: ``ready``, ``result``, ``call`` (a child task),
-``print``, ``step``, and ``done`` and ``over`` of a line. Calls run one by one, each in the main thread, or, where
-``load`` says so, as many async tasks at a time as are sent. The worker listens to no declarations and ends with whoever
-started it.
+call over), ``line`` (one to answer), ``serve`` (an app) and ``bye``. Frames to it: ``ready``, ``result``, ``call`` (a
+child task), ``print``, ``step``, ``app``, and ``done`` and ``over`` of a line. Calls run one by one, each in the main
+thread, or, where ``load`` says so, as many async tasks at a time as are sent. The worker listens to no declarations and
+ends with whoever started it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from types import ModuleType
 from flyte_nb.engine import codec
 from flyte_nb.engine.definition import MAIN, loading
 from flyte_nb.engine.local.answering import answer
+from flyte_nb.engine.local.apps import port_mapping
 from flyte_nb.engine.local.children import ChildRunner, current_call
 from flyte_nb.engine.local.execution import Loop, execute, execute_async, failure, pickled
 from flyte_nb.engine.local.link import Link
@@ -48,6 +49,7 @@ def serve(fd: int) -> int:
         The file descriptor of a stream socket.
     """
     base.listen(None)
+    port_mapping.install()
     logging.getLogger("flyte").addFilter(_is_news)
     faulthandler.enable()
     link = Link(fd)
@@ -69,15 +71,19 @@ def serve(fd: int) -> int:
     if head["at_once"] > 1:
         asyncio.run(serve_at_once(link))
     else:
-        serve_one_by_one(link)
+        return serve_one_by_one(link)
     return 0
 
 
-def serve_one_by_one(link: Link) -> None:
-    """Run calls one after the other, in this thread."""
+def serve_one_by_one(link: Link) -> int:
+    """Run calls one after the other, in this thread, or serve an app; give the exit code of the process."""
     runner, loop = ChildRunner(link), Loop()
     while (request := link.next_request())[0]["op"] != "bye":
         head, parts = request
+        if head["op"] == "serve":
+            from flyte_nb.engine.local.apps.worker import serve_app
+
+            return serve_app(link, head)
         if head["op"] == "line":
             answer(link, head, link.received(), runner, loop)
             continue
@@ -85,6 +91,7 @@ def serve_one_by_one(link: Link) -> None:
         reply, encoded = contextvars.copy_context().run(execute, head, parts, runner, loop)
         flush()
         link.send({**reply, "op": "result", "id": head["id"]}, encoded)
+    return 0
 
 
 async def serve_at_once(link: Link) -> None:

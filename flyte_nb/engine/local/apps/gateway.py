@@ -1,0 +1,198 @@
+"""Gateway: the engine's end of the process that an app's requests come through."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import secrets
+import socket
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from importlib.util import find_spec
+from typing import Any
+
+import psutil
+
+from flyte_nb.engine.local.apps.traffic import Backend, GatewayConfig, Load
+from flyte_nb.errors import RuntimeSystemError
+
+__all__ = ["Gateway"]
+
+START = "import sys; sys.path[:] = sys.argv[2:]; from flyte_nb.engine.local.apps.proxy.process import main; main()"
+_MISSING = "serving an app needs the package httptools: pip install 'flyte_nb[apps]'"
+Link = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+PATIENCE = 30.0  # seconds for the process to listen
+GRACE = 2.0  # seconds for it to end
+LONGEST_LINE = 1 << 20
+
+
+class Gateway:
+    """The address of one app: requests wait, are counted and go to the replicas, in a process of their own.
+
+    Made by `start`. The process has a session of its own and ends with this one, however that ends.
+    """
+
+    def __init__(
+        self, config: GatewayConfig, process: subprocess.Popen[bytes], link: Link, told: Callable[[Load], None]
+    ) -> None:
+        self._config, self._process, self._told = config, process, told
+        reader, self._writer = link
+        self._hearing = asyncio.create_task(self._hear(reader))
+        self._draining: dict[str, asyncio.Future[None]] = {}
+        self._ready: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        #: done when the process has ended, with its exit code: 0 after `close`, else whatever ended it
+        self.ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.load = Load()
+        #: what went wrong inside it, the newest last: where, never what was in a request
+        self.faults: deque[str] = deque(maxlen=100)
+        self.port = config.port
+
+    @classmethod
+    async def start(cls, config: GatewayConfig, told: Callable[[Load], None]) -> Gateway:
+        """Start the process and wait until it listens.
+
+        Parameters
+        ----------
+        config : GatewayConfig
+            Where to listen, and for whom.
+        told : callable
+            Takes the `Load`: five times a second while it changes, and at once when a request waits for a replica
+            and none is there.
+
+        Raises
+        ------
+        RuntimeSystemError
+            ``PortTaken`` when another process listens on the port; ``NoGateway`` when the process does not start, or
+            lacks a library.
+        """
+        if find_spec("httptools") is None:
+            raise RuntimeSystemError("NoGateway", _MISSING)
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = subprocess.Popen(
+                [sys.executable, "-c", START, str(theirs.fileno()), *map(str, sys.path)],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=(theirs.fileno(),),
+                start_new_session=True,
+            )  # fmt: skip
+        self = cls(config, process, await asyncio.open_connection(sock=ours, limit=LONGEST_LINE), told)
+        self._send(asdict(config))
+        try:
+            self.port = await asyncio.wait_for(asyncio.shield(self._ready), PATIENCE)
+        except BaseException as error:
+            await self.close()
+            if isinstance(error, asyncio.TimeoutError):
+                raise RuntimeSystemError("NoGateway", f"the gateway of app {config.name!r} did not start") from None
+            raise
+        return self
+
+    @property
+    def pid(self) -> int:
+        """The process, which leads a group of its own."""
+        return self._process.pid
+
+    @property
+    def url(self) -> str:
+        """The address of the app on this machine."""
+        host = "127.0.0.1" if self._config.host in ("", "0.0.0.0", "::") else self._config.host
+        return f"http://[{host}]:{self.port}/" if ":" in host else f"http://{host}:{self.port}/"
+
+    @property
+    def login_url(self) -> str:
+        """An address that lets a browser in, once; a new one each time it is read. Without a token it is `url`."""
+        return f"{self.url}{self.ticket()}"
+
+    def ticket(self) -> str:
+        """Give what makes an address of the app's first page let a browser in, once; empty without a token."""
+        if self._config.token is None:
+            return ""
+        ticket = secrets.token_urlsafe(24)
+        self._send({"op": "ticket", "ticket": ticket})
+        return f"?flyte_ticket={ticket}"
+
+    def set_backends(self, backends: Sequence[Backend]) -> None:
+        """Give the replicas that requests go to from now on; others finish what they have."""
+        self._send({"op": "backends", "backends": [asdict(backend) for backend in backends]})
+
+    async def drained(self, id: str) -> None:  # noqa: A002 - a backend's own word
+        """Wait until a replica that is no longer offered has no request left.
+
+        Parameters
+        ----------
+        id : str
+            The replica's id.
+        """
+        if self.ended.done():
+            return
+        if id not in self._draining:
+            self._draining[id] = asyncio.get_running_loop().create_future()
+            self._send({"op": "drain", "id": id})
+        await asyncio.shield(self._draining[id])
+
+    async def close(self) -> None:
+        """End the process; requests that it has break off."""
+        self._writer.close()  # that is all it needs to hear
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(asyncio.shield(self.ended), GRACE)
+            return
+        self._process.kill()
+        await asyncio.shield(self.ended)
+
+    def _send(self, message: dict[str, Any]) -> None:
+        if not self.ended.done() and not self._writer.is_closing():
+            self._writer.write(json.dumps(message).encode() + b"\n")
+
+    async def _hear(self, reader: asyncio.StreamReader) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            while line := await reader.readline():
+                self._take(json.loads(line))
+        code = await asyncio.get_running_loop().run_in_executor(None, self._process.wait)
+        self.ended.set_result(code)
+        self._writer.close()
+        for future in self._draining.values():
+            _set(future)
+        if not self._ready.done():
+            message = f"the gateway of app {self._config.name!r} ended with code {code}"
+            self._ready.set_exception(RuntimeSystemError("NoGateway", message))
+            self._ready.exception()  # nobody may wait for it any more
+
+    def _failure(self, message: dict[str, Any]) -> RuntimeSystemError:
+        """Say why the process does not listen; a port's owner is named where this user may know it."""
+        where = f"port {self._config.port} of {self._config.host} is not free for app {self._config.name!r}"
+        if message["code"] != "PortTaken":
+            where = f"the gateway of app {self._config.name!r} cannot listen on {self._config.host!r}"
+        elif owner := _owner(self._config.port):
+            where += f": {owner} listens on it"
+        return RuntimeSystemError(message["code"], f"{where} ({message['message']})")
+
+    def _take(self, message: dict[str, Any]) -> None:
+        if message["op"] == "load":
+            del message["op"]
+            self.load = Load(**message)
+            self._told(self.load)
+        elif message["op"] == "drained":
+            if future := self._draining.pop(message["id"], None):
+                _set(future)
+        elif message["op"] == "fault":
+            self.faults.append(message["told"])
+        elif message["op"] == "ready":
+            self._ready.set_result(message["port"])
+        elif message["op"] == "failed":
+            self._ready.set_exception(self._failure(message))
+
+
+def _set(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def _owner(port: int) -> str:
+    """Name the process that listens on a port."""
+    with contextlib.suppress(psutil.Error, OSError):
+        for connection in psutil.net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+                return f"process {connection.pid} ({psutil.Process(connection.pid).name()})"
+    return ""

@@ -1,0 +1,360 @@
+"""Service: one app as a whole — how many replicas there are, which get requests, what becomes of those that end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import secrets
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+from flyte_nb.engine.local.apps.failures import AppFailure, not_started
+from flyte_nb.engine.local.apps.gateway import Gateway
+from flyte_nb.engine.local.apps.grounds import Grounds
+from flyte_nb.engine.local.apps.log import AppLog
+from flyte_nb.engine.local.apps.ports import insist_free
+from flyte_nb.engine.local.apps.replica import AppReplica
+from flyte_nb.engine.local.apps.restarts import Restarts
+from flyte_nb.engine.local.apps.scaler import Scaler
+from flyte_nb.engine.local.apps.spec import AppPhase, Limits, ReplicaRecord, Spec
+from flyte_nb.engine.local.apps.traffic import GatewayConfig, Load
+from flyte_nb.engine.local.apps.waiting import heard, within
+from flyte_nb.errors import BaseRuntimeError, FlyteError
+
+__all__ = ["Service"]
+
+TICK = 0.5  # seconds between two looks, where nothing happens
+FROZEN = 2.0  # seconds that a replica may be stopped by a signal before it is replaced
+CLOSING, CLOSING_QUICKLY = 3.0, 0.5  # seconds for the gateway to end
+
+
+class Service:
+    """An app that is served.
+
+    Parameters
+    ----------
+    spec : Spec
+        What it asks for.
+    grounds : Grounds
+        What its replicas stand on.
+    log : AppLog
+        Takes what they print.
+    folder : Path
+        Takes what is theirs while they live.
+    host, port
+        Its address; 0 is any port.
+    """
+
+    def __init__(
+        self, spec: Spec, grounds: Grounds, log: AppLog, folder: Path, host: str = "127.0.0.1", port: int = 0
+    ) -> None:
+        self.spec, self.log = spec, log
+        self.phase, self.why = AppPhase.STARTING, ""
+        self.load = Load()
+        self.token = secrets.token_urlsafe(32)
+        self.host, self.port = host, port
+        self.gateway: Gateway | None = None
+        self.restarts = Restarts()
+        self.replicas: list[AppReplica] = []
+        self._grounds, self._folder = grounds, folder
+        self._numbers = itertools.count(1)
+        self._scaler = Scaler(spec.scaling)
+        self._clock = asyncio.get_running_loop().time
+        self._news = asyncio.Event()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._running: asyncio.Task[None] | None = None
+        self._rolling = asyncio.Lock()
+        #: what it was asked last to serve
+        self.newest = spec
+        self._frozen: dict[str, float] = {}
+        #: another version, of which one replica starts
+        self._coming: Spec | None = None
+
+    @property
+    def records(self) -> list[ReplicaRecord]:
+        """What there is to show of its replicas."""
+        return [replica.record for replica in self.replicas]
+
+    def say(self, text: str) -> None:
+        """Put a line of the service's own into the log."""
+        self.log.write("service", text)
+
+    # --- start and stop ---
+
+    async def start(self) -> None:
+        """Start it; return when as many replicas answer as shall always, but at least one.
+
+        Raises
+        ------
+        RuntimeUserError
+            When one does not start; nothing of the app is left then.
+        RuntimeSystemError
+            When its port is taken.
+        BaseRuntimeError, UsageError
+            When what it stands on cannot be had.
+        """
+        self.phase, self.why = AppPhase.STARTING, ""
+        self.restarts = Restarts()
+        try:
+            if self.port:
+                insist_free(self.port, f"app {self.spec.name!r}", self.host)
+            self.gateway = await Gateway.start(self._config(), self._take)
+            self.port = self.gateway.port
+            least, most = self.spec.scaling.get_replicas()
+            self._remember_demand()
+            await asyncio.gather(*(self._bring_up(self._new(self.spec)) for _ in range(min(max(least, 1), most))))
+        except BaseException as error:
+            await self._end(AppPhase.FAILED, str(error).partition("\n")[0])
+            raise
+        self.phase = AppPhase.ACTIVE if self.replicas else AppPhase.IDLE
+        self._running = asyncio.create_task(self._run())
+
+    async def stop(self, limits: Limits | None = None) -> None:
+        """Stop it: its replicas finish what they have, within their limits, and call their shutdown hooks.
+
+        Parameters
+        ----------
+        limits : Limits, optional
+            Others than the app's own, where there is no time for those.
+        """
+        if self.phase in (AppPhase.STOPPED, AppPhase.STOPPING):
+            return
+        failed, self.phase = self.phase is AppPhase.FAILED, AppPhase.STOPPING
+        await self._end(AppPhase.FAILED if failed else AppPhase.STOPPED, self.why, limits)
+
+    async def _end(self, phase: AppPhase, why: str, limits: Limits | None = None) -> None:
+        running, self._running = self._running, None
+        tasks = {task for task in (running, *self._tasks) if task is not None and task is not asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        gateway, self.gateway = self.gateway, None
+        if gateway is not None:
+            gateway.set_backends([])
+            with contextlib.suppress(asyncio.TimeoutError):
+                drained = (gateway.drained(r.id) for r in self.replicas if r.phase is AppPhase.ACTIVE)
+                await within(asyncio.gather(*drained), (limits or self.spec.limits).server)
+        await asyncio.gather(*(replica.stop(limits) for replica in self.replicas), return_exceptions=True)
+        self.replicas.clear()
+        if gateway is not None:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await within(gateway.close(), CLOSING if limits is None else CLOSING_QUICKLY)
+        self.phase, self.why = phase, why
+
+    def _config(self) -> GatewayConfig:
+        spec = self.spec
+        return GatewayConfig(spec.name, self.token if spec.requires_auth else None, spec.request_timeout,
+                             host=self.host, port=self.port, wait=max(spec.limits.activate, 1.0), h2c=spec.h2c)  # fmt: skip
+
+    # --- the loop that keeps it as it should be ---
+
+    async def _run(self) -> None:
+        while True:
+            self._look()
+            await heard(self._news, TICK)
+            self._news.clear()
+
+    def _take(self, load: Load) -> None:
+        self.load = load
+        self._news.set()
+
+    def _heard(self) -> None:
+        self._news.set()
+
+    def _look(self) -> None:
+        """Bring the replicas to what is wanted: a step, without waiting for anything."""
+        now = self._clock()
+        for replica in [r for r in self.replicas if r.phase is AppPhase.ACTIVE and r.has_ended]:
+            self._lose(replica, replica.why_ended())
+        self._see_frozen(now)
+        if self.phase is AppPhase.FAILED:
+            return
+        current = [r for r in self.replicas if r.spec is self.spec and not r.is_leaving]
+        ready = [r for r in current if r.phase is AppPhase.ACTIVE]
+        self.restarts.see(now, ready)
+        wanted = self._scaler.wanted(now, self.load, len(ready), len(current) - len(ready))
+        if len(current) < wanted and self.restarts.may_start(now):
+            for _ in range(wanted - len(current)):
+                self._spawn(self._try(self._new(self.spec)))
+        for replica in sorted(current, key=self._least_needed)[: max(len(current) - wanted, 0)]:
+            self._retire(replica)
+        self._retire_outdated(wanted - len(ready))
+        if ready:
+            self.phase = AppPhase.ACTIVE
+        else:
+            self.phase = AppPhase.RESTARTING if wanted and self.restarts.failures else AppPhase.IDLE
+            if wanted and not self.restarts.failures:
+                self.phase = AppPhase.STARTING
+
+    def _least_needed(self, replica: AppReplica) -> tuple[bool, int, float]:
+        return (replica.phase is AppPhase.ACTIVE, self.load.per_backend.get(replica.id, 0), -replica.ready_at)
+
+    def _retire_outdated(self, missing: int) -> None:
+        """Take away the replicas of an older version, one for each new one that is ready."""
+        outdated = [r for r in self.replicas if r.spec not in (self.spec, self._coming) and not r.is_leaving]
+        for replica in outdated[max(missing, 0) :]:
+            self._retire(replica)
+
+    def _new(self, spec: Spec) -> AppReplica:
+        name = f"r{next(self._numbers)}"
+        replica = AppReplica(name, spec, self._folder / name, self._grounds, self.log, self._heard)
+        self.replicas.append(replica)
+        return replica
+
+    async def _bring_up(self, replica: AppReplica) -> None:
+        try:
+            await replica.start()
+        except AppFailure as failure:
+            raise not_started(self.spec.name, failure, replica.printed) from None
+        finally:
+            if replica.phase is not AppPhase.ACTIVE and replica in self.replicas:
+                self.replicas.remove(replica)
+        replica.say(f"ready on port {replica.record.port}")
+        self._offer()
+
+    async def _try(self, replica: AppReplica) -> None:
+        """Bring up a replica that nobody waits for; what goes wrong counts as a crash."""
+        try:
+            await self._bring_up(replica)
+        except FlyteError as error:
+            failure = replica.failure or AppFailure(str(error))
+            self._count(replica, failure)
+
+    def _offer(self) -> None:
+        if self.gateway is not None:
+            offered = [r for r in self.replicas if r.phase is AppPhase.ACTIVE and not r.is_leaving]
+            self.gateway.set_backends([r.backend for r in offered if r.id not in self._frozen])
+
+    def _retire(self, replica: AppReplica) -> None:
+        """Take a replica away: no new requests, an end for those it has, then its own."""
+        replica.is_leaving = True
+        self._offer()
+        self._spawn(self._leave(replica))
+
+    async def _leave(self, replica: AppReplica) -> None:
+        if replica.phase is AppPhase.ACTIVE and self.gateway is not None:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await within(self.gateway.drained(replica.id), self.spec.limits.drain)
+        replica.say("stops")
+        await replica.stop()
+        if replica in self.replicas:
+            self.replicas.remove(replica)
+
+    # --- what goes wrong ---
+
+    def _lose(self, replica: AppReplica, failure: AppFailure) -> None:
+        """Take note that a replica has ended by itself."""
+        replica.failure = failure
+        self.replicas.remove(replica)
+        self._frozen.pop(replica.id, None)
+        self._offer()
+        self._spawn(replica.clear())
+        if not replica.is_leaving:
+            self._count(replica, failure)
+
+    def _count(self, replica: AppReplica, failure: AppFailure) -> None:
+        """Count a crash: say when another replica is started, or give up."""
+        delay = self.restarts.crashed(self._clock(), replica.ready_at)
+        others = [r for r in self.replicas if r.phase is AppPhase.ACTIVE and not r.is_leaving]
+        if delay is None and not others:
+            self.why = f"it crashed {self.restarts.failures} times in a row, the last time because {failure.why}"
+            self.say(f"given up: {self.why}")
+            self.phase = AppPhase.FAILED
+            self._spawn(self._give_up())
+            return
+        self.say(f"{replica.id}: {failure.why}; another replica is started in {self.restarts.delay:g} s")
+        self._spawn(self._wake_in(self.restarts.delay))
+
+    async def _give_up(self) -> None:
+        await self._end(AppPhase.FAILED, self.why)
+
+    async def _wake_in(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        self._news.set()
+
+    def _see_frozen(self, now: float) -> None:
+        """Offer no requests to a replica that a signal has stopped, and replace it when that goes on."""
+        for replica in [r for r in self.replicas if r.phase is AppPhase.ACTIVE]:
+            if not replica.is_frozen():
+                if self._frozen.pop(replica.id, None) is not None:
+                    replica.say("goes on")
+                    self._offer()
+            elif replica.id not in self._frozen:
+                self._frozen[replica.id] = now
+                replica.say("was stopped by a signal: it gets no requests")
+                self._offer()
+            elif now - self._frozen[replica.id] > FROZEN:
+                self._lose(replica, AppFailure("its process was stopped by a signal and did not go on"))
+
+    # --- another version ---
+
+    async def replace(self, spec: Spec) -> None:
+        """Serve another version: a new replica is ready before an old one is taken away. Old ones may still finish.
+
+        Raises
+        ------
+        RuntimeUserError, BaseRuntimeError, UsageError
+            When the new version does not start; the old one goes on.
+        """
+        self.newest = spec
+        async with self._rolling:
+            if self.newest is not spec:
+                return  # a newer one has come meanwhile
+            if self.gateway is None:
+                self.spec, self._scaler = spec, Scaler(spec.scaling)
+                await self.start()
+                return
+            self._coming = spec
+            first = self._new(spec)
+            waiting = asyncio.create_task(self._make_room(first))
+            try:
+                await self._bring_up(first)
+            except BaseException as error:
+                if isinstance(error, BaseRuntimeError):
+                    self.say(f"version {spec.version} did not start; version {self.spec.version} goes on")
+                raise
+            finally:
+                waiting.cancel()
+                self._coming = None
+            before, self.spec, self._scaler = self.spec, spec, Scaler(spec.scaling)
+            self._remember_demand()
+            self.say(f"version {spec.version} in the place of {before.version}")
+            if self._config() != self._config_of(before):
+                await self._change_gateway()
+            self._news.set()
+            while any(r.spec is not spec and not r.is_leaving for r in self.replicas) and self._running is not None:
+                await asyncio.sleep(0.02)
+
+    async def _make_room(self, first: AppReplica) -> None:
+        """Take an old replica away where the machine has no room for both."""
+        while not first.waits:
+            await asyncio.sleep(0.05)
+        old = [r for r in self.replicas if r is not first and not r.is_leaving]
+        for replica in old[-1:]:
+            self.say(f"there is no room for two versions: {replica.id} makes room; requests wait meanwhile")
+            self._retire(replica)
+
+    def _remember_demand(self) -> None:
+        """Let a replica that was just asked for not be taken away at once."""
+        self._scaler.wanted(self._clock(), Load(waiting=1), 0, 0)
+
+    def _config_of(self, spec: Spec) -> GatewayConfig:
+        now, self.spec = self.spec, spec
+        try:
+            return self._config()
+        finally:
+            self.spec = now
+
+    async def _change_gateway(self) -> None:
+        """Have the same address with other terms."""
+        assert self.gateway is not None
+        await self.gateway.close()
+        self.gateway = await Gateway.start(self._config(), self._take)
+        self._offer()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

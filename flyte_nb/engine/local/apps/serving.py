@@ -1,0 +1,153 @@
+"""Serving: the apps that one engine serves."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from flyte_nb.engine.local.apps.grounds import Grounds
+from flyte_nb.engine.local.apps.log import AppLog
+from flyte_nb.engine.local.apps.service import Service
+from flyte_nb.engine.local.apps.spec import Limits, Spec
+from flyte_nb.engine.local.pool import Pool
+from flyte_nb.engine.local.secrets import Secrets
+from flyte_nb.engine.local.surroundings import Surroundings
+from flyte_nb.environments.app_context import APPS_VARIABLE
+
+__all__ = ["Apps", "log_of", "served_elsewhere"]
+
+FOLDER = "apps"
+LOOPBACK = "127.0.0.1"
+
+
+class Apps:
+    """The apps that one engine serves, by name.
+
+    Parameters
+    ----------
+    pool, surroundings, secrets
+        The engine's own.
+    home : Path
+        The folder of the store: each process has one in it for what its apps need while they are served.
+    """
+
+    def __init__(self, pool: Pool, surroundings: Surroundings, secrets: Secrets, home: Path) -> None:
+        self.services: dict[str, Service] = {}
+        self._home = home
+        self._pool = pool
+        self._is_swept = False
+        self._grounds = Grounds(pool, surroundings, secrets, self.endpoint)
+
+    @property
+    def folder(self) -> Path:
+        """What the apps of this process need while they are served; tasks read there where apps are."""
+        return self._home / FOLDER / str(os.getpid())
+
+    def endpoint(self, name: str) -> str | None:
+        """Give the address of an app that is served; None where it is not."""
+        service = self.services.get(name)
+        return None if service is None or service.gateway is None else service.gateway.url.rstrip("/")
+
+    async def serve(
+        self,
+        spec: Spec,
+        host: str = "",
+        port: int = 0,
+        began: Callable[[Service], None] = lambda service: None,
+    ) -> Service:
+        """Serve an app; one that is served already is replaced, at the same address.
+
+        Parameters
+        ----------
+        spec : Spec
+            What it asks for.
+        host, port
+            Its address; 0 is any port. An app that is served keeps its own unless another is given.
+        began : callable
+            Hears of the service as soon as there is one.
+
+        Raises
+        ------
+        RuntimeUserError, BaseRuntimeError, UsageError
+            When it does not start: one that was served already goes on.
+        """
+        self._pool.enter_loop()
+        os.environ[APPS_VARIABLE] = str(self.folder)
+        service = self.services.get(spec.name)
+        if service is not None and port in (0, service.port) and host in ("", service.host):
+            began(service)
+            if service.newest != spec or service.gateway is None:
+                await service.replace(spec)
+        else:
+            if service is not None:
+                await self.stop(spec.name)
+            self.prepare()
+            log, folder = AppLog(log_of(self._home, spec.name)), self.folder / spec.name
+            service = Service(spec, self._grounds, log, folder, host or LOOPBACK, port)
+            began(service)
+            await service.start()
+            self.services[spec.name] = service
+        self._announce(service)
+        return service
+
+    async def stop(self, name: str, limits: Limits | None = None) -> None:
+        """Stop an app; one that is not served is left alone."""
+        service = self.services.pop(name, None)
+        if service is not None:
+            (self.folder / f"{name}.json").unlink(missing_ok=True)
+            await service.stop(limits)
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+
+    async def close(self) -> None:
+        """Stop all of them, in little time: what has started them ends."""
+        hurry = Limits(server=0.6, shutdown=0.8)
+        await asyncio.gather(*(self.stop(name, hurry) for name in list(self.services)), return_exceptions=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def prepare(self) -> None:
+        """Make the folder of this process; those of processes that were killed go, when it is first made."""
+        if not self._is_swept:
+            self._is_swept = True
+            for left in (self._home / FOLDER).glob("[0-9]*"):
+                if left.name.isdigit() and not _is_alive(int(left.name)):
+                    shutil.rmtree(left, ignore_errors=True)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def _announce(self, service: Service) -> None:
+        """Write down where an app is, for the tasks and apps of this process, and for other kernels."""
+        told = {"name": service.spec.name, "url": self.endpoint(service.spec.name), "pid": os.getpid(),
+                "version": service.spec.version}  # fmt: skip
+        file = self.folder / f"{service.spec.name}.json"
+        draft = file.with_suffix(".draft")
+        draft.write_text(json.dumps(told))
+        draft.replace(file)
+
+
+def log_of(home: Path, name: str) -> Path:
+    """Give the file that takes what an app's replicas print; it stays when the app has ended."""
+    return home / FOLDER / f"{name}.log"
+
+
+def served_elsewhere(home: Path) -> Iterator[dict[str, object]]:
+    """Give the apps that other processes serve that use a store: name, url, pid and version."""
+    for file in sorted((home / FOLDER).glob("*/*.json")):
+        pid = file.parent.name
+        if not pid.isdigit() or int(pid) == os.getpid() or not _is_alive(int(pid)):
+            continue
+        with contextlib.suppress(OSError, ValueError):
+            yield json.loads(file.read_text())
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,92 @@
+"""The verbs of apps: ``%flyte serve``, ``%flyte stop``, ``%flyte apps``, ``%flyte logs APP``."""
+
+from __future__ import annotations
+
+from flyte_nb import run_commands
+from flyte_nb.commands import Parser, key_values
+from flyte_nb.engine.local.apps.log import tail_of
+from flyte_nb.engine.local.apps.serving import log_of, served_elsewhere
+from flyte_nb.engine.store.home import is_plain
+from flyte_nb.environments.app import AppEnvironment
+from flyte_nb.errors import UnknownNameError, UsageTypeError
+from flyte_nb.serving import handles, with_servecontext
+from flyte_nb.session import Session
+from flyte_nb.views import Text, View
+from flyte_nb.widgets import apps as views
+
+__all__ = ["HELP", "list_apps", "logs", "serve_app", "stop_app"]
+
+HELP = (
+    (
+        "%flyte serve NAME [--port P] [--env K=V] [--parameter K=V] [--text]",
+        "serve an app on this machine, and show how it does",
+    ),
+    ("%flyte stop NAME", "stop a served app, or all of them with --all"),
+    ("%flyte apps", "the apps that are served, by other kernels too"),
+    ("%flyte logs APP [--last N]", "the last lines that an app's replicas printed"),
+)
+
+
+def serve_app(words: list[str], session: Session) -> View:
+    """Serve an app."""
+    parser = _parser("serve", "Serve an app on this machine: its replicas are processes of their own.")
+    parser.add_argument("name", help="the name of an app")
+    parser.add_argument("--port", type=int, default=0, help="the port of its address; any that is free by default")
+    parser.add_argument("--env", action="append", default=[], metavar="NAME=VALUE", help="a variable of its processes")
+    parser.add_argument(
+        "--parameter", action="append", default=[], metavar="NAME=VALUE", help="the value of a parameter"
+    )
+    parser.add_argument("--text", action="store_true", help="show it once, as text")
+    options = parser.parse_args(words)
+    app = session.registry.find(options.name)
+    if not isinstance(app, AppEnvironment):
+        raise UsageTypeError(f"%flyte serve: {options.name!r} is a {type(app).__name__}; accepted: the name of an app")
+    given = key_values(options.parameter, "--parameter NAME=VALUE")
+    how = with_servecontext(
+        env_vars=key_values(options.env, "--env NAME=VALUE") or None,
+        parameter_values={app.name: given} if given else None,
+        port=options.port,
+    )
+    served = how.serve(app)
+    return Text(served.card().text()) if options.text else served.card()
+
+
+def stop_app(words: list[str], session: Session) -> View:
+    """Stop an app."""
+    parser = _parser("stop", "Stop an app: its replicas finish what they have and call their shutdown hooks.")
+    parser.add_argument("name", nargs="?", help="the name of an app that is served")
+    parser.add_argument("--all", action="store_true", help="all that are served by this kernel")
+    options = parser.parse_args(words)
+    known = handles(session)
+    if options.name is not None and options.name not in known:
+        raise UnknownNameError("served app", options.name, known)
+    chosen = list(known) if options.all else [options.name] if options.name else []
+    if not chosen:
+        parser.error(f"name an app, or say --all; served: {', '.join(known) or 'none'}")
+    for name in chosen:
+        known[name].deactivate(wait=True)
+    return Text(f"stopped {', '.join(chosen)}")
+
+
+def list_apps(words: list[str], session: Session) -> View:
+    """List the apps that are served."""
+    _parser("apps", "List the apps that are served, with those of other kernels.").parse_args(words)
+    records = [handle.record() for handle in handles(session).values()]
+    return views.apps(records, list(served_elsewhere(session.store.home)))
+
+
+def logs(words: list[str], session: Session) -> View:
+    """Show what a run has printed, or the end of an app's log, which is kept when the app has ended."""
+    parser = _parser("logs", "Show what a run printed, or the last lines that an app's replicas printed.")
+    parser.add_argument("name", help="the name of a run or of an app")
+    parser.add_argument("--last", type=int, default=50, metavar="N", help="how many lines of an app; 50 by default")
+    parser.add_argument("--action", help="one of a run's actions, as %%flyte runs RUN lists them")
+    options = parser.parse_args(words)
+    if not is_plain(options.name) or not (file := log_of(session.store.home, options.name)).exists():
+        chosen = ["--action", options.action] if options.action is not None else []
+        return run_commands.logs([options.name, *chosen], session)
+    return Text("\n".join(tail_of(file, options.last)))
+
+
+def _parser(verb: str, about: str) -> Parser:
+    return Parser(prog=f"%flyte {verb}", add_help=False, description=about)

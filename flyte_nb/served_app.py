@@ -1,0 +1,207 @@
+"""ServedApp: an app that is served on this machine, as the code that asked for it holds it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from types import TracebackType
+from typing import Any, TypeVar
+
+from flyte_nb.engine.local.apps.log import tail_of
+from flyte_nb.engine.local.apps.service import Service
+from flyte_nb.engine.local.apps.serving import Apps
+from flyte_nb.engine.local.apps.spec import AppPhase, ReplicaRecord, Spec
+from flyte_nb.engine.local.apps.traffic import Load
+from flyte_nb.portal import Portal
+from flyte_nb.widgets.apps import LINES, AppRecord, AppState, LiveCard
+
+__all__ = ["ServedApp"]
+
+T = TypeVar("T")
+_LAST = 1_000
+
+
+class ServedApp:
+    """An app that is served; a context manager that stops it at the end.
+
+    Made by ``flyte.serve``. Its ``repr`` does not show the token.
+
+    Parameters
+    ----------
+    portal : Portal
+        The engine's loop.
+    apps : Apps
+        The apps of the engine.
+    service : Service
+        This one.
+    again : callable
+        Says what it asks for as it is declared when it is served again.
+    """
+
+    def __init__(self, portal: Portal, apps: Apps, service: Service, again: Callable[[], Spec]) -> None:
+        self._portal, self._apps, self._service, self._again = portal, apps, service, again
+
+    def __repr__(self) -> str:
+        return f"<app {self.name}: {self.phase.value} at {self.url}, {len(self.replicas)} replicas>"
+
+    @property
+    def name(self) -> str:
+        """The app's name."""
+        return self._service.spec.name
+
+    @property
+    def url(self) -> str:
+        """Where people look at it; it asks for the token where the app says ``requires_auth``."""
+        return f"http://{_named(self._service.host)}:{self._service.port}/"
+
+    @property
+    def endpoint(self) -> str:
+        """Where it answers programs: the same address, without a slash at its end."""
+        return self.url.rstrip("/")
+
+    @property
+    def token(self) -> str | None:
+        """What callers show in the header ``Authorization: Bearer TOKEN``; None where anybody may call."""
+        return self._service.token if self._service.spec.requires_auth else None
+
+    @property
+    def login_url(self) -> str:
+        """An address that lets a browser in, once; a new one each time it is read."""
+        gateway = self._service.gateway
+        return self.url if gateway is None else self._do(_of(lambda: gateway.login_url))
+
+    @property
+    def phase(self) -> AppPhase:
+        """Where it stands; ``AppPhase.IDLE`` is without a replica, until a request starts one."""
+        return self._service.phase
+
+    @property
+    def why(self) -> str:
+        """Why it failed; empty where it did not."""
+        return self._service.why
+
+    @property
+    def replicas(self) -> list[ReplicaRecord]:
+        """Its replicas as they are now: id, phase, pid, port, version."""
+        return self._service.records
+
+    @property
+    def metrics(self) -> Load:
+        """What it has to do: requests in flight and waiting, how many so far, how many failed, rate and latency."""
+        return self._service.load
+
+    def logs(self, last: int = _LAST) -> str:
+        """Give the last lines that its replicas printed, each with the replica's name in front.
+
+        Parameters
+        ----------
+        last : int
+            How many lines.
+        """
+        return "\n".join(tail_of(self._service.log.path, last))
+
+    def hear(self, listener: Callable[[str], None]) -> Callable[[], None]:
+        """Have every further line of its log told, in another thread; give what ends that."""
+        return self._service.log.hear(listener)
+
+    def record(self) -> AppRecord:
+        """Give it as it is now, as a plain record."""
+        spec = self._service.spec
+        return AppRecord(
+            name=self.name, phase=self.phase, url=self.url, why=self.why, replicas=tuple(self.replicas),
+            load=self.metrics, lines=tuple(self._service.log.last(LINES)), links=spec.links,
+            needs_token=spec.requires_auth,
+        )  # fmt: skip
+
+    def card(self) -> LiveCard:
+        """Give the view of it that changes while it is served."""
+        return LiveCard(AppState(self.record, self.deactivate, lambda: self.login_url))
+
+    def _ipython_display_(self) -> None:
+        self.card()._ipython_display_()
+
+    def is_active(self) -> bool:
+        """Tell whether it answers: a replica does, or one is started by the next request."""
+        return self.phase in (AppPhase.ACTIVE, AppPhase.IDLE)
+
+    def is_deactivated(self) -> bool:
+        """Tell whether it was stopped, or has failed."""
+        return self.phase in (AppPhase.STOPPED, AppPhase.FAILED)
+
+    def activate(self, wait: bool = False) -> ServedApp:
+        """Serve it again after it was stopped, at the same address if that is free; as it is declared now.
+
+        Parameters
+        ----------
+        wait : bool
+            Whether to return only when it answers.
+
+        Raises
+        ------
+        RuntimeUserError
+            As ``flyte.serve``, if ``wait``.
+        """
+        if not self.is_deactivated():
+            return self
+        job = self._portal.submit(self._activate(self._again()))
+        if wait:
+            job.done.result()
+        return self
+
+    async def _activate(self, spec: Spec) -> None:
+        self._service = await self._apps.serve(spec, self._service.host, self._service.port, self._take)
+
+    def _take(self, service: Service) -> None:
+        self._service = service
+
+    def deactivate(self, wait: bool = False) -> ServedApp:
+        """Stop it: replicas finish what they have, within their limits, and call their shutdown hooks.
+
+        Parameters
+        ----------
+        wait : bool
+            Whether to return only when nothing of it is left.
+        """
+        if self._apps.services.get(self.name) is not self._service:
+            return self
+        job = self._portal.submit(self._apps.stop(self.name))
+        if wait:
+            job.done.result()
+        return self
+
+    def __enter__(self) -> ServedApp:
+        return self.activate(wait=True)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.deactivate(wait=True)
+
+    @contextmanager
+    def ephemeral_ctx_sync(self) -> Iterator[ServedApp]:
+        """Serve it for a ``with`` block."""
+        with self:
+            yield self
+
+    @asynccontextmanager
+    async def ephemeral_ctx(self) -> AsyncIterator[ServedApp]:
+        """Serve it for an ``async with`` block."""
+        await asyncio.to_thread(self.activate, True)
+        try:
+            yield self
+        finally:
+            await asyncio.to_thread(self.deactivate, True)
+
+    def _do(self, work: Coroutine[Any, Any, T]) -> T:
+        return self._portal.submit(work).done.result()
+
+
+async def _of(value: Callable[[], T]) -> T:
+    """Give a value, read on the engine's own loop."""
+    return value()
+
+
+def _named(host: str) -> str:
+    host = "127.0.0.1" if host in ("", "0.0.0.0", "::") else host
+    return f"[{host}]" if ":" in host else host

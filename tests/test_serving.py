@@ -1,0 +1,267 @@
+"""flyte.serve, with_servecontext, the handle, and the verbs of apps, in real kernels and scripts."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import time
+from pathlib import Path
+
+import flyte_nb as flyte
+import psutil
+import pytest
+from flyte_nb.errors import DeclarationError, InitializationError, UsageTypeError
+from flyte_nb.serving import ServeContext
+
+from kernels import Kernel
+from scripts import is_gone, ran, soon, start, written
+
+#: cells of an app that answers with what its helper gives
+CELLS = (
+    """
+import http.server, os
+app_env = flyte.app.AppEnvironment("my-api", port=8080, requires_auth=False, scaling=flyte.app.Scaling(1))
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = answer(self.path).encode()
+        self.send_response(200); self.send_header("Content-Length", str(len(body))); self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *args): print("GET", self.path)
+""",
+    "def answer(path): return f'one {path}'",
+    """
+@app_env.on_startup
+def up(): print("up")
+@app_env.server
+def run_server():
+    http.server.ThreadingHTTPServer(("0.0.0.0", 8080), Handler).serve_forever()
+@app_env.on_shutdown
+def down():
+    open("down.txt", "a").write("down ")
+""",
+    """
+import urllib.request
+def get(path=""): return urllib.request.urlopen(handle.url + path, timeout=20).read().decode()
+""",
+)
+
+
+def declare(kernel: Kernel) -> None:
+    for cell in CELLS:
+        kernel.run(cell)
+
+
+def test_an_app_of_cells_from_first_to_last(kernel: Kernel, tmp_path: Path) -> None:
+    declare(kernel)
+    kernel.run("handle = flyte.serve(app_env)")
+    assert kernel.value("get('x')") == "'one /x'"
+    assert kernel.value(
+        "isinstance(handle, flyte.AppHandle), handle.is_active(), app_env.endpoint == handle.endpoint"
+    ) == ("(True, True, True)")
+    # a task of the same kernel finds it, and so does %flyte
+    kernel.run("env = flyte.TaskEnvironment('e')\n@env.task\ndef ask() -> str:\n"
+               "    import urllib.request\n    return urllib.request.urlopen(app_env.endpoint).read().decode()")  # fmt: skip
+    assert "'one /'" in kernel.value("flyte.run(ask).outputs()[0]")
+    assert "GET /x" in kernel.run("%flyte logs my-api").shown
+    assert "my-api" in kernel.run("%flyte apps").shown
+    # serving it again changes nothing; another helper rolls it over
+    assert kernel.value("pid = handle.replicas[0].pid; flyte.serve(app_env).replicas[0].pid == pid") == "True"
+    rolled = kernel.run("def answer(path): return f'two {path}'\n")
+    assert re.fullmatch(r"app my-api: version \w+ serves, after [\d.]+ s", rolled.shown)
+    assert kernel.value("get()") == "'two /'"
+    assert soon(lambda: (tmp_path / "down.txt").read_text() == "down ")
+    # one that does not start leaves the old one
+    kernel.run("def answer(path): return f'three {path}'\nopen('x', 'w').write('')")
+    refused = kernel.run("@app_env.on_startup\ndef up(): raise OSError('no disk')").shown
+    assert re.match(r"app my-api: the new version did not start, \w+ goes on\. .+ OSError: no disk", refused)
+    assert kernel.value("get(), handle.phase.value") == "('three /', 'active')"
+    told = kernel.run("print(handle.logs())").printed
+    assert "on_startup failed: OSError: no disk" in told
+    assert re.search(r"In \[\d+\], line 2, in up", told)
+    assert "did not start" in refused
+    assert re.search(r"In \[\d+\], line 2, in up", refused)
+    assert kernel.run("%flyte stop my-api").shown == "stopped my-api"
+    assert kernel.value("handle.is_deactivated()") == "True"
+    assert "no served app named 'my-api'" in kernel.run("%flyte stop my-api", fails=True).error
+
+
+def test_the_live_card_and_its_text(kernel: Kernel) -> None:
+    declare(kernel)
+    shown = kernel.run("%flyte serve my-api")
+    assert [o for o in shown.outputs if "application/vnd.jupyter.widget-view+json" in o.get("data", {})]
+    text = kernel.run("%flyte serve my-api --text").shown
+    assert re.search(r"my-api  \(app, active\)\n  address +http://127\.0\.0\.1:\d+/", text)
+    assert "1 active" in text
+    assert "service | r1: ready on port" in text
+    assert "accepted: the name of an app" in kernel.run(
+        "e = flyte.TaskEnvironment('tasks')\n%flyte serve tasks", fails=True
+    ).error.replace("\x1b[0m", "")
+    kernel.run("%flyte stop --all")
+
+
+def test_the_token_is_asked_for_and_not_shown(kernel: Kernel) -> None:
+    declare(kernel)
+    kernel.run("app_env.requires_auth = True\nhandle = flyte.serve(app_env)")
+    kernel.run("import urllib.error\ntry: get()\nexcept urllib.error.HTTPError as error: status = error.code")
+    assert kernel.value("status") == "401"
+    asked = "urllib.request.Request(handle.url, headers={'Authorization': f'Bearer {handle.token}'})"
+    assert kernel.value(f"urllib.request.urlopen({asked}).status") == "200"
+    assert kernel.value("handle.token in repr(handle) + handle.card().text() + handle.logs()") == "False"
+    kernel.run("browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())")
+    assert kernel.value("browser.open(handle.login_url).status, browser.open(handle.url).status") == "(200, 200)"
+
+
+def test_a_failing_start_up_hook_names_its_cell_and_line(kernel: Kernel) -> None:
+    declare(kernel)
+    kernel.run("@app_env.on_startup\ndef up():\n    print('reading')\n    raise ValueError('bad model')")
+    error = kernel.run("flyte.serve(app_env)", fails=True).error
+    assert "on_startup failed: ValueError: bad model" in error
+    assert "In [6], line 4, in up" in error
+    assert "    reading" in error
+
+
+def test_nothing_is_left_of_five_replicas_when_the_kernel_is_killed(kernel: Kernel) -> None:
+    declare(kernel)
+    kernel.run("app_env.scaling = flyte.app.Scaling(5)\nhandle = flyte.serve(app_env)")
+    pids = json.loads(
+        kernel.run("import json\nprint(json.dumps([r.pid for r in handle.replicas] + [os.getpid()]))").printed
+    )
+    kernel_pid = pids[-1]
+    family = [p.pid for p in psutil.Process(kernel_pid).children(recursive=True)] + pids
+    assert len(set(pids)) == 6
+    os.kill(kernel_pid, signal.SIGKILL)
+    began = time.monotonic()
+    assert soon(lambda: all(map(is_gone, family)), 2.0), time.monotonic() - began
+
+
+SCRIPT = """
+import os, pathlib, sys, time
+import http.server
+import flyte_nb as flyte
+first = flyte.app.AppEnvironment("first", requires_auth=False, scaling=flyte.app.Scaling(1))
+second = flyte.app.AppEnvironment("second", depends_on=[first], scaling=flyte.app.Scaling(1), include=["data.txt"],
+    parameters=[flyte.app.Parameter("other", flyte.app.AppEndpoint(app_name="first"), env_var="OTHER")],
+    requires_auth=False)
+env = flyte.TaskEnvironment("e")
+
+@env.task
+def made() -> str: return "of a run"
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = str(self.server.told).encode()
+        self.send_response(200); self.send_header("Content-Length", str(len(body))); self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *args): pass
+
+def serve(told):
+    server = http.server.ThreadingHTTPServer(("0.0.0.0", 8080), Handler)
+    server.told = told
+    server.serve_forever()
+
+@first.server
+def serve_first(): serve("first")
+
+@second.server
+def serve_second():
+    import urllib.request
+    serve([urllib.request.urlopen(os.environ["OTHER"]).read().decode(), first.endpoint == os.environ["OTHER"],
+           pathlib.Path("data.txt").read_text()])
+
+@first.on_shutdown
+def down():
+    with open(os.environ["NOTES"], "a") as file: file.write("down ")
+
+def get(handle):
+    import urllib.request
+    return urllib.request.urlopen(handle.url).read().decode()
+"""
+
+
+def test_apps_of_a_script_that_depend_on_each_other_and_end_with_it(tmp_path: Path) -> None:
+    (tmp_path / "data.txt").write_text("included")
+    main = """
+if __name__ == "__main__":
+    handle = flyte.with_servecontext(env_vars={"NOTES": os.environ["NOTES"]}).serve(second)
+    print(get(handle))
+    print("OTHER" in os.environ)
+"""
+    written(tmp_path / "apps.py", SCRIPT + main)
+    done = ran(["apps.py"], tmp_path, NOTES=str(tmp_path / "notes.txt"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "['first', True, 'included']\nFalse\n"
+    assert (tmp_path / "notes.txt").read_text() == "down "
+    assert not list((tmp_path / "home" / "apps").glob("*/*"))
+
+
+def test_contexts_and_parameters_of_a_script(tmp_path: Path) -> None:
+    main = """
+third = flyte.app.AppEnvironment("third", requires_auth=False, parameters=[
+    flyte.app.Parameter("text"), flyte.app.Parameter("output", flyte.app.RunOutput(type="string", task_name="e.made"))])
+
+@third.server
+async def serve_third():
+    import asyncio
+    from flyte_nb.app import get_parameter
+    async def answer(reader, writer):
+        await reader.readuntil(b"\\r\\n\\r\\n")
+        body = f"{get_parameter('text')} {get_parameter('output')} {os.environ['A']}".encode()
+        writer.write(b"HTTP/1.1 200 OK\\r\\nContent-Length: %d\\r\\n\\r\\n" % len(body) + body)
+    await (await asyncio.start_server(answer, "0.0.0.0", 8080)).serve_forever()
+
+async def main():
+    await flyte.run.aio(made)
+    try: await flyte.serve.aio(third)
+    except ValueError as error: print(error)
+    how = flyte.with_servecontext(env_vars={"A": "1"}, parameter_values={"third": {"text": "given"}})
+    handle = await how.serve.aio(third)
+    async with handle.ephemeral_ctx() as inside:
+        print(get(inside), inside.is_active())
+    print(handle.is_deactivated())
+    with handle: print(get(handle))
+    print(handle)
+
+if __name__ == "__main__":
+    import asyncio
+    asyncio.run(main())
+"""
+    written(tmp_path / "apps.py", SCRIPT + main)
+    (tmp_path / "data.txt").write_text("")
+    done = ran(["apps.py"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("parameter 'text' of app 'third' has no value; give one in its declaration, or with")
+    assert lines[1:4] == ["given of a run 1 True", "True", "given of a run 1"]
+    assert lines[4].startswith("<app third: stopped at http://127.0.0.1:")
+
+
+def test_apps_are_served_from_a_shell_until_ctrl_c(tmp_path: Path) -> None:
+    (tmp_path / "data.txt").write_text("included")
+    written(tmp_path / "apps.py", SCRIPT)
+    words = ["-m", "flyte_nb", "serve", "apps.py", "first"]
+    process = start(words, tmp_path, NOTES=str(tmp_path / "notes.txt"))
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/\n", process.stdout.readline())
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 0, err
+    assert "service | r1: ready on port" in err
+    assert (tmp_path / "notes.txt").read_text() == "down "
+
+
+def test_parameters_of_a_context_are_checked() -> None:
+    with pytest.raises(DeclarationError, match="health_check_path"):
+        ServeContext(health_check_path="health")
+    with pytest.raises(DeclarationError, match="cluster_pool"):
+        ServeContext(cluster="c", cluster_pool="gpus")
+    with pytest.raises(DeclarationError, match="activate_timeout"):
+        ServeContext(activate_timeout=-1)
+    with pytest.raises(TypeError):
+        flyte.with_servecontext(nonsense=1)
+    with pytest.raises(InitializationError, match="needs a connection"):
+        flyte.with_servecontext("remote").serve(flyte.app.AppEnvironment("a"))
+    with pytest.raises(UsageTypeError, match="accepted: an AppEnvironment"):
+        flyte.serve(flyte.TaskEnvironment("e"))  # type: ignore[arg-type]

@@ -1,0 +1,68 @@
+"""Apps as cards: text, HTML, and the live card's life."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from datetime import datetime, timezone
+
+from flyte_nb.engine.local.apps.spec import AppPhase, ReplicaRecord
+from flyte_nb.engine.local.apps.traffic import Load
+from flyte_nb.widgets.apps import AppRecord, AppState, LiveCard, apps, card
+
+from scripts import soon
+
+REPLICA = ReplicaRecord("r1", AppPhase.ACTIVE, 41, 23001, "v1", datetime.now(timezone.utc))
+APP = AppRecord("my-api", AppPhase.ACTIVE, "http://127.0.0.1:4000/", replicas=(REPLICA,), lines=("r1 | <b>hi</b>",),
+                load=Load(in_flight=2, requests=1234, failures=1, rate=12.34, latency=0.0021),
+                links=(("/docs", "API documentation"),), needs_token=True)  # fmt: skip
+
+
+def test_the_card_as_text() -> None:
+    assert card(APP).text() == (
+        "my-api  (app, active)\n"
+        "  address            http://127.0.0.1:4000/  (asks for the token)\n"
+        "  replicas           1 active\n"
+        "  requests           1,234 so far, 12.3 per second, 1 failed, 2 in flight\n"
+        "  latency            2.1 ms  (half of the last requests were quicker)\n"
+        "  API documentation  http://127.0.0.1:4000/docs\n"
+        "  replicas:\n"
+        "    r1  active  pid 41\n"
+        "  log:\n"
+        "    r1 | <b>hi</b>"
+    )
+
+
+def test_what_is_shown_is_escaped_and_says_why_it_failed() -> None:
+    failed = replace(APP, phase=AppPhase.FAILED, why="it crashed <5> times", replicas=())
+    html = card(failed).html()
+    assert "&lt;b&gt;hi&lt;/b&gt;" in html
+    assert "it crashed &lt;5&gt; times" in html
+    assert "none: the next request starts one" in card(replace(failed, phase=AppPhase.IDLE)).text()
+
+
+def test_the_list_names_those_of_other_kernels() -> None:
+    text = apps([APP], [{"name": "other", "url": "http://127.0.0.1:5000/", "pid": 7, "version": "v"}]).text()
+    assert "another kernel's  http://127.0.0.1:5000/" in text
+    assert "no app is served" in apps([], []).text()
+
+
+def test_the_live_card_follows_its_app_to_the_end() -> None:
+    now, stopped = [APP], list[bool]()
+    live = LiveCard(AppState(lambda: now[0], lambda: stopped.append(True), lambda: "http://127.0.0.1:4000/?t=<x>"))
+    box = live.widget()
+    shown, (opens, stops, link) = box.children[0], box.children[1].children
+    now[0] = replace(APP, load=Load(requests=5000))
+    assert soon(lambda: "5,000 so far" in shown.value, 5)
+    opens.click()
+    assert 'href="http://127.0.0.1:4000/?t=&lt;x&gt;"' in link.value
+    assert "works once" in link.value
+    stops.click()
+    assert stopped == [True]
+    now[0] = replace(APP, phase=AppPhase.STOPPED, replicas=())
+    assert soon(lambda: "stopped" in shown.value and opens.disabled, 5)
+    time.sleep(0.5)
+    now[0] = replace(now[0], lines=("later",))
+    time.sleep(0.6)
+    assert "later" not in shown.value  # it follows no more
+    assert live.text().startswith("my-api  (app, stopped)")
