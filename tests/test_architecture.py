@@ -50,7 +50,7 @@ LAYERS = [
     ["shipping"],
     ["run_outputs"],
     ["session", "widgets", "secret_commands"],
-    ["verbs", "rolling", "served_app"],
+    ["verbs", "rolling", "served_app", "served_connectors"],
     ["run_context", "serving"],
     ["run_commands"],
     ["serve_commands", "serve_forever"],

@@ -184,7 +184,7 @@ class ConnectorClient:
         """Give what a status means to whoever runs a task."""
         code, details = error.code(), error.details() or ""
         if code is grpc.StatusCode.UNAVAILABLE:
-            return self._nobody(f"{waited:.1f} s") if waited else self._nobody(details)
+            return self._nobody(f"{waited:.1f} s: {details}" if waited else details)
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
             text = f"the connector server at {self.address} did not {operation} the job within {self._deadline:g} s"
             return RuntimeSystemError("ConnectorTimeout", text)
