@@ -10,6 +10,7 @@ import tempfile
 import threading
 from argparse import ArgumentTypeError
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -337,14 +338,14 @@ def _serve_notebook(options: Any, over: threading.Event) -> int:
     with tempfile.TemporaryDirectory(prefix="flyte-nb-serve-") as folder:
         asked = f"{options.app!r}, {options.port}, {folder!r}"
         call = f"__import__('flyte_nb.serve_forever', fromlist=['in_kernel']).in_kernel({asked})"
-
-        def stop() -> None:
-            over.wait()
-            (Path(folder) / "stop").touch()
-
-        threading.Thread(target=stop, daemon=True).start()
-        with told_by(Path(folder), _tell_link, _tell_line):
-            error = _executed(options, f"# serve {options.app}\n{call}").error
+        # in a thread: in the main one nbclient takes Ctrl-C, and ends the kernel
+        with told_by(Path(folder), _tell_link, _tell_line), ThreadPoolExecutor(1) as thread:
+            running = thread.submit(_executed, options, f"# serve {options.app}\n{call}")
+            while not running.done():
+                if over.wait(0.2):
+                    (Path(folder) / "stop").touch()
+                    break
+            error = running.result().error
     if error is not None and error.source.endswith(call):
         print(f"flyte-nb serve: {error.name}: {error.value}", file=sys.stderr)
     elif error is not None:

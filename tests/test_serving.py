@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
 import signal
+import sys
 import time
+import urllib.request
+from collections.abc import Awaitable
 from pathlib import Path
 
 import flyte_nb as flyte
+import nbformat
 import psutil
 import pytest
 from flyte_nb.errors import DeclarationError, InitializationError, UsageTypeError
-from flyte_nb.serving import ServeContext
+from flyte_nb.serving import ServeContext, _command
 
-from kernels import Kernel
+from kernels import Kernel, new_kernel
 from scripts import is_gone, ran, soon, start, written
 
 #: cells of an app that answers with what its helper gives
@@ -61,8 +66,8 @@ def test_an_app_of_cells_from_first_to_last(kernel: Kernel, tmp_path: Path) -> N
         "isinstance(handle, flyte.AppHandle), handle.is_active(), app_env.endpoint == handle.endpoint"
     ) == ("(True, True, True)")
     # a task of the same kernel finds it, and so does %flyte
-    kernel.run("env = flyte.TaskEnvironment('e')\n@env.task\ndef ask() -> str:\n"
-               "    import urllib.request\n    return urllib.request.urlopen(app_env.endpoint).read().decode()")  # fmt: skip
+    kernel.run("env = flyte.TaskEnvironment('e')\n@env.task\ndef ask() -> str:\n    import urllib.request\n"
+               "    return urllib.request.urlopen(app_env.endpoint).read().decode()")  # fmt: skip
     assert "'one /'" in kernel.value("flyte.run(ask).outputs()[0]")
     assert "GET /x" in kernel.run("%flyte logs my-api").shown
     assert "my-api" in kernel.run("%flyte apps").shown
@@ -250,6 +255,41 @@ def test_apps_are_served_from_a_shell_until_ctrl_c(tmp_path: Path) -> None:
     assert process.returncode == 0, err
     assert "service | r1: ready on port" in err
     assert (tmp_path / "notes.txt").read_text() == "down "
+
+
+def test_an_app_of_a_notebook_is_served_from_a_shell(tmp_path: Path) -> None:
+    cells = [nbformat.v4.new_code_cell(text.strip()) for text in ("import flyte_nb as flyte", *CELLS[:3])]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "apps.ipynb")
+    process = start(["-m", "flyte_nb", "serve", "apps.ipynb", "my-api"], tmp_path)
+    assert process.stdout is not None
+    link = process.stdout.readline()
+    assert urllib.request.urlopen(link.strip()).read() == b"one /"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 0, err
+    assert "r1 | GET /" in err
+    assert (tmp_path / "down.txt").read_text() == "down "
+
+
+def test_the_shutdown_hook_is_called_when_the_kernel_is_shut_down(tmp_path: Path) -> None:
+    with new_kernel(tmp_path) as kernel:
+        kernel.run("%load_ext flyte_nb\nimport flyte_nb as flyte")
+        declare(kernel)
+        kernel.run("handle = flyte.serve(app_env)")
+        pids = [p.pid for p in psutil.Process(int(kernel.value("os.getpid()"))).children(recursive=True)]
+        asyncio.run(as_a_front_end(kernel.client.km.shutdown_kernel(now=False)))
+    assert (tmp_path / "down.txt").read_text() == "down "
+    assert soon(lambda: all(map(is_gone, pids)))
+
+
+async def as_a_front_end(shutdown: Awaitable[None]) -> None:
+    await shutdown
+
+
+def test_a_connector_environment_runs_our_connector_server() -> None:
+    env = flyte.app.ConnectorEnvironment("batch", include=["my_connector"])
+    assert _command(env) == (sys.executable, "-m", "flyte_nb.connectors.server", "--port", "8080",
+                             "--prometheus_port", "9092", "--modules", "my_connector")  # fmt: skip
 
 
 def test_parameters_of_a_context_are_checked() -> None:

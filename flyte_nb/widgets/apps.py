@@ -159,7 +159,8 @@ class LiveCard(View):
         opens.on_click(lambda _: self._open(link))
         stops.on_click(lambda _: self._stop(stops))
         box = ipywidgets.VBox([shown, ipywidgets.HBox([opens, stops, link])])
-        threading.Thread(target=self._follow, args=(shown, (opens, stops)), name="flyte-nb-card", daemon=True).start()
+        follows = threading.Thread(target=self._follow, args=(shown, link, (opens, stops)), daemon=True)
+        follows.start()
         return box
 
     def _open(self, link: Any) -> None:
@@ -176,7 +177,7 @@ class LiveCard(View):
         button.disabled = True
         self._state.stop()
 
-    def _follow(self, shown: Any, buttons: tuple[Any, ...]) -> None:
+    def _follow(self, shown: Any, link: Any, buttons: tuple[Any, ...]) -> None:
         """Change what is shown as the app changes, until it has ended or the card is closed."""
         pause = threading.Event()
         while shown.comm is not None:
@@ -186,6 +187,7 @@ class LiveCard(View):
                 with contextlib.suppress(Exception):  # the front end may be gone
                     shown.value = html
             if record.phase in _ENDS:
+                link.value = ""
                 for button in buttons:
                     button.disabled = True
                 return

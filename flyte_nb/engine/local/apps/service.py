@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import secrets
 from collections.abc import Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -141,12 +142,20 @@ class Service:
         if gateway is not None:
             with contextlib.suppress(asyncio.TimeoutError):
                 await within(gateway.close(), CLOSING if limits is None else CLOSING_QUICKLY)
+        self.load = replace(self.load, in_flight=0, waiting=0, rate=0.0, per_backend={})
         self.phase, self.why = phase, why
 
     def _config(self) -> GatewayConfig:
         spec = self.spec
-        return GatewayConfig(spec.name, self.token if spec.requires_auth else None, spec.request_timeout,
-                             host=self.host, port=self.port, wait=max(spec.limits.activate, 1.0), h2c=spec.h2c)  # fmt: skip
+        return GatewayConfig(
+            spec.name,
+            self.token if spec.requires_auth else None,
+            spec.request_timeout,
+            host=self.host,
+            port=self.port,
+            wait=max(spec.limits.activate, 1.0),
+            h2c=spec.h2c,
+        )
 
     # --- the loop that keeps it as it should be ---
 

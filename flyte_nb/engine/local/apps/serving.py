@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import shutil
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -42,6 +43,7 @@ class Apps:
         self._home = home
         self._pool = pool
         self._is_swept = False
+        self._first: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._grounds = Grounds(pool, surroundings, secrets, self.endpoint)
 
     @property
@@ -79,20 +81,25 @@ class Apps:
         """
         self._pool.enter_loop()
         os.environ[APPS_VARIABLE] = str(self.folder)
-        service = self.services.get(spec.name)
-        if service is not None and port in (0, service.port) and host in ("", service.host):
-            began(service)
-            if service.newest != spec or service.gateway is None:
-                await service.replace(spec)
-        else:
-            if service is not None:
+        async with self._first[spec.name]:
+            service = self.services.get(spec.name)
+            if service is None or port not in (0, service.port) or host not in ("", service.host):
                 await self.stop(spec.name)
-            self.prepare()
-            log, folder = AppLog(log_of(self._home, spec.name)), self.folder / spec.name
-            service = Service(spec, self._grounds, log, folder, host or LOOPBACK, port)
-            began(service)
-            await service.start()
-            self.services[spec.name] = service
+                return await self._begin(spec, host or LOOPBACK, port, began)
+        began(service)
+        if service.newest != spec or service.gateway is None:
+            await service.replace(spec)
+        self._announce(service)
+        return service
+
+    async def _begin(self, spec: Spec, host: str, port: int, began: Callable[[Service], None]) -> Service:
+        """Serve an app that is not served yet."""
+        self.prepare()
+        log, folder = AppLog(log_of(self._home, spec.name)), self.folder / spec.name
+        service = Service(spec, self._grounds, log, folder, host, port)
+        began(service)
+        await service.start()
+        self.services[spec.name] = service
         self._announce(service)
         return service
 

@@ -12,8 +12,10 @@ import time
 import pytest
 from flyte_nb.engine.local.apps.service import Service
 from flyte_nb.engine.local.apps.spec import AppPhase
+from flyte_nb.environments.resources import Resources
 from flyte_nb.environments.scaling import Scaling
-from flyte_nb.errors import RuntimeUserError, UsageError
+from flyte_nb.environments.secrets import Secret
+from flyte_nb.errors import MissingSecretError, RuntimeUserError, UsageError
 
 from app_bench import SERVER, AppBench, get
 from scripts import is_gone, soon
@@ -161,6 +163,36 @@ def test_a_port_of_the_address_that_somebody_has_names_them(bench: AppBench) -> 
             UsageError, match=rf"port {stranger.getsockname()[1]} of app 'a' is taken by .*{os.getpid()}"
         ):
             bench.serve(bench.spec(), port=stranger.getsockname()[1])
+
+
+def test_secrets_are_given_and_never_logged(bench: AppBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_KEY", "hunter22hunter22")
+    says = SERVER + "@app.on_startup\ndef up(): print('key', len(os.environ['API_KEY']), os.environ['API_KEY'])"
+    service = bench.serve(bench.spec(says, secrets=(Secret("api-key", as_env_var="API_KEY"),)))
+    assert "r1 | key 16 ***" in bench.log(service)
+    assert "hunter22" not in service.log.path.read_text()
+    with pytest.raises(MissingSecretError, match="no-such-key"):
+        bench.serve(bench.spec(secrets=(Secret("no-such-key"),)))
+    assert get(service)[0] == 200
+
+
+def test_a_replica_over_its_memory_is_ended_with_the_reason(bench: AppBench) -> None:
+    greedy = SERVER.replace('if self.path == "/exit"', 'if self.path == "/eat": [b"x" * (1 << 24) for _ in range(99)]\n'
+                            '        if self.path == "/exit"')  # fmt: skip
+    service = bench.serve(bench.spec(greedy, resources=Resources(memory="200Mi")))
+    assert get(service, "/eat")[0] == 502
+    assert get(service)[0] == 200
+    assert "OutOfMemory: limit 200Mi" in bench.log(service)
+
+
+def test_a_new_version_for_which_there_is_no_room_takes_the_place_of_the_old(bench: AppBench) -> None:
+    whole = Resources(cpu=os.cpu_count())
+    service = bench.serve(bench.spec(resources=whole))
+    with Clients(service, 2, "/sleep/0.05") as clients:
+        bench.serve(bench.spec(SERVER.replace("VERSION = 1", "VERSION = 2"), resources=whole))
+    assert clients.bad == []
+    assert get(service)[1].startswith("2 ")
+    assert "there is no room for two versions: r1 makes room" in bench.log(service)
 
 
 def test_an_error_in_flight_is_told_and_the_app_goes_on(bench: AppBench) -> None:
