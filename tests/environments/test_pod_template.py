@@ -377,7 +377,8 @@ def test_protobuf_form_without_a_spec_has_the_primary_container() -> None:
 
 
 def test_without_flyteidl2(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "flyteidl2", None)
+    for name in ("flyteidl2", "flyteidl2.core.tasks_pb2"):
+        monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ModuleNotFoundError, match="pip install flyteidl2"):
         PodTemplate().to_k8s_pod()
 
