@@ -16,6 +16,7 @@ from flyte_nb.widgets import apps as views
 
 __all__ = ["list_apps", "logs", "serve_app", "stop_app"]
 
+
 def serve_app(words: list[str], session: Session) -> View:
     """Serve an app."""
     parser = _parser("serve")

@@ -31,6 +31,7 @@ from flyte_nb.portal import Relay, Verb
 from flyte_nb.rolling import Rolling, line_in_notebook, line_on_stderr
 from flyte_nb.run_outputs import find_output
 from flyte_nb.served_app import ServedApp
+from flyte_nb.served_connectors import guard, words_for_cells
 from flyte_nb.session import Session, current_session
 from flyte_nb.verbs import portal
 
@@ -278,12 +279,12 @@ def spec_of(session: Session, app: AppEnvironment, how: ServeContext) -> Spec:
         port=app.get_port().port,
         metrics_port=METRICS_PORT if isinstance(app, ConnectorEnvironment) else None,
         h2c=app.get_port().name == "h2c",
-        command=() if app._server is not None else command,
+        command=() if app._server is not None else (*command, *words_for_cells(session, app, home)),
         declared=any(hooks),
         scaling=app.scaling,
         request_timeout=request.total_seconds() if isinstance(request, timedelta) else request,
-        requires_auth=app.requires_auth,
-        env_vars={**(app.env_vars or {}), **_log_variables(how), **(how.env_vars or {})},
+        requires_auth=app.requires_auth and not guard(app),
+        env_vars={**(app.env_vars or {}), **guard(app), **_log_variables(how), **(how.env_vars or {})},
         image=_image(app),
         resources=app.resources,
         secrets=tuple(secrets_from_request(app.secrets)),

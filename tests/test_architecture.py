@@ -59,7 +59,7 @@ LAYERS = [
     ["shipping", "declared_source"],
     ["run_outputs"],
     ["session", "widgets"],
-    ["verbs", "planning", "comparing", "cloning", "drafting", "rolling", "served_app"],
+    ["verbs", "planning", "comparing", "cloning", "drafting", "rolling", "served_app", "served_connectors"],
     ["deployed_tasks", "deploying"],
     ["run_context", "showing", "secret_commands", "completion", "serving"],
     [

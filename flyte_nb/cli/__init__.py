@@ -27,6 +27,12 @@ def _within(module: str, function: str) -> Callable[[list[str]], int]:
     return call
 
 
+def _connectors(words: list[str]) -> int:
+    from flyte_nb.connectors.server import main as serve_connectors
+
+    return serve_connectors(words)
+
+
 def _version(words: list[str]) -> int:
     Parser(prog="flyte-nb version").parse_args(words)
     from importlib.metadata import version
@@ -108,6 +114,12 @@ VERBS = by_name(
             "run a notebook, or load a file, and serve one of its apps until Ctrl-C; prints its link",
             _within("apps", "serve"),
             ("flyte-nb serve pipeline.ipynb my-app", "flyte-nb serve pipeline.py my-app --port 8000"),
+        ),
+        Command(
+            "flyte-nb c0 [--port N] [--prometheus_port M] [--modules A B]..",
+            "serve the connectors of some modules, as the command of a ConnectorEnvironment does",
+            _connectors,
+            ("flyte-nb c0 --port 8000 --modules my_connectors.batch",),
         ),
         Command(
             "flyte-nb runs [RUN] [--last N] [--json]",

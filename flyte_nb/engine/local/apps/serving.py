@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from flyte_nb.connectors.endpoints import TOKEN, Endpoints
 from flyte_nb.engine.local.apps.grounds import Grounds
 from flyte_nb.engine.local.apps.log import AppLog
 from flyte_nb.engine.local.apps.service import Service
@@ -105,6 +106,7 @@ class Apps:
     async def stop(self, name: str, limits: Limits | None = None) -> None:
         """Stop an app; one that is not served is left alone."""
         service = self.services.pop(name, None)
+        Endpoints.remove(name)
         if service is not None:
             (self.folder / f"{name}.json").unlink(missing_ok=True)
             await service.stop(limits)
@@ -127,6 +129,9 @@ class Apps:
 
     def _announce(self, service: Service) -> None:
         """Write down where an app is, for the tasks and apps of this process, and for other kernels."""
+        spec = service.spec
+        if spec.metrics_port is not None:  # of connectors: tasks of their types go there
+            Endpoints.add(spec.name, f"{service.host}:{service.port}", spec.env_vars.get(TOKEN))
         told = {"name": service.spec.name, "url": self.endpoint(service.spec.name), "pid": os.getpid(),
                 "version": service.spec.version}  # fmt: skip
         file = self.folder / f"{service.spec.name}.json"

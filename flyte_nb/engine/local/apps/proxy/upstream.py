@@ -75,6 +75,7 @@ class Upstream(asyncio.Protocol):
         self.used = self.keep = self.ended = self._raw = self._held = False
         self._head_done = self._interim = self._bodiless = self._until_close = False
         self._length = 0
+        self._unasked = b""
         self._reason = b""
         self._headers: Headers = []
         self._trailers: Headers = []
@@ -86,6 +87,8 @@ class Upstream(asyncio.Protocol):
     def begin(self, taker: Taker, head: bytes, bodiless: bool) -> None:
         """Send the head of a request; ``bodiless`` says that its response has no body, as for HEAD."""
         self._taker, self._bodiless = taker, bodiless
+        if self._unasked:
+            self.transport.abort()  # it speaks unasked
         self._head_done = self._interim = self.keep = self.ended = False
         self._length = 0
         if self._parser is None:
@@ -96,6 +99,9 @@ class Upstream(asyncio.Protocol):
         """Carry another protocol than HTTP/1."""
         self._taker, self._raw = taker, True
         self.transport.write(data)
+        if self._unasked:
+            taker.take_raw(self._unasked)
+            self._unasked = b""
 
     def write(self, data: bytes) -> None:
         """Send some of the request's body."""
@@ -130,6 +136,9 @@ class Upstream(asyncio.Protocol):
         if self._raw:
             if taker is not None:
                 taker.take_raw(data)
+            return
+        if self._parser is None and not self.used:
+            self._unasked += data  # an HTTP/2 server speaks first
             return
         if taker is None or self._parser is None or self.ended:
             self.keep = False
