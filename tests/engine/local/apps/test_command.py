@@ -11,7 +11,7 @@ import pytest
 from flyte_nb.engine.local.apps.command import can_have_network
 from flyte_nb.environments.scaling import Scaling
 from flyte_nb.errors import RuntimeUserError
-from test_worker import HOOKS, notes
+from test_app_worker import HOOKS, notes
 
 from app_bench import AppBench, get
 from scripts import is_gone, soon
