@@ -140,7 +140,7 @@ def _runs(asked: Asked) -> Iterator[str]:
 
 def _actions(asked: Asked) -> Iterator[str]:
     """Give the actions of the line's run."""
-    yield from (action.id for action in asked.session.store.run(asked.first("run")).actions)
+    yield from (action.id for action in asked.session.store.run(asked.first("run", "name")).actions)
 
 
 def _secrets(asked: Asked) -> Iterator[str]:

@@ -108,7 +108,7 @@ def complete(
         ("%flyte clone calc new --reset env", ["env_vars"]),
         ("%flyte clone calc new --gpu H200:1", ["H200:1"]),
         ("%flyte help re", ["rerun"]),
-        ("%flyte serve ", []),
+        ("%flyte serve ", ["--port", "--env", "--parameter", "--text", "--help"]),
         ("%%flyte my-env --memory 3", ["3Gi", "3Mi", "3Ti", "3Ki", "3G", "3M", "3T", "3k"]),
         ("%%flyte my-env --cpu 250", ["250", "250m"]),
         ("%%flyte my-env --gpu H200:", [f"H200:{n}" for n in range(1, 9)]),
@@ -162,4 +162,4 @@ def test_in_a_terminal(folder: Path) -> None:
     done = subprocess.run(script, capture_output=True, text=True, cwd=folder, timeout=60, env=surroundings)
     assert done.returncode == 0, done.stderr
     found: Any = json.loads(done.stdout.splitlines()[-1])
-    assert found == [["calc", "--json", "--help"], ["4Gi", "4G"], ["secret"], []]
+    assert found == [["calc", "--json", "--help"], ["4Gi", "4G"], ["serve", "secret"], []]
