@@ -69,9 +69,9 @@ LAYERS = [
         "plan_commands",
         "clone_commands",
         "doctor_commands",
-        "app_commands",
     ],
     ["serve_commands", "serve_forever"],
+    ["app_commands"],
     ["magics", "headless"],
     ["cli"],
 ]

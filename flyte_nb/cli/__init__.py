@@ -27,12 +27,6 @@ def _within(module: str, function: str) -> Callable[[list[str]], int]:
     return call
 
 
-def _connectors(words: list[str]) -> int:
-    from flyte_nb.connectors.server import main as serve_connectors
-
-    return serve_connectors(words)
-
-
 def _version(words: list[str]) -> int:
     Parser(prog="flyte-nb version").parse_args(words)
     from importlib.metadata import version
@@ -118,7 +112,7 @@ VERBS = by_name(
         Command(
             "flyte-nb c0 [--port N] [--prometheus_port M] [--modules A B]..",
             "serve the connectors of some modules, as the command of a ConnectorEnvironment does",
-            _connectors,
+            _within("connectors", "serve"),
             ("flyte-nb c0 --port 8000 --modules my_connectors.batch",),
         ),
         Command(
