@@ -7,7 +7,7 @@ a cell that fails leaves everything as it was. Outside a cell each declaration t
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from flyte_nb.changes import Changes, EnvironmentChange, same_task, tasks_of
@@ -60,9 +60,28 @@ class _Before:
         return cls(entry, list(entry.env.depends_on), dict(tasks_of(entry.env)))
 
 
+class _Values:
+    """The values of an environment's fields, and what its dicts and lists held, to put them back."""
+
+    def __init__(self, env: Environment) -> None:
+        self._env, self._held = env, dict(vars(env))
+        self._inside = [(value, value.copy()) for value in self._held.values() if type(value) in (dict, list)]
+
+    def put_back(self) -> None:
+        held = vars(self._env)
+        held.clear()
+        held.update(self._held)
+        for value, before in self._inside:
+            if value != before:
+                value.clear()
+                (value.update if isinstance(value, dict) else value.extend)(before)
+
+
 class _Transaction:
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, alive: Iterable[Environment] = ()) -> None:
         self.source = source
+        #: fields can be assigned, and their dicts and lists changed, without anybody being told
+        self.values = [_Values(env) for env in alive]
         self.before: dict[str, _Before] = {}
         self.declared: set[str] = set()
         self.bound: set[str] = set()
@@ -232,7 +251,7 @@ class Registry(Mapping[str, Environment]):
 
     def begin(self, source: Source) -> None:
         """Start the transaction of a cell."""
-        self._cell = _Transaction(source)
+        self._cell = _Transaction(source, self.values())
 
     def commit(self) -> Changes:
         """End the cell's transaction: withdraw what it no longer declares, and give what it changed."""
@@ -251,6 +270,8 @@ class Registry(Mapping[str, Environment]):
             cell, self._cell = self._cell, None
             if cell is None:
                 return
+            for values in cell.values:
+                values.put_back()
             for name, before in cell.before.items():
                 self._restore(name, before)
             for name, source in cell.task_sources.items():

@@ -405,3 +405,26 @@ def test_a_thousand_cells(registry):
         run(registry, cell(str(number)), lambda n=number: TaskEnvironment(f"e{n}").task(add))
     assert len(registry) == 1_000
     assert sum(len(tasks_of(env)) for env in registry.values()) == 1_000
+
+
+def test_a_failed_cell_takes_its_assignments_back(registry):
+    env = run(registry, cell("a"), lambda: TaskEnvironment(name="kept", description="before", env_vars={"A": "1"}))[1]
+    other = run(registry, cell("b"), lambda: TaskEnvironment(name="other"))[1]
+
+    def assign():
+        env.description, env.queue = "after", "fast"
+        env.env_vars["B"] = "2"
+        other.env_vars = {"C": "3"}
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        run(registry, cell("c"), assign)
+    assert (env.description, env.queue, env.env_vars) == ("before", None, {"A": "1"})
+    assert not other.env_vars
+    assert registry["kept"] is env
+
+
+def test_a_cell_that_succeeds_keeps_its_assignments(registry):
+    env = run(registry, cell("a"), lambda: TaskEnvironment(name="kept"))[1]
+    run(registry, cell("b"), lambda: setattr(env, "description", "after"))
+    assert env.description == "after"
