@@ -64,7 +64,7 @@ def test_export_from_a_kernel(kernel: Kernel, tmp_path: Path) -> None:
         ("flyte.export('one.py', for_='ray')", "accepted: 'flyte_nb', 'flyte'"),
         ("flyte.export('one.py')", "nothing to export: no cell declares an environment"),
         ("%flyte export one.py clac", "no environment named 'clac'"),
-        ("%flyte export one.py --for ray", "invalid choice: 'ray'"),
+        ("%flyte export one.py --for ray", "given 'ray'"),
     ],
 )
 def test_wrong_exports_write_nothing(kernel: Kernel, tmp_path: Path, cell: str, told: str) -> None:

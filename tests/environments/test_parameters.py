@@ -289,7 +289,7 @@ def test_any_texts_survive_the_transport(items):
     assert [(parameter.name, parameter.value) for parameter in arrived] == items
 
 
-@pytest.mark.parametrize("wrong", ["", "x", "eA==", "é", base64.b64encode(gzip.compress(b"{}")).decode()])
+@pytest.mark.parametrize("wrong", ["", "x", "eA==", "é", base64.b64encode(gzip.compress(b"{}", mtime=0)).decode()])
 def test_another_text_is_refused(wrong):
     with pytest.raises(ValueError, match="serialised parameters"):
         from_transport(wrong)

@@ -341,7 +341,7 @@ def everything_is_given_back(bench: Bench) -> None:
     folder = bench.engine.pool.segments._folder
     if folder is not None and folder.exists():
         bench.do(trimmed(bench))
-        assert not list(folder.iterdir())
+        assert [path.name for path in folder.iterdir()] == ["lock"]
 
 
 async def in_hand(bench: Bench) -> None:
