@@ -33,8 +33,14 @@ def fine() -> str:
 """
 
 
+#: guards of this process that are another test's: its session may live on
+_others: set[int] = set()
+
+
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
+    _others.clear()
+    _others.update(guard.pid for guard in guards(os.getpid()))
     bench = Bench(tmp_path, TASKS)
     yield bench
     bench.close()
@@ -42,7 +48,8 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 def guards(of: int) -> list[psutil.Process]:
     """Give the guards of a process, by their command lines."""
-    return [p for p in psutil.Process(of).children() if not is_gone(p.pid) and any("killpg" in w for w in p.cmdline())]
+    found = [p for p in psutil.Process(of).children() if not is_gone(p.pid) and any("killpg" in w for w in p.cmdline())]
+    return [p for p in found if p.pid not in _others]
 
 
 def test_a_guard_that_is_ended_is_there_again_at_once(bench: Bench) -> None:

@@ -126,7 +126,7 @@ def test_down_to_zero_and_woken_by_a_request(bench: AppBench) -> None:
     service = bench.serve(bench.spec(scaling=Scaling((0, 1), scaledown_after=1)))
     assert soon(lambda: service.phase is AppPhase.IDLE and not service.records, 20)
     assert get(service)[0] == 200
-    assert service.phase is AppPhase.ACTIVE
+    assert soon(lambda: service.phase is AppPhase.ACTIVE)
 
 
 def test_a_new_version_takes_over_without_a_failed_request(bench: AppBench) -> None:
