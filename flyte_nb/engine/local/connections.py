@@ -20,7 +20,7 @@ from flyte_nb.engine.local.replica import GRACE, Calling, Died
 
 __all__ = ["Child", "Connection", "OfRuns", "OfTask"]
 
-LOOSE = 0.03  # seconds after which what was printed belongs to the call in hand
+LOOSE = 0.25  # seconds after which what was printed belongs to the call in hand
 
 Reply = tuple[dict[str, Any], tuple[codec.Part, ...]]
 
