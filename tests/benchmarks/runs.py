@@ -20,7 +20,6 @@ from collections.abc import Callable
 from typing import Any
 
 import flyte_nb as flyte
-from flyte_nb.session import current_session
 
 warm = flyte.TaskEnvironment("warm", reusable=flyte.ReusePolicy((2, 2)))
 cold = flyte.TaskEnvironment("cold")
@@ -224,6 +223,8 @@ def main() -> None:
         try:
             ours = own()
         finally:
+            from flyte_nb.session import current_session  # not above: every worker executes this file
+
             current_session().close()  # before the folder of its store goes
     peers = {name: peer(options.peers, name) for name in PEERS} if options.peers else {}
     each = lambda key, unit="ms": [told(name, found, key, unit) for name, found in peers.items()]  # noqa: E731
