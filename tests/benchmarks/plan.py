@@ -88,7 +88,8 @@ def theirs(python: str, kind: str, count: int) -> str:
     except subprocess.TimeoutExpired:
         return f"more than {PATIENCE:.0f} s, making included"
     if done.returncode:
-        return next(line.partition(":")[0] for line in done.stderr.splitlines() if re.match(r"\w+Error", line))
+        named = (line.partition(":")[0] for line in done.stderr.splitlines() if re.match(r"[\w.]+Error", line))
+        return next(named, f"fails, exit code {done.returncode}")
     return told(float(done.stdout))
 
 
