@@ -77,6 +77,6 @@ COMMANDS = (
         "%flyte notebook [PATH]",
         "where this notebook is, which relative paths in include mean; or state it",
         _notebook,
-        ("%flyte notebook", "%flyte notebook ~/work/pipeline.ipynb"),
+        ("%flyte notebook", "%flyte notebook ~/notes/pipeline.ipynb"),
     ),
 )
