@@ -14,36 +14,51 @@ from flyte_nb.commands import HelpAsked, Parser, key_values
 from flyte_nb.errors import FlyteError, UsageError
 from flyte_nb.notebook.shell import MAGIC
 
-__all__ = ["METAVARS", "cell_parser", "declaration", "rewrite"]
+__all__ = ["cell_parser", "declaration", "environment_options", "rewrite"]
 
-#: what the help writes for the values of options that may be given again
-METAVARS = {"env": "NAME=VALUE", "secret": "KEY", "include": "PATH", "depends-on": "NAME"}
+#: the options of an environment that have one value, and what the help says of them
+_SINGLE = {
+    "cpu": "cores, such as 2 or 500m",
+    "memory": "such as 4Gi",
+    "gpu": "a count, or DEVICE:COUNT",
+    "disk": "such as 10Gi",
+    "image": "a URI",
+    "description": "a sentence",
+    "cache": "disable, auto or override",
+    "replicas": "warm processes: a number, or MIN:MAX",
+    "concurrency": "calls that an async task's warm process takes at once",
+}
+#: those that may be given again: what the help writes for a value, and says of it
+_AGAIN = {
+    "env": ("NAME=VALUE", "a variable of the task's process"),
+    "secret": ("KEY", "the key of a secret"),
+    "include": ("PATH", "a file, folder or pattern that travels with the code"),
+    "depends-on": ("NAME", "the name of another environment"),
+}
+
+
+def environment_options(parser: Parser, again: str, **words: str) -> None:
+    """Add the options that state the settings of an environment.
+
+    Parameters
+    ----------
+    again : str
+        What becomes of those that may be given again.
+    **words : str
+        What the help says of options, where that is something else.
+    """
+    for option, told in {**_SINGLE, **words}.items():
+        parser.add_argument(f"--{option}", help=told)
+    for option, (metavar, told) in _AGAIN.items():
+        parser.add_argument(f"--{option}", action="append", default=[], help=f"{told}; {again}", metavar=metavar)
+    parser.add_argument("--interruptible", action="store_true", help="may run on machines that can be taken away")
 
 
 def cell_parser() -> Parser:
     """Give the parser of the line of a ``%%flyte`` cell."""
     parser = Parser(prog="%%flyte", description="Declare an environment for the cell.")
     parser.add_argument("name", nargs="?", help="the environment's name; without one the cell runs as it stands")
-    for option, words in {
-        "cpu": "cores, such as 2 or 500m",
-        "memory": "such as 4Gi",
-        "gpu": "a count, or DEVICE:COUNT",
-        "disk": "such as 10Gi",
-        "image": "a URI",
-        "description": "a sentence",
-        "cache": "disable, auto or override",
-        "replicas": "warm processes: a number, or MIN:MAX",
-        "concurrency": "calls that an async task's warm process takes at once",
-    }.items():
-        parser.add_argument(f"--{option}", help=words)
-    for option, words in {
-        "env": "a variable of the task's process; may be given again",
-        "secret": "the key of a secret; may be given again",
-        "include": "a file, folder or pattern that travels with the code; may be given again",
-        "depends-on": "the name of another environment; may be given again",
-    }.items():
-        parser.add_argument(f"--{option}", action="append", default=[], help=words, metavar=METAVARS[option])
-    parser.add_argument("--interruptible", action="store_true", help="may run on machines that can be taken away")
+    environment_options(parser, "may be given again")
     return parser
 
 

@@ -7,7 +7,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from flyte_nb.cell_line import METAVARS
+from flyte_nb.cell_line import environment_options
 from flyte_nb.cloning import ClonePreview
 from flyte_nb.commands import Command, Parser, key_values
 from flyte_nb.environments.base import Environment
@@ -53,28 +53,14 @@ def _parser() -> Parser:
     parser = Parser(prog="%flyte clone")
     parser.add_argument("source", metavar="SRC", help="the name of the environment that is cloned")
     parser.add_argument("name", metavar="DST", help="the name of the clone")
-    for option, words in {
-        "cpu": "cores, such as 2 or 500m",
-        "memory": "such as 4Gi",
-        "gpu": "a count, or DEVICE:COUNT",
-        "disk": "such as 10Gi",
-        "image": "a URI",
-        "description": "a sentence",
-        "cache": "disable, auto or override",
-        "replicas": "warm processes or an app's replicas: a number, or MIN:MAX",
-        "concurrency": "calls that one of them takes at once",
-    }.items():
-        parser.add_argument(f"--{option}", help=words)
-    for option, words in {
-        "env": "a variable, added to those that are inherited",
-        "secret": "the key of a secret, added to those that are inherited",
-        "include": "a file, folder or pattern that travels with the code, added to those that are inherited",
-        "depends-on": "the name of another environment, added to those that are inherited",
-        "reset": "a field that goes back to its default before anything is added to it",
-    }.items():
-        metavar = METAVARS.get(option, "FIELD")
-        parser.add_argument(f"--{option}", action="append", default=[], help=words, metavar=metavar)
-    parser.add_argument("--interruptible", action="store_true", help="may run on machines that can be taken away")
+    environment_options(
+        parser,
+        "added to those that are inherited",
+        replicas="warm processes or an app's replicas: a number, or MIN:MAX",
+        concurrency="calls that one of them takes at once",
+    )
+    parser.add_argument("--reset", action="append", default=[], metavar="FIELD",
+                        help="a field that goes back to its default before anything is added to it")  # fmt: skip
     parser.add_argument("--apply", action="store_true", help="declare the clone now")
     return parser
 
