@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import codecs
 import os
+import select
 import time
 from collections.abc import Callable
 
@@ -32,6 +33,9 @@ class Streams:
             "stderr": (stderr, codecs.getincrementaldecoder("utf-8")("replace")),
         }
         self._open = set(self._pipes)
+        self._ready = {"stdout": select.poll(), "stderr": select.poll()}
+        for name, (fd, _) in self._pipes.items():
+            self._ready[name].register(fd, select.POLLIN)
         self._loop = asyncio.get_running_loop()
         self._quiet = asyncio.Event()
         #: when what is being taken in at this moment was read, in seconds since 1970; 0 while nothing is
@@ -67,8 +71,10 @@ class Streams:
 
     def _read(self, name: str) -> bool:
         """Read once; tell whether there may be more."""
+        if not self._ready[name].poll(0):
+            return False
         fd, decoder = self._pipes[name]
-        self.reading = time.time()
+        self.reading = time.time()  # after it is known to be there: whoever printed it has begun before
         try:
             data = os.read(fd, _CHUNK)
             if text := decoder.decode(data, final=not data):
