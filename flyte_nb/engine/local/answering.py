@@ -99,14 +99,15 @@ class Answered:
 
     def _end_of(self, head: dict[str, Any], started: float, error: str) -> None:
         """Take note of a call that has ended, and report it where that cannot wait."""
-        unread, ended = is_unread(), time.time()  # in this order: what was read, was read before it has ended
+        over = time.time()
+        printed = unread = is_unread()
+        while unread and time.time() < over + UNREAD:  # the next one shall not be taken to have printed it
+            time.sleep(0.0002)
+            unread = is_unread()
+        ended = time.time()  # what was read before this is its own
         self._rows.append([head["n"], head["k"], started, ended, head.get("group", ""), error])
-        if unread:  # the next one shall not be taken to have printed it
-            self.report(unread=True)
-            while is_unread() and time.time() < ended + UNREAD:
-                time.sleep(0.0002)
-        elif error or len(self._rows) >= MANY or ended - self._rows[0][3] > PATIENCE:
-            self.report()
+        if printed or error or len(self._rows) >= MANY or ended - self._rows[0][3] > PATIENCE:
+            self.report(unread)
 
     def report(self, unread: bool = False) -> None:
         """Tell the engine of the calls that have ended since it was last told.
