@@ -14,18 +14,10 @@ from flyte_nb.errors import BaseRuntimeError, FlyteError
 from flyte_nb.portal import Portal
 from flyte_nb.views import Text
 
-__all__ = ["Rolling", "line_in_notebook", "line_on_stderr"]
+__all__ = ["Rolling", "line_on_stderr"]
 
 SOON = 10.0  # seconds that a cell waits for a new version; after that it goes on beside the next cells
 Change = Callable[[Text], None]
-
-
-def line_in_notebook(line: Text) -> Change:
-    """Show a line in the running cell's output, and give what changes it there later."""
-    from IPython.display import display
-
-    handle: Any = display(line, display_id=True)
-    return lambda changed: handle.update(changed) if handle is not None else None
 
 
 def line_on_stderr(line: Text) -> Change:

@@ -28,12 +28,13 @@ from flyte_nb.errors import InitializationError, UnknownNameError, UsageError, U
 from flyte_nb.notebook.module import FILE
 from flyte_nb.plan.graph import order
 from flyte_nb.portal import Relay, Verb
-from flyte_nb.rolling import Rolling, line_in_notebook, line_on_stderr
+from flyte_nb.rolling import Rolling, line_on_stderr
 from flyte_nb.run_outputs import find_output
 from flyte_nb.served_app import ServedApp
 from flyte_nb.served_connectors import guard, words_for_cells
 from flyte_nb.session import Session, current_session
 from flyte_nb.verbs import portal
+from flyte_nb.widgets.line import displayed
 
 __all__ = ["ServeContext", "apps_of", "handles", "serve", "spec_of", "with_servecontext"]
 
@@ -238,7 +239,7 @@ def _follow(session: Session, apps: Apps, specs: list[Spec], how: ServeContext) 
     if shell is None:
         return
     if not _rolling:
-        _rolling.append(Rolling(session.portal, apps, line_in_notebook if hasattr(shell, "kernel") else line_on_stderr))
+        _rolling.append(Rolling(session.portal, apps, displayed if hasattr(shell, "kernel") else line_on_stderr))
         session.after_cell.append(_rolling[0].look)
     for spec in specs:
         _rolling[0].follow(spec.name, functools.partial(_spec_now, session, spec.name, how))

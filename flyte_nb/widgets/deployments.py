@@ -9,6 +9,7 @@ from datetime import datetime
 from flyte_nb.engine.base import History, Progress, Step
 from flyte_nb.engine.store import Pruned
 from flyte_nb.views import Card, Diff, Table, Text, View, bullet, told_size
+from flyte_nb.widgets.line import displayed
 
 __all__ = ["ProgressLine", "history", "in_notebook", "pruned", "task_card"]
 
@@ -108,10 +109,4 @@ class ProgressLine:
 
 def in_notebook() -> ProgressLine:
     """Give what shows a deployment in a notebook: the line is one display that changes."""
-    from IPython.display import display
-
-    def show(line: Text) -> Callable[[Text], None]:
-        handle = display(line, display_id=True)
-        return lambda changed: handle.update(changed) if handle is not None else None
-
-    return ProgressLine(show)
+    return ProgressLine(displayed)

@@ -7,10 +7,10 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 from flyte_nb.engine.base import Event, Phase
 from flyte_nb.views import Text
+from flyte_nb.widgets.line import displayed
 from flyte_nb.widgets.tree import told
 
 __all__ = ["Live", "MapLine", "in_notebook", "map_in_notebook"]
@@ -132,17 +132,9 @@ def told_seconds(seconds: float) -> str:
 
 def in_notebook() -> Live:
     """Give what shows a run in a notebook: the line is one display that changes."""
-    return Live(_displayed)
+    return Live(displayed)
 
 
 def map_in_notebook(task: str, total: int | None) -> MapLine:
     """Give what shows a map in a notebook."""
-    return MapLine(task, total, _displayed)
-
-
-def _displayed(line: Text) -> Callable[[Text], None]:
-    """Show a line as a display of its own; give what changes it."""
-    from IPython.display import display
-
-    handle: Any = display(line, display_id=True)
-    return lambda changed: handle.update(changed) if handle is not None else None
+    return MapLine(task, total, displayed)

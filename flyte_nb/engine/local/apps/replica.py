@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -293,11 +292,6 @@ class AppReplica:
             if not await process.wait(LEAVING if await heard(self._over, most) else 0):
                 self.say("was killed: its process did not end")
         await self.clear()
-
-    def thaw(self) -> None:
-        """Let a process that somebody has stopped go on, so that it can be told to end."""
-        if self._process is not None:
-            self._process.signal(signal.SIGCONT)
 
     async def clear(self) -> None:
         """End its process at once, and give back all that it had; a second call waits for the first."""
