@@ -24,6 +24,7 @@ from flyte_nb.engine.local.deployment import Deploying
 from flyte_nb.engine.local.direct import Direct, GoesOn
 from flyte_nb.engine.local.exchange import Exchange
 from flyte_nb.engine.local.failures import death, failure
+from flyte_nb.engine.local.forking import TRIES
 from flyte_nb.engine.local.journal import Journal
 from flyte_nb.engine.local.lines import may_be_direct
 from flyte_nb.engine.local.need import Need
@@ -156,7 +157,18 @@ class LocalEngine:
             self._trimming = asyncio.get_running_loop().call_later(KEEP, self.pool.segments.trim)
 
     async def _attempt(self, call: Call) -> Outcome:
-        """Carry out one attempt: wait for a place, then run in a worker."""
+        """Carry out one attempt; in another worker, where one ends before it has read the call."""
+        for _ in range(TRIES):
+            try:
+                return await self._tried(call)
+            except Died as died:
+                ended = died
+            if not ended.unread:
+                break
+        return Outcome(error=death(ended, call.work.task))
+
+    async def _tried(self, call: Call) -> Outcome:
+        """Wait for a place, then run in a worker."""
         timeout = call.work.policy.timeout
         try:
             if (task := task_here(call.work)) is not None:
@@ -166,8 +178,6 @@ class LocalEngine:
             if need is not None and timeout is None:
                 return await self._plainly(call, need)
             return await self._within(call, timeout or Timeout())
-        except Died as died:
-            return Outcome(error=death(died, call.work.task))
         except BaseRuntimeError as error:  # no time, no machine, no image, no secret
             return Outcome(error=error)
 

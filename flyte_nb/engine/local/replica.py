@@ -31,10 +31,24 @@ Child = Callable[[dict[str, Any], list[codec.Part]], Awaitable[tuple[dict[str, A
 
 
 class Died(Exception):  # noqa: N818 - it says what happened
-    """The worker's process ended before it answered."""
+    """The worker's process ended before it answered.
 
-    def __init__(self, exit_code: int, exceeded: Exceeded | None = None, zygote_ended: int | None = None) -> None:
-        self.exit_code, self.exceeded, self.zygote_ended = exit_code, exceeded, zygote_ended
+    Parameters
+    ----------
+    exit_code : int
+        That of the process, a signal's number negative.
+    exceeded : Exceeded, optional
+        The limit that it was ended for.
+    zygote_ended : int, optional
+        The exit code of the process that started it, where that one's end has taken it along.
+    unread : bool
+        Whether it had not read its call, so that another worker may have it.
+    """
+
+    def __init__(
+        self, exit_code: int, exceeded: Exceeded | None = None, zygote_ended: int | None = None, unread: bool = False
+    ) -> None:
+        self.exit_code, self.exceeded, self.zygote_ended, self.unread = exit_code, exceeded, zygote_ended, unread
         super().__init__(exit_code)
 
 
@@ -114,6 +128,8 @@ class Replica(asyncio.Protocol):
         self._frames = codec.Frames()
         self._transport: asyncio.Transport | None = None
         self._ready: asyncio.Future[codec.Frame] = self._loop.create_future()
+        self._sent = 0
+        self._unread = False
 
     @property
     def pid(self) -> int:
@@ -153,7 +169,11 @@ class Replica(asyncio.Protocol):
         folder = None if definition.folder is None else str(definition.folder)
         self._send({"op": "load", "path": path, "main": definition.main, "at_once": at_once, "folder": folder,
                     "inside": definition.inside, "segments_in": str(self._segments.folder)})  # fmt: skip
-        return await self._answer(self._ready)
+        try:
+            return await self._answer(self._ready)
+        except Died as died:
+            died.unread = died.zygote_ended is not None  # it ended for nothing that it loaded
+            raise
 
     def calling(self, output: Output, child: Child, step: Step) -> Calling:
         """Give what a call is known by here."""
@@ -187,8 +207,13 @@ class Replica(asyncio.Protocol):
         }
         by_value = (definition.pickled,) if definition.pickled else ()
         try:
-            self._send(head, (*by_value, *work.inputs))
+            if not self._send(head, (*by_value, *work.inputs)):
+                self.connection_lost(BrokenPipeError())
+            sent = self._sent
             return await self._answer(calling.result)
+        except Died as died:
+            died.unread = self._unread and self._sent == sent
+            raise
         except asyncio.CancelledError:
             await self._cancel(number, calling)
             raise
@@ -217,6 +242,7 @@ class Replica(asyncio.Protocol):
             return False
         if sent < len(data):
             transport.write(data[sent:])
+        self._sent += 1
         self.line = line or self.line
         return True
 
@@ -273,10 +299,14 @@ class Replica(asyncio.Protocol):
             await self.kill()
             raise Died(code, self.exceeded, self.process.zygote_ended) from None
 
-    def _send(self, head: dict[str, Any], parts: tuple[codec.Part, ...] = ()) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            for buffer in codec.pack(head, parts):
-                self._transport.write(buffer)
+    def _send(self, head: dict[str, Any], parts: tuple[codec.Part, ...] = ()) -> bool:
+        """Send a frame; tell whether there still is an open end to send it to."""
+        self._sent += 1
+        if self._transport is None or self._transport.is_closing():
+            return False
+        for buffer in codec.pack(head, parts):
+            self._transport.write(buffer)
+        return True
 
     # --- what arrives ---
 
@@ -296,7 +326,8 @@ class Replica(asyncio.Protocol):
             self._take(head, parts)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Hear that the worker has closed its end."""
+        """Hear that the worker has closed its end; a reset tells that it has not read all that was sent (unix(7))."""
+        self._unread = self._unread or isinstance(exc, ConnectionResetError | BrokenPipeError)
         if self.line is not None:
             self.line.gone()
         for future in (self._ready, *(calling.result for calling in self.calls.values())):

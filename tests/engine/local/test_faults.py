@@ -71,6 +71,17 @@ def zygote() -> int:
     return os.getppid()
 
 @env.task
+def process() -> int:
+    return os.getpid()
+
+@env.task
+def kills_itself(told: str) -> int:
+    with open(told, "a") as file:
+        file.write("begun.")
+    os.kill(os.getpid(), signal.SIGKILL)
+    return 1
+
+@env.task
 def kills_the_zygote() -> int:
     os.kill(os.getppid(), signal.SIGKILL)
     time.sleep(60)
@@ -197,6 +208,30 @@ def test_the_zygote_killed_while_warm_workers_idle(bench: Bench) -> None:
     assert soon(lambda: is_gone(zygote))
     runs = bench.do(_together(bench, 4, warm))
     assert {run.outputs()[0] for run in runs}.isdisjoint({zygote})
+
+
+def test_a_warm_worker_that_ends_before_it_has_read_its_call(bench: Bench) -> None:
+    """Nothing of the task has begun then, so another worker has the call."""
+    warm = Policy(environment="e", reusable=ReusePolicy((1, 1)))
+    worker = bench.run("process", policy=warm).outputs()[0]
+
+    async def killed() -> base.Run:
+        os.kill(worker, signal.SIGSTOP)
+        run = asyncio.create_task(bench.arun("process", policy=warm))
+        await asyncio.sleep(0.1)
+        os.kill(worker, signal.SIGKILL)
+        return await run
+
+    run = bench.do(killed())
+    assert run.outputs()[0] != worker
+    assert len(run.actions) == 1
+
+
+def test_a_warm_worker_that_ends_in_the_middle_of_its_call_is_not_replaced(bench: Bench, tmp_path: Path) -> None:
+    warm = Policy(environment="e", reusable=ReusePolicy((1, 1)))
+    told = tmp_path / "told"
+    assert isinstance(bench.run("kills_itself", policy=warm, told=str(told)).error, TaskProcessError)
+    assert told.read_text() == "begun."
 
 
 async def _together(bench: Bench, times: int, policy: Policy) -> list[base.Run]:
