@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from types import TracebackType
 from typing import Any, TypeVar
 
+from flyte_nb.engine.local.apps.gateway import Gateway
 from flyte_nb.engine.local.apps.links import front_of
 from flyte_nb.engine.local.apps.log import tail_of
 from flyte_nb.engine.local.apps.service import Service
 from flyte_nb.engine.local.apps.serving import LOOPBACK, Apps
 from flyte_nb.engine.local.apps.spec import AppPhase, ReplicaRecord, Spec
 from flyte_nb.engine.local.apps.traffic import Load
+from flyte_nb.engine.local.apps.waiting import within
 from flyte_nb.portal import Portal
 from flyte_nb.widgets.apps import LINES, AppRecord, AppState, LiveCard
 
@@ -21,6 +23,7 @@ __all__ = ["ServedApp"]
 
 T = TypeVar("T")
 _LAST = 1_000
+_PATIENCE = 3.0  # seconds for the gateway to take what it is told
 
 
 class ServedApp:
@@ -70,7 +73,7 @@ class ServedApp:
     def login_url(self) -> str:
         """An address that lets a browser in, once; a new one each time it is read."""
         gateway = self._service.gateway
-        return self.url if gateway is None else self._do(_of(lambda: gateway.login_url))
+        return self.url if gateway is None else self._do(_ticketed(gateway, lambda: gateway.login_url))
 
     def link(self, to: str = "") -> str:
         """Give an address for where the notebook is seen, behind JupyterHub too, which lets a browser in, once.
@@ -81,7 +84,7 @@ class ServedApp:
             The page to show, such as ``"docs"``.
         """
         gateway = self._service.gateway
-        return self.url if gateway is None else self._do(_of(lambda: gateway.link(to)))
+        return self.url if gateway is None else self._do(_ticketed(gateway, lambda: gateway.link(to)))
 
     @property
     def phase(self) -> AppPhase:
@@ -213,9 +216,12 @@ class ServedApp:
         return self._portal.submit(work).done.result()
 
 
-async def _of(value: Callable[[], T]) -> T:
-    """Give a value, read on the engine's own loop."""
-    return value()
+async def _ticketed(gateway: Gateway, made: Callable[[], str]) -> str:
+    """Make an address on the engine's own loop; the gateway knows its ticket when it is given."""
+    address = made()
+    with suppress(asyncio.TimeoutError):
+        await within(gateway.taken(), _PATIENCE)
+    return address
 
 
 def _named(host: str) -> str:

@@ -45,6 +45,7 @@ class Gateway:
         reader, self._writer = link
         self._hearing = asyncio.create_task(self._hear(reader))
         self._draining: dict[str, asyncio.Future[None]] = {}
+        self._asked: list[asyncio.Future[None]] = []
         self._ready: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         #: done when the process has ended, with its exit code: 0 after `close`, else whatever ended it
         self.ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -151,6 +152,15 @@ class Gateway:
             self._send({"op": "drain", "id": id})
         await asyncio.shield(self._draining[id])
 
+    async def taken(self) -> None:
+        """Wait until the process has taken all that it was told so far: requests from now on are treated so."""
+        if self.ended.done() or self._writer.is_closing():
+            return
+        asked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._asked.append(asked)
+        self._send({"op": "taken"})
+        await asyncio.shield(asked)
+
     async def close(self) -> None:
         """End the process; requests that it has break off."""
         self._writer.close()  # that is all it needs to hear
@@ -171,7 +181,7 @@ class Gateway:
         code = await asyncio.get_running_loop().run_in_executor(None, self._process.wait)
         self.ended.set_result(code)
         self._writer.close()
-        for future in self._draining.values():
+        for future in (*self._draining.values(), *self._asked):
             _set(future)
         if not self._ready.done():
             message = f"the gateway of app {self._config.name!r} ended with code {code}"
@@ -199,6 +209,8 @@ class Gateway:
         elif message["op"] == "drained":
             if future := self._draining.pop(message["id"], None):
                 _set(future)
+        elif message["op"] == "taken":
+            _set(self._asked.pop(0))
         elif message["op"] == "fault":
             self.faults.append(message["told"])
         elif message["op"] == "ready":

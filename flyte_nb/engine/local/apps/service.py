@@ -341,6 +341,9 @@ class Service:
             self._news.set()
             while any(r.spec is not spec and not r.is_leaving for r in self.replicas) and self._running is not None:
                 await asyncio.sleep(0.02)
+            if (gateway := self.gateway) is not None:  # whoever is told that it serves shall not meet the old one
+                with contextlib.suppress(asyncio.TimeoutError):
+                    await within(gateway.taken(), CLOSING)
 
     async def _make_room(self, first: AppReplica) -> None:
         """Take an old replica away where the machine has no room for both."""

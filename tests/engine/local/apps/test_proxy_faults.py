@@ -25,7 +25,7 @@ from flyte_nb.engine.local.apps.proxy.site import Limits, Site
 from flyte_nb.engine.local.apps.traffic import Backend, GatewayConfig
 from flyte_nb.errors import RuntimeSystemError
 
-from replicas import bed, free_port, gateway, in_loop, raw_replica, say, until, uvicorns
+from replicas import bed, gateway, in_loop, nobody, raw_replica, say, until, uvicorns
 
 pytestmark = pytest.mark.slow
 HOST = b"Host: localhost\r\n"
@@ -312,16 +312,17 @@ async def test_what_a_replica_says_beyond_its_answer_is_nobodys_answer() -> None
 
 @in_loop
 async def test_a_replica_that_is_not_there_is_made_up_for(tmp_path: Path) -> None:
-    async with bed(tmp_path, 2) as (front, replicas), client(front.url) as http:
-        nobody = Backend("nobody", "127.0.0.1", free_port())
-        front.set_backends([nobody, replicas[0].backend])
+    async with bed(tmp_path, 2) as (front, replicas), client(front.url) as http, nobody() as absent:
+        front.set_backends([absent, replicas[0].backend])
         for _ in range(6):
             assert (await http.post("/size", content=b"abc")).json()["size"] == 3
-        front.set_backends([nobody])
+        front.set_backends([absent])
+        await front.taken()
         refused = await http.get("/")
         assert (refused.status_code, "does not accept connections" in refused.text) == (502, True)
         replicas[0].end()
         front.set_backends([replicas[0].backend, replicas[1].backend])
+        await front.taken()
         for _ in range(4):
             assert (await http.get("/echo")).json()["id"] == "r1"
 
@@ -417,8 +418,8 @@ async def test_a_gateway_without_its_libraries_says_what_to_install(monkeypatch:
 async def test_a_replica_comes_in_the_middle_of_a_wait(tmp_path: Path) -> None:
     with uvicorns(tmp_path) as (replica,):
         backend = await replica.ready()
-        async with gateway() as front, client(front.url) as http:
-            front.set_backends([Backend("gone", "127.0.0.1", free_port())])
+        async with gateway() as front, client(front.url) as http, nobody() as absent:
+            front.set_backends([absent])
             waiting = asyncio.create_task(http.post("/size", content=b"abc"))
             await asyncio.sleep(0.3)
             front.set_backends([])  # the engine has noticed
