@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from flyte_nb.engine.local.apps.failures import AppFailure, not_started
+from flyte_nb.engine.local.apps.failures import AppFailure, exit_told, not_started
 from flyte_nb.engine.local.apps.gateway import Gateway
 from flyte_nb.engine.local.apps.grounds import Grounds
 from flyte_nb.engine.local.apps.log import AppLog
@@ -67,7 +67,7 @@ class Service:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._running: asyncio.Task[None] | None = None
         self._giving_up: asyncio.Task[None] | None = None
-        self._rolling = asyncio.Lock()
+        self._rolling, self._changing = asyncio.Lock(), asyncio.Lock()
         #: what it was asked last to serve
         self.newest = spec
         self._frozen: dict[str, float] = {}
@@ -167,6 +167,8 @@ class Service:
             self._look()
             await heard(self._news, TICK)
             self._news.clear()
+            if self.gateway is not None and self.gateway.ended.done() and not self._changing.locked():
+                await self._mend_gateway(self.gateway.ended.result())
 
     def _take(self, load: Load) -> None:
         self.load = load
@@ -275,13 +277,23 @@ class Service:
         delay = self.restarts.crashed(self._clock(), replica.ready_at)
         others = [r for r in self.replicas if r.phase is AppPhase.ACTIVE and not r.is_leaving]
         if delay is None and not others:
-            self.why = f"it crashed {self.restarts.failures} times in a row, the last time because {failure.why}"
-            self.say(f"given up: {self.why}")
-            self.phase = AppPhase.FAILED
-            self._giving_up = asyncio.create_task(self._end(AppPhase.FAILED, self.why))
+            self._give_up(f"it crashed {self.restarts.failures} times in a row, the last time because {failure.why}")
             return
         self.say(f"{replica.id}: {failure.why}; another replica is started in {self.restarts.delay:g} s")
         self._spawn(self._wake_in(self.restarts.delay))
+
+    def _give_up(self, why: str) -> None:
+        self.why, self.phase = why, AppPhase.FAILED
+        self.say(f"given up: {why}")
+        self._giving_up = asyncio.create_task(self._end(AppPhase.FAILED, why))
+
+    async def _mend_gateway(self, code: int) -> None:
+        """Have another gateway at the same address in the place of one whose process has ended."""
+        self.say(f"{exit_told(code, 'its gateway')}: another one is started")
+        try:
+            await self._change_gateway()
+        except FlyteError as error:
+            self._give_up(f"its gateway ended, and cannot be started again: {error}")
 
     async def _wake_in(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -367,10 +379,11 @@ class Service:
 
     async def _change_gateway(self) -> None:
         """Have the same address with other terms."""
-        assert self.gateway is not None
-        await self.gateway.close()
-        self.gateway = await Gateway.start(self._config(), self._take)
-        self._offer()
+        async with self._changing:
+            assert self.gateway is not None
+            await self.gateway.close()
+            self.gateway = await Gateway.start(self._config(), self._take)
+            self._offer()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

@@ -164,6 +164,50 @@ def test_a_replica_stopped_by_a_signal_gets_no_requests_and_is_replaced(bench: A
     assert "was stopped by a signal: it gets no requests" in bench.log(service)
 
 
+def test_a_gateway_that_is_killed_is_started_again_at_its_address(bench: AppBench) -> None:
+    service = bench.serve(bench.spec(requires_auth=True))
+    before, port = pids(service), service.port
+    for _ in range(2):
+        gateway = service.gateway
+        assert gateway is not None
+        os.kill(gateway.pid, signal.SIGKILL)
+        assert soon(lambda former=gateway: service.gateway is not former, 20)
+        assert soon(lambda: answers(service), 20)
+    assert (pids(service), service.port, service.phase) == (before, port, AppPhase.ACTIVE)
+    assert bench.log(service).count("service | its gateway was ended by SIGKILL") == 2
+    bench.serve(bench.spec(SERVER.replace("VERSION = 1", "VERSION = 2"), request_timeout=30))  # another gateway too
+    assert get(service, authorization=f"Bearer {service.token}")[1].startswith("2 ")
+    assert "SIGKILL" not in bench.log(service).rpartition("another one is started")[2]
+
+
+def test_an_app_whose_port_somebody_takes_when_its_gateway_is_killed_is_given_up(bench: AppBench) -> None:
+    service = bench.serve(bench.spec())
+    gateway, running = service.gateway, pids(service)
+    assert gateway is not None
+    with socket.socket() as stranger:
+        bench.portal.submit(_hold(gateway.pid, stranger, service.port)).done.result()
+        assert soon(lambda: service.phase is AppPhase.FAILED, 20)
+    assert f"port {service.port} of 127.0.0.1 is not free for app 'a': process {os.getpid()}" in service.why
+    assert soon(lambda: all(map(is_gone, running)), 20)
+
+
+async def _hold(pid: int, stranger: socket.socket, port: int) -> None:
+    """Kill a gateway and take its port before anybody else can: the engine's loop waits for this."""
+    os.kill(pid, signal.SIGKILL)
+    while True:
+        with contextlib.suppress(OSError):
+            stranger.bind(("127.0.0.1", port))
+            stranger.listen()
+            return
+        time.sleep(0.01)
+
+
+def answers(service: Service) -> bool:
+    with contextlib.suppress(OSError):
+        return get(service, authorization=f"Bearer {service.token}")[0] == 200
+    return False
+
+
 def test_one_that_goes_on_soon_enough_stays(bench: AppBench) -> None:
     service = bench.serve(bench.spec())
     (pid,) = pids(service)
