@@ -183,9 +183,9 @@ def spread(times: Sequence[float]) -> tuple[float, float, float]:
 PANELS: tuple[tuple[str, str, Callable[[Row], float]], ...] = (
     ("clients", "one", lambda row: row.clients),
     ("replicas", "one", lambda row: row.replicas),
-    ("requests in {step:g} s", "one", lambda row: row.requests),
+    (f"requests in {STEP:g} s", "one", lambda row: row.requests),
     ("failures", "bad", lambda row: row.failures),
-    ("milliseconds for an answer: median, and 95 of 100", "two", lambda row: row.high),
+    ("milliseconds for an answer: median; dashed, what 95 of 100 stay below", "two", lambda row: row.high),
 )
 LEFT, WIDTH, HEIGHT, GAP = 56, 620, 80, 34
 STYLE = (
@@ -200,11 +200,12 @@ def drawn(rows: Sequence[Row]) -> str:
     parts: list[str] = []
     end = max(row.seconds for row in rows)
     for place, (title, colour, of) in enumerate(PANELS):
-        top, most = 24 + place * (HEIGHT + GAP), max(*map(of, rows), 1)
-        parts.append(_frame(top, title.format(step=STEP), most))
-        parts.append(_line(rows, end, top, lambda row, of=of, most=most: of(row) / most, colour))  # type: ignore[misc]
+        top, most = 24 + place * (HEIGHT + GAP), max([1.0, *map(of, rows)])
+        parts.append(_frame(top, title, most))
+        points = [(row.seconds / end * WIDTH, of(row) / most) for row in rows]
+        parts.append(_line(points, top, colour, "5 4" if colour == "two" else "none"))
         if colour == "two":
-            parts.append(_line(rows, end, top, lambda row, most=most: row.median / most, "one"))  # type: ignore[misc]
+            parts.append(_line([(row.seconds / end * WIDTH, row.median / most) for row in rows], top, "one"))
     bottom = 24 + len(PANELS) * (HEIGHT + GAP)
     marks = "".join(f'<text x="{LEFT + at / end * WIDTH:.0f}" y="{bottom - 16}" text-anchor="middle">{at:.0f} s</text>'
                     for at in range(0, int(end) + 1, 10))  # fmt: skip
@@ -221,9 +222,10 @@ def _frame(top: int, title: str, most: float) -> str:
             f'<path d="M{LEFT},{top}v{HEIGHT}h{WIDTH}" fill="none" stroke="var(--rule)"/>')  # fmt: skip
 
 
-def _line(rows: Sequence[Row], end: float, top: int, height: Callable[[Row], float], colour: str) -> str:
-    points = (f"{LEFT + row.seconds / end * WIDTH:.1f},{top + HEIGHT - height(row) * HEIGHT:.1f}" for row in rows)
-    return f'<polyline points="{" ".join(points)}" fill="none" stroke="var(--{colour})" stroke-width="1.8"/>'
+def _line(points: Sequence[tuple[float, float]], top: int, colour: str, dashes: str = "none") -> str:
+    places = " ".join(f"{LEFT + x:.1f},{top + HEIGHT * (1 - y):.1f}" for x, y in points)
+    return (f'<polyline points="{places}" fill="none" stroke="var(--{colour})" stroke-width="1.8" '
+            f'stroke-dasharray="{dashes}"/>')  # fmt: skip
 
 
 def main() -> None:
