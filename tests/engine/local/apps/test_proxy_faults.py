@@ -300,6 +300,24 @@ async def test_a_replica_that_dies_is_made_up_for_once_where_that_does_no_harm(t
 
 
 @in_loop
+async def test_a_server_that_just_gives_up_a_quiet_connection_fails_nobody() -> None:
+    async def hasty(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        answered = time.monotonic()
+        while await reader.readuntil(b"\r\n\r\n"):
+            if time.monotonic() - answered > 0.7:  # what comes now comes too late
+                return
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            answered = time.monotonic()
+
+    async with gateway() as front, raw_replica(hasty) as backend, client(front.url) as http:
+        front.set_backends([backend])
+        for _ in range(3):
+            assert (await http.post("/")).status_code == 200
+            await asyncio.sleep(0.8)
+        assert (await http.get("/")).status_code == 200
+
+
+@in_loop
 async def test_a_replica_that_breaks_off_breaks_off_its_answer_only(tmp_path: Path) -> None:
     async with bed(tmp_path, 2) as (front, _), client(front.url) as http:
         with pytest.raises(httpx.RemoteProtocolError):

@@ -14,6 +14,7 @@ from flyte_nb.engine.local.apps.traffic import Backend
 __all__ = ["Balance", "Replica"]
 
 REUSE = 1.5  # seconds that a connection is kept for the next request: servers close them after 2 and more
+REUSE_ONCE = 0.5  # the same for a request that is not sent twice: it is lost with a server that closes earlier
 CONNECTING = 5.0  # seconds for a replica to accept a connection
 DOWN = 1.0  # seconds that a replica which did not accept one is passed over
 PATIENCE = 1.0  # seconds to wait for another replica where the one there is does not accept connections
@@ -48,14 +49,13 @@ class Replica:
         with contextlib.suppress(ValueError):
             self._idle.remove(upstream)
 
-    def take(self) -> Upstream | None:
-        """Give a connection that is open already."""
-        now = self.loop.time()
-        while self._idle:
+    def take(self, repeatable: bool) -> Upstream | None:
+        """Give a connection that is open already, for a request that may be sent twice or not."""
+        oldest = self.loop.time() - (REUSE if repeatable else REUSE_ONCE)
+        while self._idle and self._idle[-1].since > oldest:
             upstream = self._idle.pop()
-            if now - upstream.since < REUSE and not upstream.transport.is_closing():
+            if not upstream.transport.is_closing():
                 return upstream
-            upstream.transport.abort()
         return None
 
     def put(self, upstream: Upstream) -> None:
