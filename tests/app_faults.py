@@ -521,7 +521,7 @@ def malformed(stage: Stage) -> Outcome:
         statuses[answer.partition(b"\r\n")[0].decode()] += 1
     seconds = time.monotonic() - began
     assert stage.ask()[0] == 200
-    seen = ", ".join(f"{count} times {status}" for status, count in statuses.most_common())
+    seen = ", ".join(f"{status} ({count})" for status, count in statuses.most_common())
     return Outcome(f"malformed HTTP, {statuses.total()} ways", seen, "the app", seconds)
 
 
