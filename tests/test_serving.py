@@ -131,8 +131,10 @@ def test_a_failing_start_up_hook_names_its_cell_and_line(kernel: Kernel) -> None
     assert "    reading" in error
 
 
-def test_nothing_is_left_of_five_replicas_when_the_kernel_is_killed(kernel: Kernel) -> None:
+def test_nothing_is_left_of_five_replicas_when_the_kernel_is_killed(kernel: Kernel, tmp_path: Path) -> None:
     declare(kernel)
+    kernel.run("@app_env.on_shutdown\ndef down():\n    print('closing', flush=True)  # where nobody reads it any more\n"
+               "    open('down.txt', 'a').write('down ')")  # fmt: skip
     kernel.run("app_env.scaling = flyte.app.Scaling(5)\nhandle = flyte.serve(app_env)")
     pids = json.loads(
         kernel.run("import json\nprint(json.dumps([r.pid for r in handle.replicas] + [os.getpid()]))").printed
@@ -143,6 +145,7 @@ def test_nothing_is_left_of_five_replicas_when_the_kernel_is_killed(kernel: Kern
     os.kill(kernel_pid, signal.SIGKILL)
     began = time.monotonic()
     assert soon(lambda: all(map(is_gone, family)), 2.0), time.monotonic() - began
+    assert (tmp_path / "down.txt").read_text() == "down " * 5
 
 
 SCRIPT = """

@@ -16,6 +16,7 @@ from flyte_nb.engine.local.apps.grounds import Grounds
 from flyte_nb.engine.local.apps.log import AppLog
 from flyte_nb.engine.local.apps.service import Service
 from flyte_nb.engine.local.apps.spec import Limits, Spec
+from flyte_nb.engine.local.apps.waiting import LAST_SERVER, LAST_SHUTDOWN
 from flyte_nb.engine.local.pool import Pool
 from flyte_nb.engine.local.secrets import Secrets
 from flyte_nb.engine.local.surroundings import Surroundings
@@ -114,7 +115,7 @@ class Apps:
 
     async def close(self) -> None:
         """Stop all of them, in little time: what has started them ends."""
-        hurry = Limits(server=0.6, shutdown=0.8)
+        hurry = Limits(server=LAST_SERVER, shutdown=LAST_SHUTDOWN)
         await asyncio.gather(*(self.stop(name, hurry) for name in list(self.services)), return_exceptions=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
