@@ -169,7 +169,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("more, forks", [("", False), ("", True), ("time.sleep(60)", False)],
+@pytest.mark.parametrize(("more", "forks"), [("", False), ("", True), ("time.sleep(60)", False)],
                          ids=["alone", "forked", "hanging"])  # fmt: skip
 def test_an_app_s_replica_calls_its_shutdown_hook_when_its_engine_is_killed(
     tmp_path: Path, more: str, forks: bool

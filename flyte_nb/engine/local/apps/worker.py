@@ -8,7 +8,6 @@ engine is gone it does the same, in less time; what is printed goes nowhere then
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import inspect
 import os
 import signal
