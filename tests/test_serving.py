@@ -17,8 +17,9 @@ import flyte_nb as flyte
 import nbformat
 import psutil
 import pytest
+from flyte_nb.app_specs import command_of
 from flyte_nb.errors import DeclarationError, InitializationError, UsageTypeError
-from flyte_nb.serving import ServeContext, _command
+from flyte_nb.serve_context import ServeContext
 
 from kernels import Kernel, new_kernel
 from scripts import is_gone, ran, soon, start, written
@@ -295,7 +296,7 @@ async def as_a_front_end(shutdown: Awaitable[None]) -> None:
 
 def test_a_connector_environment_runs_our_connector_server() -> None:
     env = flyte.app.ConnectorEnvironment("batch", include=["my_connector"])
-    assert _command(env) == (sys.executable, "-m", "flyte_nb.connectors.server", "--port", "8080",
+    assert command_of(env) == (sys.executable, "-m", "flyte_nb.connectors.server", "--port", "8080",
                              "--prometheus_port", "9092", "--modules", "my_connector")  # fmt: skip
 
 
