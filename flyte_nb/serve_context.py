@@ -14,7 +14,7 @@ from flyte_nb.app_specs import apps_of, spec_of
 from flyte_nb.engine.definition import refuse_while_loading
 from flyte_nb.engine.local.apps.service import Service
 from flyte_nb.engine.local.apps.serving import Apps
-from flyte_nb.engine.local.apps.spec import Spec
+from flyte_nb.engine.local.apps.spec import AppPhase, Spec
 from flyte_nb.environments.app import AppEnvironment
 from flyte_nb.environments.declaration import Check, Declaration, refuse
 from flyte_nb.errors import InitializationError, UsageError, UsageTypeError
@@ -178,7 +178,8 @@ class ServeContext(Declaration):
 
     async def _serve_all(self, apps: Apps, specs: list[Spec]) -> Service:
         for spec in specs[:-1]:
-            if spec.name not in apps.services:
+            service = apps.services.get(spec.name)
+            if service is None or service.phase is AppPhase.FAILED:
                 await apps.serve(spec)
         return await apps.serve(specs[-1], self.host, self.port)
 
