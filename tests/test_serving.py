@@ -119,6 +119,13 @@ def test_the_token_is_asked_for_and_not_shown(kernel: Kernel) -> None:
     assert "/user/ada/proxy/" in kernel.value("handle.card().text()")
     kernel.run("del os.environ['JUPYTERHUB_SERVICE_PREFIX']")
     assert kernel.value("handle.token in repr(handle) + handle.card().text() + handle.logs()") == "False"
+    # a task gets it as a secret, and neither it nor what it prints shows it
+    kernel.run("env = flyte.TaskEnvironment('e', secrets='my-api-token')\n@env.task\ndef ask() -> int:\n"
+               "    token = os.environ['MY_API_TOKEN']; print('shown', token)\n"
+               "    asked = urllib.request.Request(app_env.endpoint, headers={'Authorization': f'Bearer {token}'})\n"
+               "    return urllib.request.urlopen(asked).status")  # fmt: skip
+    assert "shown ***" in kernel.run("run = flyte.run(ask)").printed
+    assert kernel.value("run.outputs()[0]") == "200"
     kernel.run("browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())")
     assert kernel.value("browser.open(handle.login_url).status, browser.open(handle.url).status") == "(200, 200)"
 
@@ -207,6 +214,34 @@ if __name__ == "__main__":
     assert done.stdout == "['first', True, 'included']\nFalse\n"
     assert (tmp_path / "notes.txt").read_text() == "down "
     assert not list((tmp_path / "home" / "apps").glob("*/*"))
+
+
+def test_an_app_that_is_given_the_address_of_another_is_given_its_token(tmp_path: Path) -> None:
+    (tmp_path / "data.txt").write_text("included")
+    main = """
+if __name__ == "__main__":
+    from flyte_nb.session import current_session
+    secrets = current_session().secrets
+    handle = flyte.serve(second)
+    print(get(handle), "*** is printed" in handle.logs(), "OTHER_TOKEN" in os.environ, secrets.status("first-token"))
+    print(flyte.serve(first).token in handle.logs() + repr(secrets) + repr(second) + repr(first))
+    flyte.serve(first).deactivate(wait=True)
+    print(secrets.status("first-token"))
+"""
+    script = SCRIPT.replace('"first", requires_auth=False', '"first", requires_auth=True')
+    calls = 'urllib.request.urlopen(os.environ["OTHER"])'
+    asked = (
+        "urllib.request.Request(os.environ['OTHER'], headers={'Authorization': 'Bearer ' + os.environ['OTHER_TOKEN']})"
+    )
+    assert calls in script
+    script = script.replace(calls, f"urllib.request.urlopen({asked})")
+    script = script.replace("    import urllib.request\n    serve([",
+                            "    import urllib.request\n    print(os.environ['OTHER_TOKEN'], 'is printed')\n    serve([")  # fmt: skip
+    written(tmp_path / "apps.py", script + main)
+    done = ran(["apps.py"], tmp_path, NOTES=str(tmp_path / "notes.txt"))
+    assert done.returncode == 0, done.stderr
+    of_app, none = "[('first-token', None, 'FIRST_TOKEN', 'app first')]", "[('first-token', None, 'FIRST_TOKEN', None)]"
+    assert done.stdout.splitlines() == [f"['first', True, 'included'] True False {of_app}", "False", none]
 
 
 def test_contexts_and_parameters_of_a_script(tmp_path: Path) -> None:
