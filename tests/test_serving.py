@@ -229,14 +229,13 @@ if __name__ == "__main__":
     print(secrets.status("first-token"))
 """
     script = SCRIPT.replace('"first", requires_auth=False', '"first", requires_auth=True')
-    calls = 'urllib.request.urlopen(os.environ["OTHER"])'
-    asked = (
-        "urllib.request.Request(os.environ['OTHER'], headers={'Authorization': 'Bearer ' + os.environ['OTHER_TOKEN']})"
-    )
+    calls = 'import urllib.request\n    serve([urllib.request.urlopen(os.environ["OTHER"])'
+    shows = """import urllib.request
+    print(os.environ['OTHER_TOKEN'], 'is printed')
+    shown = {'Authorization': 'Bearer ' + os.environ['OTHER_TOKEN']}
+    serve([urllib.request.urlopen(urllib.request.Request(os.environ['OTHER'], headers=shown))"""
     assert calls in script
-    script = script.replace(calls, f"urllib.request.urlopen({asked})")
-    script = script.replace("    import urllib.request\n    serve([",
-                            "    import urllib.request\n    print(os.environ['OTHER_TOKEN'], 'is printed')\n    serve([")  # fmt: skip
+    script = script.replace(calls, shows)
     written(tmp_path / "apps.py", script + main)
     done = ran(["apps.py"], tmp_path, NOTES=str(tmp_path / "notes.txt"))
     assert done.returncode == 0, done.stderr
