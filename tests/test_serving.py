@@ -18,7 +18,7 @@ import nbformat
 import psutil
 import pytest
 from flyte_nb.app_specs import command_of
-from flyte_nb.errors import DeclarationError, InitializationError, UsageTypeError
+from flyte_nb.errors import DeclarationError, InitializationError, UsageError, UsageTypeError
 from flyte_nb.serve_context import ServeContext
 
 from kernels import Kernel, new_kernel
@@ -332,6 +332,12 @@ def test_a_connector_environment_runs_our_connector_server() -> None:
     env = flyte.app.ConnectorEnvironment("batch", include=["my_connector"])
     assert command_of(env) == (sys.executable, "-m", "flyte_nb.connectors.server", "--port", "8080",
                              "--prometheus_port", "9092", "--modules", "my_connector")  # fmt: skip
+
+
+def test_an_app_that_speaks_http2_cannot_ask_for_a_token_at_its_gateway() -> None:
+    app = flyte.app.AppEnvironment("grpc-app", port=flyte.app.Port(8080, "h2c"), args="serve")
+    with pytest.raises(UsageError, match=r"'grpc-app' speaks HTTP/2.* say requires_auth=False, and .* a token itself"):
+        flyte.serve(app)
 
 
 def test_parameters_of_a_context_are_checked() -> None:
