@@ -9,7 +9,7 @@ from concurrent.futures import Future, wait
 from typing import Any
 
 from flyte_nb.engine.local.apps.serving import Apps
-from flyte_nb.engine.local.apps.spec import Spec
+from flyte_nb.engine.local.apps.spec import AppPhase, Spec
 from flyte_nb.errors import BaseRuntimeError, FlyteError
 from flyte_nb.portal import Portal
 from flyte_nb.views import Text
@@ -61,9 +61,10 @@ class Rolling:
                 self._show(Text(f"app {name}: what is declared now cannot be served: {error}"))
                 continue
             if now is not None and now != service.newest:
-                self._replace(now, service.spec)
+                failed = service.phase is AppPhase.FAILED
+                self._replace(now, "" if failed else f", {service.spec.version} goes on")
 
-    def _replace(self, spec: Spec, before: Spec) -> None:
+    def _replace(self, spec: Spec, otherwise: str) -> None:
         change, began = self._show(Text(f"app {spec.name}: a new version starts …")), time.monotonic()
         job = self._portal.submit(self._apps.serve(spec))
 
@@ -73,7 +74,7 @@ class Rolling:
                 told = f"app {spec.name}: version {spec.version} serves, after {time.monotonic() - began:.1f} s"
             else:
                 trace = f"\n{error.remote_traceback}" if isinstance(error, BaseRuntimeError) else ""
-                told = f"app {spec.name}: the new version did not start, {before.version} goes on. {error}{trace}"
+                told = f"app {spec.name}: the new version did not start{otherwise}. {error}{trace}"
             change(Text(told))
 
         job.done.add_done_callback(tell)

@@ -15,7 +15,8 @@ from flyte_nb.connectors.endpoints import TOKEN, Endpoints
 from flyte_nb.engine.local.apps.grounds import Grounds
 from flyte_nb.engine.local.apps.log import AppLog
 from flyte_nb.engine.local.apps.service import Service
-from flyte_nb.engine.local.apps.spec import Limits, Spec
+from flyte_nb.engine.local.apps.spec import AppPhase, Limits, Spec
+from flyte_nb.engine.local.apps.waiting import LAST_SERVER, LAST_SHUTDOWN
 from flyte_nb.engine.local.pool import Pool
 from flyte_nb.engine.local.secrets import Secrets
 from flyte_nb.engine.local.surroundings import Surroundings
@@ -41,7 +42,7 @@ class Apps:
     def __init__(self, pool: Pool, surroundings: Surroundings, secrets: Secrets, home: Path) -> None:
         self.services: dict[str, Service] = {}
         self._home = home
-        self._pool = pool
+        self._pool, self._secrets = pool, secrets
         self._is_swept = False
         self._first: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._grounds = Grounds(pool, surroundings, secrets, self.endpoint)
@@ -54,7 +55,9 @@ class Apps:
     def endpoint(self, name: str) -> str | None:
         """Give the address of an app that is served; None where it is not."""
         service = self.services.get(name)
-        return None if service is None or service.gateway is None else service.gateway.url.rstrip("/")
+        if service is None or service.gateway is None or service.phase is AppPhase.FAILED:
+            return None
+        return service.gateway.url.rstrip("/")
 
     async def serve(
         self,
@@ -87,7 +90,7 @@ class Apps:
                 await self.stop(spec.name)
                 return await self._begin(spec, host or LOOPBACK, port, began)
         began(service)
-        if service.newest != spec or service.gateway is None:
+        if service.newest != spec or service.phase is AppPhase.FAILED:
             await service.replace(spec)
         self._announce(service)
         return service
@@ -107,6 +110,7 @@ class Apps:
         """Stop an app; one that is not served is left alone."""
         service = self.services.pop(name, None)
         Endpoints.remove(name)
+        self._secrets.set_token(name, None)
         if service is not None:
             (self.folder / f"{name}.json").unlink(missing_ok=True)
             await service.stop(limits)
@@ -114,7 +118,7 @@ class Apps:
 
     async def close(self) -> None:
         """Stop all of them, in little time: what has started them ends."""
-        hurry = Limits(server=0.6, shutdown=0.8)
+        hurry = Limits(server=LAST_SERVER, shutdown=LAST_SHUTDOWN)
         await asyncio.gather(*(self.stop(name, hurry) for name in list(self.services)), return_exceptions=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -132,6 +136,7 @@ class Apps:
         spec = service.spec
         if spec.metrics_port is not None:  # of connectors: tasks of their types go there
             Endpoints.add(spec.name, f"{service.host}:{service.port}", spec.env_vars.get(TOKEN))
+        self._secrets.set_token(spec.name, service.token if spec.requires_auth else None)
         told = {"name": service.spec.name, "url": self.endpoint(service.spec.name), "pid": os.getpid(),
                 "version": service.spec.version}  # fmt: skip
         file = self.folder / f"{service.spec.name}.json"
