@@ -9,7 +9,8 @@ from flyte_nb.engine.local.apps.serving import log_of, served_elsewhere
 from flyte_nb.engine.store.home import is_plain
 from flyte_nb.environments.app import AppEnvironment
 from flyte_nb.errors import UnknownNameError, UsageTypeError
-from flyte_nb.serving import handles, with_servecontext
+from flyte_nb.serve_context import handles
+from flyte_nb.serving import with_servecontext
 from flyte_nb.session import Session
 from flyte_nb.views import Text, View
 from flyte_nb.widgets import apps as views

@@ -60,7 +60,8 @@ LAYERS = [
     ["run_outputs"],
     ["session", "widgets"],
     ["verbs", "planning", "comparing", "cloning", "drafting", "rolling", "served_app", "served_connectors"],
-    ["deployed_tasks", "deploying"],
+    ["deployed_tasks", "deploying", "app_specs"],
+    ["serve_context"],
     ["run_context", "showing", "secret_commands", "completion", "serving"],
     [
         "run_commands",

@@ -17,8 +17,9 @@ import flyte_nb as flyte
 import nbformat
 import psutil
 import pytest
+from flyte_nb.app_specs import command_of
 from flyte_nb.errors import DeclarationError, InitializationError, UsageTypeError
-from flyte_nb.serving import ServeContext, _command
+from flyte_nb.serve_context import ServeContext
 
 from kernels import Kernel, new_kernel
 from scripts import is_gone, ran, soon, start, written
@@ -131,8 +132,10 @@ def test_a_failing_start_up_hook_names_its_cell_and_line(kernel: Kernel) -> None
     assert "    reading" in error
 
 
-def test_nothing_is_left_of_five_replicas_when_the_kernel_is_killed(kernel: Kernel) -> None:
+def test_nothing_is_left_of_five_replicas_when_the_kernel_is_killed(kernel: Kernel, tmp_path: Path) -> None:
     declare(kernel)
+    kernel.run("@app_env.on_shutdown\ndef down():\n    print('closing', flush=True)  # where nobody reads it any more\n"
+               "    open('down.txt', 'a').write('down ')")  # fmt: skip
     kernel.run("app_env.scaling = flyte.app.Scaling(5)\nhandle = flyte.serve(app_env)")
     pids = json.loads(
         kernel.run("import json\nprint(json.dumps([r.pid for r in handle.replicas] + [os.getpid()]))").printed
@@ -143,6 +146,7 @@ def test_nothing_is_left_of_five_replicas_when_the_kernel_is_killed(kernel: Kern
     os.kill(kernel_pid, signal.SIGKILL)
     began = time.monotonic()
     assert soon(lambda: all(map(is_gone, family)), 2.0), time.monotonic() - began
+    assert (tmp_path / "down.txt").read_text() == "down " * 5
 
 
 SCRIPT = """
@@ -292,7 +296,7 @@ async def as_a_front_end(shutdown: Awaitable[None]) -> None:
 
 def test_a_connector_environment_runs_our_connector_server() -> None:
     env = flyte.app.ConnectorEnvironment("batch", include=["my_connector"])
-    assert _command(env) == (sys.executable, "-m", "flyte_nb.connectors.server", "--port", "8080",
+    assert command_of(env) == (sys.executable, "-m", "flyte_nb.connectors.server", "--port", "8080",
                              "--prometheus_port", "9092", "--modules", "my_connector")  # fmt: skip
 
 

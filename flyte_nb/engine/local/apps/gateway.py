@@ -19,10 +19,11 @@ from urllib.parse import urlencode
 import psutil
 
 from flyte_nb.engine.local.apps.links import front_of
+from flyte_nb.engine.local.apps.spec import Spec
 from flyte_nb.engine.local.apps.traffic import Backend, GatewayConfig, Load
 from flyte_nb.errors import RuntimeSystemError
 
-__all__ = ["Gateway"]
+__all__ = ["Gateway", "terms"]
 
 START = "import sys; sys.path[:] = sys.argv[2:]; from flyte_nb.engine.local.apps.proxy.process import main; main()"
 _MISSING = "serving an app needs the package httptools: pip install 'flyte_nb[apps]'"
@@ -136,6 +137,10 @@ class Gateway:
         """Give the replicas that requests go to from now on; others finish what they have."""
         self._send({"op": "backends", "backends": [asdict(backend) for backend in backends]})
 
+    def refuse(self, why: str) -> None:
+        """Answer 503 with a reason from now on, where no replica is there; ``""`` lets requests wait for one again."""
+        self._send({"op": "refuse", "why": why})
+
     async def drained(self, id: str) -> None:  # noqa: A002 - a backend's own word
         """Wait until a replica that is no longer offered has no request left.
 
@@ -205,6 +210,19 @@ class Gateway:
             self._ready.set_result(message["port"])
         elif message["op"] == "failed":
             self._ready.set_exception(self._failure(message))
+
+
+def terms(spec: Spec, token: str, host: str, port: int) -> GatewayConfig:
+    """Give what the gateway of an app needs to know."""
+    return GatewayConfig(
+        spec.name,
+        token if spec.requires_auth else None,
+        spec.request_timeout,
+        host=host,
+        port=port,
+        wait=max(spec.limits.activate, 1.0),
+        h2c=spec.h2c,
+    )
 
 
 def _set(future: asyncio.Future[None]) -> None:

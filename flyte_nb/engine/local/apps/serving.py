@@ -15,7 +15,8 @@ from flyte_nb.connectors.endpoints import TOKEN, Endpoints
 from flyte_nb.engine.local.apps.grounds import Grounds
 from flyte_nb.engine.local.apps.log import AppLog
 from flyte_nb.engine.local.apps.service import Service
-from flyte_nb.engine.local.apps.spec import Limits, Spec
+from flyte_nb.engine.local.apps.spec import AppPhase, Limits, Spec
+from flyte_nb.engine.local.apps.waiting import LAST_SERVER, LAST_SHUTDOWN
 from flyte_nb.engine.local.pool import Pool
 from flyte_nb.engine.local.secrets import Secrets
 from flyte_nb.engine.local.surroundings import Surroundings
@@ -54,7 +55,9 @@ class Apps:
     def endpoint(self, name: str) -> str | None:
         """Give the address of an app that is served; None where it is not."""
         service = self.services.get(name)
-        return None if service is None or service.gateway is None else service.gateway.url.rstrip("/")
+        if service is None or service.gateway is None or service.phase is AppPhase.FAILED:
+            return None
+        return service.gateway.url.rstrip("/")
 
     async def serve(
         self,
@@ -87,7 +90,7 @@ class Apps:
                 await self.stop(spec.name)
                 return await self._begin(spec, host or LOOPBACK, port, began)
         began(service)
-        if service.newest != spec or service.gateway is None:
+        if service.newest != spec or service.phase is AppPhase.FAILED:
             await service.replace(spec)
         self._announce(service)
         return service
@@ -114,7 +117,7 @@ class Apps:
 
     async def close(self) -> None:
         """Stop all of them, in little time: what has started them ends."""
-        hurry = Limits(server=0.6, shutdown=0.8)
+        hurry = Limits(server=LAST_SERVER, shutdown=LAST_SHUTDOWN)
         await asyncio.gather(*(self.stop(name, hurry) for name in list(self.services)), return_exceptions=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 

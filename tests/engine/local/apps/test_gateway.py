@@ -78,9 +78,10 @@ async def test_what_a_caller_claims_to_have_forwarded_is_dropped(tmp_path: Path)
         "X-Forwarded-For": "6.6.6.6",
         "x_forwarded_for": "6.6.6.7",
         "Forwarded": "for=6.6.6.6",
-        "X-Forwarded-Proto": "https",
+        "X-Forwarded-Scheme": "https",
         "X-Forwarded-Host": "evil",
-        "X-Forwarded-Prefix": "/evil",
+        "X-Forwarded-Prefix": "//evil/",
+        "X-Script-Name": "/evil",
         "X-Real-IP": "6.6.6.6",
         "Connection": "x-hop, close",
         "X-Hop": "1",
@@ -94,6 +95,7 @@ async def test_what_a_caller_claims_to_have_forwarded_is_dropped(tmp_path: Path)
         assert "evil" not in text
         assert "x-hop" not in text
         assert dict(told["headers"])["x-forwarded-for"] == "127.0.0.1"
+        assert dict(told["headers"])["x-forwarded-proto"] == "http"
         assert not {"keep-alive", "proxy-authorization", "x-forwarded-prefix"} & set(dict(told["headers"]))
 
 

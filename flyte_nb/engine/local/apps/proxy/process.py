@@ -107,6 +107,8 @@ class Process:
     def _take(self, message: dict[str, Any]) -> None:
         if message["op"] == "backends":
             self.site.balance.set([Backend(**backend) for backend in message["backends"]])
+        elif message["op"] == "refuse":
+            self.site.balance.refuse(message["why"])
         elif message["op"] == "drain":
             self.site.balance.ask(message["id"])
         elif message["op"] == "ticket":
