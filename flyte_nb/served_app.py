@@ -44,7 +44,8 @@ class ServedApp:
         self._portal, self._apps, self._service, self._again = portal, apps, service, again
 
     def __repr__(self) -> str:
-        return f"<app {self.name}: {self.phase.value} at {self.url}, {len(self.replicas)} replicas>"
+        count = len(self.replicas)
+        return f"<app {self.name}: {self.phase.value} at {self.url}, {count} replica{'' if count == 1 else 's'}>"
 
     @property
     def name(self) -> str:
@@ -122,9 +123,13 @@ class ServedApp:
         spec = self._service.spec
         return AppRecord(
             name=self.name, phase=self.phase, url=self._seen(), why=self.why, replicas=tuple(self.replicas),
-            load=self.metrics, lines=tuple(self._service.log.last(LINES)), links=spec.links,
+            load=self.metrics, lines=self._last_lines(), links=spec.links,
             needs_token=spec.requires_auth,
         )  # fmt: skip
+
+    def _last_lines(self) -> tuple[str, ...]:
+        """Give the end of its log, without empty lines."""
+        return tuple(line for line in self._service.log.last(4 * LINES) if line.partition("|")[2].strip())[-LINES:]
 
     def _seen(self) -> str:
         """Give the address by which people reach it from where they see the notebook, without a ticket."""

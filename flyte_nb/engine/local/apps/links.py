@@ -37,9 +37,9 @@ class Front(NamedTuple):
 def front_of(port: int | str, environ: Mapping[str, str] | None = None) -> Front:
     """Give the way to a port of this machine from where the notebook is seen.
 
-    `TEMPLATE` says it for any server: ``/proxy/{port}/`` is right for a JupyterLab elsewhere that has
-    jupyter-server-proxy. JupyterHub's single-user servers pass ``/proxy/PORT/`` on (jupyter-server-proxy); VS Code's server, code-server and
-    their like say where they pass it on; anywhere else it is this machine's own address.
+    The variable ``FLYTE_NB_APP_URL`` goes first: ``/proxy/{port}/`` is right for a JupyterLab elsewhere that has
+    jupyter-server-proxy. JupyterHub's single-user servers pass ``/proxy/PORT/`` on, by the same package; VS Code's
+    server, code-server and their like say where they pass it on; anywhere else it is this machine's own address.
 
     Parameters
     ----------
