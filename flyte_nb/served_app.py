@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 from types import TracebackType
 from typing import Any, TypeVar
 
+from flyte_nb.connectors.endpoints import TOKEN
 from flyte_nb.engine.local.apps.links import front_of
 from flyte_nb.engine.local.apps.log import tail_of
 from flyte_nb.engine.local.apps.service import Service
@@ -65,7 +66,10 @@ class ServedApp:
     @property
     def token(self) -> str | None:
         """What callers show in the header ``Authorization: Bearer TOKEN``; None where anybody may call."""
-        return self._service.token if self._service.spec.requires_auth else None
+        spec = self._service.spec
+        if spec.metrics_port is not None:  # a connector server asks for one of its own
+            return spec.env_vars.get(TOKEN)
+        return self._service.token if spec.requires_auth else None
 
     @property
     def login_url(self) -> str:
@@ -124,7 +128,7 @@ class ServedApp:
         return AppRecord(
             name=self.name, phase=self.phase, url=self._seen(), why=self.why, replicas=tuple(self.replicas),
             load=self.metrics, lines=self._last_lines(), links=spec.links,
-            needs_token=spec.requires_auth,
+            needs_token=self.token is not None,
         )  # fmt: skip
 
     def _last_lines(self) -> tuple[str, ...]:
