@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["apps_of", "command_of", "spec_of"]
 
+H2C = "h2c"  # the name of a port where HTTP/2 is spoken without TLS, as gRPC does
 #: what an app's command is run as, by its first word; the rest of the words follow
 SERVERS = {"c0": (sys.executable, "-m", "flyte_nb.connectors.server")}
 
@@ -45,16 +46,14 @@ def spec_of(session: Session, app: AppEnvironment, how: ServeContext) -> Spec:
     Raises
     ------
     UsageError
-        When it has neither a server nor a command.
+        When it has neither a server nor a command, or speaks HTTP/2 and is to ask for a token.
     SliceError, DeploymentError
         When something it reads cannot leave the kernel, or a file it includes is not there.
     UnknownNameError
         When a value is given for a parameter that it does not have.
     """
     command = command_of(app)
-    if app._server is None and not command:
-        raise UsageError(f"app {app.name!r} has nothing to serve with; give it @{app.name.replace('-', '_')}.server, "
-                         "a command or args")  # fmt: skip
+    _insist_it_can_be_served(app, command)
     bundle = session.shipping.bundle([app])
     apps = apps_of(session)
     apps.prepare()
@@ -68,7 +67,7 @@ def spec_of(session: Session, app: AppEnvironment, how: ServeContext) -> Spec:
         definition=Definition(home / FILE, SCRIPT, folder=home, inside=inside),
         port=app.get_port().port,
         metrics_port=METRICS_PORT if isinstance(app, ConnectorEnvironment) else None,
-        h2c=app.get_port().name == "h2c",
+        h2c=app.get_port().name == H2C,
         command=() if app._server is not None else (*command, *words_for_cells(session, app, home)),
         declared=any(hooks),
         scaling=app.scaling,
@@ -89,6 +88,16 @@ def spec_of(session: Session, app: AppEnvironment, how: ServeContext) -> Spec:
         source="" if session.workbook.shell is not None else app.place.file,
         find_output=lambda asked: _output(session, asked),
     )
+
+
+def _insist_it_can_be_served(app: AppEnvironment, command: tuple[str, ...]) -> None:
+    if app._server is None and not command:
+        raise UsageError(f"app {app.name!r} has nothing to serve with; give it @{app.name.replace('-', '_')}.server, "
+                         "a command or args")  # fmt: skip
+    if app.get_port().name == H2C and app.requires_auth and not guard(app):
+        raise UsageError(f"app {app.name!r} speaks HTTP/2, as the name 'h2c' of its port says, and its gateway cannot "
+                         "look into that for a token; say requires_auth=False, and where others use this machine have "
+                         "the app ask for a token itself, as an interceptor of gRPC can")  # fmt: skip
 
 
 def command_of(app: AppEnvironment) -> tuple[str, ...]:

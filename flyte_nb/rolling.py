@@ -8,8 +8,9 @@ from collections.abc import Callable
 from concurrent.futures import Future, wait
 from typing import Any
 
+from flyte_nb.engine.local.apps.service import Service
 from flyte_nb.engine.local.apps.serving import Apps
-from flyte_nb.engine.local.apps.spec import Spec
+from flyte_nb.engine.local.apps.spec import AppPhase, Spec
 from flyte_nb.errors import BaseRuntimeError, FlyteError
 from flyte_nb.portal import Portal
 from flyte_nb.views import Text
@@ -24,6 +25,11 @@ def line_on_stderr(line: Text) -> Change:
     """Show a line, and give what shows further ones."""
     print(line.text(), file=sys.stderr)
     return lambda changed: print(changed.text(), file=sys.stderr)
+
+
+def otherwise(service: Service) -> str:
+    """Word which version serves meanwhile; empty for an app that was given up."""
+    return "" if service.phase is AppPhase.FAILED else f", version {service.spec.version} goes on"
 
 
 class Rolling:
@@ -62,22 +68,22 @@ class Rolling:
             try:
                 now = spec()
             except FlyteError as error:
-                self._refuse(name, service.spec, str(error))
+                self._refuse(name, service, str(error))
                 continue
             refused = self._refused.pop(name, None)
             if now is not None and now != service.newest:
-                jobs.append(self._replace(now, service.spec))
+                jobs.append(self._replace(now, otherwise(service)))
             elif now is not None and refused:
-                self._show(Text(f"app {name}: it is declared again as it was; version {service.spec.version} goes on"))
+                self._show(Text(f"app {name}: it is declared again as it was{otherwise(service)}"))
         wait(jobs, SOON)  # most are there by then, and the next cell asks the new versions
 
-    def _refuse(self, name: str, before: Spec, why: str) -> None:
+    def _refuse(self, name: str, service: Service, why: str) -> None:
         if self._refused.get(name) != why:
             self._refused[name] = why
-            told = f"app {name}: what is declared now cannot be served, version {before.version} goes on. {why}"
+            told = f"app {name}: what is declared now cannot be served{otherwise(service)}. {why}"
             self._show(Text(told))
 
-    def _replace(self, spec: Spec, before: Spec) -> Future[Any]:
+    def _replace(self, spec: Spec, goes_on: str) -> Future[Any]:
         change, began = self._show(Text(f"app {spec.name}: a new version starts …")), time.monotonic()
         job = self._portal.submit(self._apps.serve(spec))
 
@@ -88,7 +94,7 @@ class Rolling:
             else:
                 trace = f"{error.remote_traceback}\n" if isinstance(error, BaseRuntimeError) else ""
                 why = str(error).removeprefix(f"app {spec.name!r} did not start: ")
-                told = f"app {spec.name}: the new version did not start, {before.version} goes on\n{trace}{why}"
+                told = f"app {spec.name}: the new version did not start{goes_on}\n{trace}{why}"
             change(Text(told))
 
         job.done.add_done_callback(tell)

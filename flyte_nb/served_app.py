@@ -65,7 +65,12 @@ class ServedApp:
 
     @property
     def token(self) -> str | None:
-        """What callers show in the header ``Authorization: Bearer TOKEN``; None where anybody may call."""
+        """What callers show in the header ``Authorization: Bearer TOKEN``; None where anybody may call.
+
+        Tasks and apps get it as the secret ``APP-token``: ``secrets="my-api-token"`` gives the variable
+        ``MY_API_TOKEN``. An app that is given the address by a parameter, an ``AppEndpoint`` with ``env_var="API"``,
+        finds it in ``API_TOKEN``.
+        """
         spec = self._service.spec
         if spec.metrics_port is not None:  # a connector server asks for one of its own
             return spec.env_vars.get(TOKEN)

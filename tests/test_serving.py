@@ -18,7 +18,7 @@ import nbformat
 import psutil
 import pytest
 from flyte_nb.app_specs import command_of
-from flyte_nb.errors import DeclarationError, InitializationError, UsageTypeError
+from flyte_nb.errors import DeclarationError, InitializationError, UsageError, UsageTypeError
 from flyte_nb.serve_context import ServeContext
 
 from kernels import Kernel, new_kernel
@@ -82,7 +82,7 @@ def test_an_app_of_cells_from_first_to_last(kernel: Kernel, tmp_path: Path) -> N
     kernel.run("def answer(path): return f'three {path}'\nopen('x', 'w').write('')")
     refused = kernel.run("@app_env.on_startup\ndef up(): raise OSError('no disk')").shown
     assert re.fullmatch(
-        r"app my-api: the new version did not start, \w+ goes on\n"
+        r"app my-api: the new version did not start, version \w+ goes on\n"
         r"  In \[\d+\], line 2, in up\n    def up\(\): raise OSError\('no disk'\)\n"
         r"on_startup failed: OSError: no disk",
         refused,
@@ -185,6 +185,13 @@ def test_the_token_is_asked_for_and_not_shown(kernel: Kernel) -> None:
     assert "/user/ada/proxy/" in kernel.value("handle.card().text()")
     kernel.run("del os.environ['JUPYTERHUB_SERVICE_PREFIX']")
     assert kernel.value("handle.token in repr(handle) + handle.card().text() + handle.logs()") == "False"
+    # a task gets it as a secret, and neither it nor what it prints shows it
+    kernel.run("env = flyte.TaskEnvironment('e', secrets='my-api-token')\n@env.task\ndef ask() -> int:\n"
+               "    token = os.environ['MY_API_TOKEN']; print('shown', token)\n"
+               "    asked = urllib.request.Request(app_env.endpoint, headers={'Authorization': f'Bearer {token}'})\n"
+               "    return urllib.request.urlopen(asked).status")  # fmt: skip
+    assert "shown ***" in kernel.run("run = flyte.run(ask)").printed
+    assert kernel.value("run.outputs()[0]") == "200"
     kernel.run("browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())")
     assert kernel.value("browser.open(handle.login_url).status, browser.open(handle.url).status") == "(200, 200)"
 
@@ -273,6 +280,33 @@ if __name__ == "__main__":
     assert done.stdout == "['first', True, 'included']\nFalse\n"
     assert (tmp_path / "notes.txt").read_text() == "down "
     assert not list((tmp_path / "home" / "apps").glob("*/*"))
+
+
+def test_an_app_that_is_given_the_address_of_another_is_given_its_token(tmp_path: Path) -> None:
+    (tmp_path / "data.txt").write_text("included")
+    main = """
+if __name__ == "__main__":
+    from flyte_nb.session import current_session
+    secrets = current_session().secrets
+    handle = flyte.serve(second)
+    print(get(handle), "*** is printed" in handle.logs(), "OTHER_TOKEN" in os.environ, secrets.status("first-token"))
+    print(flyte.serve(first).token in handle.logs() + repr(secrets) + repr(second) + repr(first))
+    flyte.serve(first).deactivate(wait=True)
+    print(secrets.status("first-token"))
+"""
+    script = SCRIPT.replace('"first", requires_auth=False', '"first", requires_auth=True')
+    calls = 'import urllib.request\n    serve([urllib.request.urlopen(os.environ["OTHER"])'
+    shows = """import urllib.request
+    print(os.environ['OTHER_TOKEN'], 'is printed')
+    shown = {'Authorization': 'Bearer ' + os.environ['OTHER_TOKEN']}
+    serve([urllib.request.urlopen(urllib.request.Request(os.environ['OTHER'], headers=shown))"""
+    assert calls in script
+    script = script.replace(calls, shows)
+    written(tmp_path / "apps.py", script + main)
+    done = ran(["apps.py"], tmp_path, NOTES=str(tmp_path / "notes.txt"))
+    assert done.returncode == 0, done.stderr
+    of_app, none = "[('first-token', None, 'FIRST_TOKEN', 'app first')]", "[('first-token', None, 'FIRST_TOKEN', None)]"
+    assert done.stdout.splitlines() == [f"['first', True, 'included'] True False {of_app}", "False", none]
 
 
 def test_contexts_and_parameters_of_a_script(tmp_path: Path) -> None:
@@ -364,6 +398,12 @@ def test_a_connector_environment_runs_our_connector_server() -> None:
     env = flyte.app.ConnectorEnvironment("batch", include=["my_connector"])
     assert command_of(env) == (sys.executable, "-m", "flyte_nb.connectors.server", "--port", "8080",
                              "--prometheus_port", "9092", "--modules", "my_connector")  # fmt: skip
+
+
+def test_an_app_that_speaks_http2_cannot_ask_for_a_token_at_its_gateway() -> None:
+    app = flyte.app.AppEnvironment("grpc-app", port=flyte.app.Port(8080, "h2c"), args="serve")
+    with pytest.raises(UsageError, match=r"'grpc-app' speaks HTTP/2.* say requires_auth=False, and .* a token itself"):
+        flyte.serve(app)
 
 
 def test_parameters_of_a_context_are_checked() -> None:

@@ -43,7 +43,7 @@ class Apps:
     def __init__(self, pool: Pool, surroundings: Surroundings, secrets: Secrets, home: Path) -> None:
         self.services: dict[str, Service] = {}
         self._home = home
-        self._pool = pool
+        self._pool, self._secrets = pool, secrets
         self._is_swept = False
         self._first: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._grounds = Grounds(pool, surroundings, secrets, self.endpoint)
@@ -121,6 +121,7 @@ class Apps:
         """Stop an app, and keep its code: what is served in its place may have written its own there."""
         service = self.services.pop(name)
         Endpoints.remove(name)
+        self._secrets.set_token(name, None)
         (self.folder / f"{name}.json").unlink(missing_ok=True)
         await service.stop(limits)
 
@@ -144,6 +145,7 @@ class Apps:
         spec = service.spec
         if spec.metrics_port is not None:  # of connectors: tasks of their types go there
             Endpoints.add(spec.name, f"{service.host}:{service.port}", spec.env_vars.get(TOKEN))
+        self._secrets.set_token(spec.name, service.token if spec.requires_auth else None)
         told = {"name": service.spec.name, "url": self.endpoint(service.spec.name), "pid": os.getpid(),
                 "version": service.spec.version}  # fmt: skip
         file = self.folder / f"{service.spec.name}.json"

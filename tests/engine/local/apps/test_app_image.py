@@ -1,4 +1,4 @@
-"""Apps with an image: their replicas, and the programs of their commands, run in its environment, made by the real uv."""
+"""Apps with an image: replicas, and the programs of commands, run in its environment, made by the real uv."""
 
 from __future__ import annotations
 
@@ -93,8 +93,8 @@ def test_an_image_that_cannot_be_made_is_told_and_leaves_nothing(bench: AppBench
 @pytest.mark.slow
 def test_a_new_version_whose_image_cannot_be_made_leaves_the_old_one(bench: AppBench, images: Path) -> None:
     service = bench.serve(bench.spec())
+    spec = bench.spec(image=Image.from_debian_base(name="none").with_pip_packages("humanize==0.0.0.1"))
     with pytest.raises(ImageBuildError, match=r"humanize==0\.0\.0\.1"):
-        image = Image.from_debian_base(name="none").with_pip_packages("humanize==0.0.0.1")
-        bench.do(bench.engine.apps.serve(bench.spec(image=image)), 200)
+        bench.do(bench.engine.apps.serve(spec), 200)
     assert get(service)[1].startswith("1 ")
     assert soon(lambda: len(service.records) == 1)
