@@ -131,7 +131,7 @@ def test_what_an_app_cannot_be_served_with_is_said_once(kernel: Kernel) -> None:
     told = kernel.run("@app_env.on_startup\ndef up(): elsewhere()").shown
     assert "'elsewhere'" in told
     told = kernel.run('@app_env.on_startup\ndef up(): print("up")').shown
-    assert re.fullmatch(r"app my-api: it is declared again as it was; version \w+ goes on", told)
+    assert re.fullmatch(r"app my-api: it is declared again as it was, version \w+ goes on", told)
     assert kernel.run("get()").shown == "'one /'"
 
 
