@@ -129,7 +129,7 @@ def _parameters(app: AppEnvironment, values: dict[str, Any]) -> tuple[Parameter,
     names = [str(parameter.name) for parameter in app.parameters]
     for name in values:
         if name not in names:
-            raise UnknownNameError("parameter", name, names)
+            raise UnknownNameError(f"parameter of app {app.name!r}", name, names)
     return tuple(
         replace(parameter, value=values[str(parameter.name)]) if str(parameter.name) in values else parameter
         for parameter in app.parameters

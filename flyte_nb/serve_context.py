@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -23,7 +23,9 @@ from flyte_nb.portal import Relay, Verb
 from flyte_nb.rolling import Rolling, line_on_stderr
 from flyte_nb.served_app import ServedApp
 from flyte_nb.session import Session, current_session
+from flyte_nb.starting import Starting
 from flyte_nb.verbs import portal
+from flyte_nb.views import Text
 from flyte_nb.widgets.line import displayed
 
 __all__ = ["ServeContext", "handles", "newest"]
@@ -156,7 +158,8 @@ class ServeContext(Declaration):
         session = current_session()
         specs = [spec_of(session, app, self) for app in self._with_needed(session, app_env)]
         apps = apps_of(session)
-        service = await relay(lambda tell: self._serve_all(apps, specs), _nothing)
+        with Starting(_line(session)) as line:
+            service = await relay(lambda tell: self._serve_all(apps, specs, line.begins), line.look)
         _close_at_exit(session, apps)
         _follow(session, apps, specs, self)
         handle = ServedApp(session.portal, apps, service, lambda: spec_of(session, newest(session, app_env), self))
@@ -176,12 +179,12 @@ class ServeContext(Declaration):
         needed = [env for env in order([app], session.registry.newest) if isinstance(env, AppEnvironment)]
         return [env for env in needed if env.name != app.name] + [env for env in needed if env.name == app.name]
 
-    async def _serve_all(self, apps: Apps, specs: list[Spec]) -> Service:
+    async def _serve_all(self, apps: Apps, specs: list[Spec], begins: Callable[[Service], None]) -> Service:
         for spec in specs[:-1]:
             service = apps.services.get(spec.name)
             if service is None or service.phase is AppPhase.FAILED:
-                await apps.serve(spec)
-        return await apps.serve(specs[-1], self.host, self.port)
+                await apps.serve(spec, began=begins)
+        return await apps.serve(specs[-1], self.host, self.port, begins)
 
 
 #: the apps of this process that were served, by name
@@ -232,5 +235,6 @@ def _spec_now(session: Session, name: str, how: ServeContext) -> Spec | None:
     return spec_of(session, app, how) if isinstance(app, AppEnvironment) else None
 
 
-def _nothing(_: Iterable[object] | None) -> None:
-    """Take what nobody has to be shown."""
+def _line(session: Session) -> Callable[[Text], Callable[[Text], None]] | None:
+    """Give what shows a line that changes, where a notebook does."""
+    return displayed if hasattr(session.workbook.shell, "kernel") else None

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from types import TracebackType
 from typing import Any, TypeVar
 
+from flyte_nb.connectors.endpoints import TOKEN
 from flyte_nb.engine.local.apps.gateway import Gateway
 from flyte_nb.engine.local.apps.links import front_of
 from flyte_nb.engine.local.apps.log import tail_of
@@ -47,7 +48,8 @@ class ServedApp:
         self._portal, self._apps, self._service, self._again = portal, apps, service, again
 
     def __repr__(self) -> str:
-        return f"<app {self.name}: {self.phase.value} at {self.url}, {len(self.replicas)} replicas>"
+        count = len(self.replicas)
+        return f"<app {self.name}: {self.phase.value} at {self.url}, {count} replica{'' if count == 1 else 's'}>"
 
     @property
     def name(self) -> str:
@@ -72,7 +74,10 @@ class ServedApp:
         ``MY_API_TOKEN``. An app that is given the address by a parameter, an ``AppEndpoint`` with ``env_var="API"``,
         finds it in ``API_TOKEN``.
         """
-        return self._service.token if self._service.spec.requires_auth else None
+        spec = self._service.spec
+        if spec.metrics_port is not None:  # a connector server asks for one of its own
+            return spec.env_vars.get(TOKEN)
+        return self._service.token if spec.requires_auth else None
 
     @property
     def login_url(self) -> str:
@@ -130,9 +135,13 @@ class ServedApp:
         spec = self._service.spec
         return AppRecord(
             name=self.name, phase=self.phase, url=self._seen(), why=self.why, replicas=tuple(self.replicas),
-            load=self.metrics, lines=tuple(self._service.log.last(LINES)), links=spec.links,
-            needs_token=spec.requires_auth,
+            load=self.metrics, lines=self._last_lines(), links=spec.links,
+            needs_token=self.token is not None,
         )  # fmt: skip
+
+    def _last_lines(self) -> tuple[str, ...]:
+        """Give the end of its log, without empty lines."""
+        return tuple(line for line in self._service.log.last(4 * LINES) if line.partition("|")[2].strip())[-LINES:]
 
     def _seen(self) -> str:
         """Give the address by which people reach it from where they see the notebook, without a ticket."""

@@ -81,13 +81,16 @@ def test_an_app_of_cells_from_first_to_last(kernel: Kernel, tmp_path: Path) -> N
     # one that does not start leaves the old one
     kernel.run("def answer(path): return f'three {path}'\nopen('x', 'w').write('')")
     refused = kernel.run("@app_env.on_startup\ndef up(): raise OSError('no disk')").shown
-    assert re.match(r"app my-api: the new version did not start, \w+ goes on\. .+ OSError: no disk", refused)
+    assert re.fullmatch(
+        r"app my-api: the new version did not start, version \w+ goes on\n"
+        r"  In \[\d+\], line 2, in up\n    def up\(\): raise OSError\('no disk'\)\n"
+        r"on_startup failed: OSError: no disk",
+        refused,
+    )
     assert kernel.value("get(), handle.phase.value") == "('three /', 'active')"
     told = kernel.run("print(handle.logs())").printed
     assert "on_startup failed: OSError: no disk" in told
     assert re.search(r"In \[\d+\], line 2, in up", told)
-    assert "did not start" in refused
-    assert re.search(r"In \[\d+\], line 2, in up", refused)
     assert kernel.run("%flyte stop my-api").shown == "stopped my-api"
     assert kernel.value("handle.is_deactivated()") == "True"
     assert "no served app named 'my-api'" in kernel.run("%flyte stop my-api", fails=True).error
@@ -105,6 +108,69 @@ def test_the_live_card_and_its_text(kernel: Kernel) -> None:
         "e = flyte.TaskEnvironment('tasks')\n%flyte serve tasks", fails=True
     ).error.replace("\x1b[0m", "")
     kernel.run("%flyte stop --all")
+
+
+def test_pages_behind_a_hub_find_what_is_theirs_and_so_do_direct_callers(kernel: Kernel) -> None:
+    kernel.run("import os, json, urllib.request\nos.environ['JUPYTERHUB_SERVICE_PREFIX'] = '/user/ada/'")
+    kernel.run("from fastapi import FastAPI\nfrom flyte_nb.app.extras import FastAPIAppEnvironment\napi = FastAPI()\n"
+               "@api.get('/gradio')\ndef gradio() -> str: return os.environ['GRADIO_ROOT_PATH']\n"
+               "quick = FastAPIAppEnvironment(name='quick', app=api, requires_auth=False)\n"
+               "handle = flyte.serve(quick)\nport = handle.url.split(':')[-1].strip('/')\n"
+               "def get(path): return urllib.request.urlopen(handle.url + path).read().decode()")  # fmt: skip
+    assert kernel.value("f\"url: '/user/ada/proxy/{port}/openapi.json'\" in get('docs')") == "True"
+    assert kernel.value("get(f'user/ada/proxy/{port}/openapi.json') == get('openapi.json')") == "True"
+    assert kernel.value("json.loads(get('gradio')) == f'/user/ada/proxy/{port}'") == "True"
+
+
+def test_what_an_app_cannot_be_served_with_is_said_once(kernel: Kernel) -> None:
+    declare(kernel)
+    kernel.run("handle = flyte.serve(app_env)")
+    told = kernel.run("@app_env.on_startup\ndef up(): nowhere()").shown
+    assert re.match(r"app my-api: what is declared now cannot be served, version \w+ goes on\. .*'nowhere'", told)
+    assert kernel.run("1").shown == "1"
+    told = kernel.run("@app_env.on_startup\ndef up(): elsewhere()").shown
+    assert "'elsewhere'" in told
+    told = kernel.run('@app_env.on_startup\ndef up(): print("up")').shown
+    assert re.fullmatch(r"app my-api: it is declared again as it was, version \w+ goes on", told)
+    assert kernel.run("get()").shown == "'one /'"
+
+
+def test_a_served_app_moves_to_another_port_if_that_is_free(kernel: Kernel) -> None:
+    declare(kernel)
+    kernel.run("handle = flyte.serve(app_env)")
+    kernel.run("import socket\ntaken = socket.create_server(('127.0.0.1', 0))\nport = taken.getsockname()[1]")
+    refused = kernel.run("flyte.with_servecontext(port=port).serve(app_env)", fails=True).error
+    assert "is taken by" in refused
+    assert kernel.value("get('a'), handle.phase.value") == "('one /a', 'active')"
+    kernel.run("taken.close()\nhandle = flyte.with_servecontext(port=port).serve(app_env)")
+    assert kernel.value("get('b'), handle.url == f'http://127.0.0.1:{port}/'") == "('one /b', True)"
+
+
+def test_a_start_that_takes_long_says_so_in_the_cell(kernel: Kernel) -> None:
+    declare(kernel)
+    kernel.run("import time\n@app_env.on_startup\ndef up():\n    print('reading the model')\n    print(flush=True)\n"
+               "    time.sleep(4)")  # fmt: skip
+    cell = kernel.run("handle = flyte.serve(app_env)")
+    assert re.fullmatch(r"app my-api: serves, after \d+ s", cell.shown)
+    kernel.run("%flyte stop my-api")
+    kernel.run("@app_env.on_startup\ndef up():\n    time.sleep(4)\n    raise OSError('no disk')")
+    cell = kernel.run("flyte.serve(app_env)", fails=True)
+    assert re.fullmatch(r"app my-api: did not start, after \d+ s", cell.shown)
+
+
+def test_names_that_the_verbs_do_not_know(kernel: Kernel) -> None:
+    declare(kernel)
+    kernel.run("e = flyte.TaskEnvironment('tasks')")
+    assert "no app named 'my-apy'; did you mean 'my-api'?" in kernel.run("%flyte serve my-apy", fails=True).error
+    assert "no app named 'zzz'; there is 'my-api'" in kernel.run("%flyte serve zzz", fails=True).error
+    assert (
+        "no parameter of app 'my-api' named 'a'" in kernel.run("%flyte serve my-api --parameter a=1", fails=True).error
+    )
+    assert "accepted: %flyte serve --env NAME=VALUE" in kernel.run("%flyte serve my-api --env A", fails=True).error
+    kernel.run("%flyte serve my-api --text")
+    kernel.run("%flyte stop my-api")
+    told = kernel.run("%flyte logs my-apy", fails=True).error
+    assert "no run, and no app with a log, named 'my-apy'; did you mean 'my-api'?" in told
 
 
 def test_the_token_is_asked_for_and_not_shown(kernel: Kernel) -> None:

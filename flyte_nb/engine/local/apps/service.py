@@ -14,6 +14,7 @@ from typing import Any
 from flyte_nb.engine.local.apps.failures import AppFailure, exit_told, not_started
 from flyte_nb.engine.local.apps.gateway import Gateway, terms
 from flyte_nb.engine.local.apps.grounds import Grounds
+from flyte_nb.engine.local.apps.links import front_of, variables_of
 from flyte_nb.engine.local.apps.log import AppLog
 from flyte_nb.engine.local.apps.ports import insist_free
 from flyte_nb.engine.local.apps.replica import AppReplica
@@ -219,7 +220,7 @@ class Service:
                 replica = self._new(self.spec)
                 replica.starting = self._spawn(self._try(replica))
         for replica in sorted(current, key=self._least_needed)[: max(len(current) - wanted, 0)]:
-            self._retire(replica)
+            self._retire(replica, "there is less to do" if wanted else "there is nothing to do")
         self._retire_outdated(wanted - len(ready))
         if ready:
             self.phase = AppPhase.ACTIVE
@@ -235,11 +236,12 @@ class Service:
         """Take away the replicas of an older version, one for each new one that is ready."""
         outdated = [r for r in self.replicas if r.spec not in (self.spec, self._coming) and not r.is_leaving]
         for replica in outdated[max(missing, 0) :]:
-            self._retire(replica)
+            self._retire(replica, "another version is in its place")
 
     def _new(self, spec: Spec) -> AppReplica:
         name = f"r{next(self._numbers)}"
-        replica = AppReplica(name, spec, self._folder / name, self._grounds, self.log, self._heard)
+        seen = variables_of(front_of(self.port))
+        replica = AppReplica(name, spec, self._folder / name, self._grounds, self.log, self._heard, seen)
         self.replicas.append(replica)
         return replica
 
@@ -251,7 +253,8 @@ class Service:
         finally:
             if replica.phase is not AppPhase.ACTIVE and replica in self.replicas:
                 self.replicas.remove(replica)
-        replica.say(f"ready on port {replica.record.port}")
+        port, asked = replica.record.port, self.spec.port
+        replica.say(f"ready on port {port}{f', which stands for its {asked}' if asked != port else ''}")
         self._offer()
 
     async def _try(self, replica: AppReplica) -> None:
@@ -267,20 +270,20 @@ class Service:
             offered = [r for r in self.replicas if r.phase is AppPhase.ACTIVE and not r.is_leaving]
             self.gateway.set_backends([r.backend for r in offered if r.id not in self._frozen])
 
-    def _retire(self, replica: AppReplica) -> None:
+    def _retire(self, replica: AppReplica, why: str) -> None:
         """Take a replica away: no new requests, an end for those it has, then its own."""
         replica.is_leaving = True
         self._offer()
-        self._spawn(self._leave(replica))
+        self._spawn(self._leave(replica, why))
 
-    async def _leave(self, replica: AppReplica) -> None:
+    async def _leave(self, replica: AppReplica, why: str) -> None:
         if replica.starting is not None and not replica.starting.done():
             replica.starting.cancel()  # it clears up after itself
             await asyncio.wait((replica.starting,))
         if replica.phase is AppPhase.ACTIVE and self.gateway is not None:
             with contextlib.suppress(asyncio.TimeoutError):
                 await within(self.gateway.drained(replica.id), self.spec.limits.drain)
-        replica.say("stops")
+        replica.say(f"stops: {why}")
         await replica.stop()
         if replica in self.replicas:
             self.replicas.remove(replica)
@@ -304,7 +307,8 @@ class Service:
         if delay is None and not others:
             self._give_up(f"it crashed {self.restarts.failures} times in a row, the last time because {failure.why}")
             return
-        self.say(f"{replica.id}: {failure.why}; another replica is started in {self.restarts.delay:g} s")
+        soon = f"in {self.restarts.delay:g} s" if self.restarts.delay else "at once"
+        self.say(f"{replica.id}: {failure.why}; another replica is started {soon}")
         self._spawn(self._wake_in(self.restarts.delay))
 
     def _give_up(self, why: str) -> None:
@@ -382,7 +386,7 @@ class Service:
         old = [r for r in self.replicas if r is not first and not r.is_leaving]
         for replica in old[-1:]:
             self.say(f"there is no room for two versions: {replica.id} makes room; requests wait meanwhile")
-            self._retire(replica)
+            self._retire(replica, "it makes room")
 
     def _remember_demand(self) -> None:
         """Let a replica that was just asked for not be taken away at once."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from flyte_nb.connectors.endpoints import TOKEN, Endpoints
 from flyte_nb.engine.local.apps.grounds import Grounds
 from flyte_nb.engine.local.apps.log import AppLog
+from flyte_nb.engine.local.apps.ports import insist_free
 from flyte_nb.engine.local.apps.service import Service
 from flyte_nb.engine.local.apps.spec import AppPhase, Limits, Spec
 from flyte_nb.engine.local.apps.waiting import LAST_SERVER, LAST_SHUTDOWN
@@ -22,7 +23,7 @@ from flyte_nb.engine.local.secrets import Secrets
 from flyte_nb.engine.local.surroundings import Surroundings
 from flyte_nb.environments.app_context import APPS_VARIABLE
 
-__all__ = ["LOOPBACK", "Apps", "log_of", "served_elsewhere"]
+__all__ = ["LOOPBACK", "Apps", "apps_with_logs", "log_of", "served_elsewhere"]
 
 FOLDER = "apps"
 LOOPBACK = "127.0.0.1"
@@ -86,8 +87,12 @@ class Apps:
         os.environ[APPS_VARIABLE] = str(self.folder)
         async with self._first[spec.name]:
             service = self.services.get(spec.name)
-            if service is None or port not in (0, service.port) or host not in ("", service.host):
-                await self.stop(spec.name)
+            if service is None:
+                return await self._begin(spec, host or LOOPBACK, port, began)
+            if port not in (0, service.port) or host not in ("", service.host):
+                if port:
+                    insist_free(port, f"app {spec.name!r}", host or LOOPBACK)  # else it goes on where it is
+                await self._end(spec.name)
                 return await self._begin(spec, host or LOOPBACK, port, began)
         began(service)
         if service.newest != spec or service.phase is AppPhase.FAILED:
@@ -108,13 +113,17 @@ class Apps:
 
     async def stop(self, name: str, limits: Limits | None = None) -> None:
         """Stop an app; one that is not served is left alone."""
-        service = self.services.pop(name, None)
+        if name in self.services:
+            await self._end(name, limits)
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+
+    async def _end(self, name: str, limits: Limits | None = None) -> None:
+        """Stop an app, and keep its code: what is served in its place may have written its own there."""
+        service = self.services.pop(name)
         Endpoints.remove(name)
         self._secrets.set_token(name, None)
-        if service is not None:
-            (self.folder / f"{name}.json").unlink(missing_ok=True)
-            await service.stop(limits)
-            shutil.rmtree(self.folder / name, ignore_errors=True)
+        (self.folder / f"{name}.json").unlink(missing_ok=True)
+        await service.stop(limits)
 
     async def close(self) -> None:
         """Stop all of them, in little time: what has started them ends."""
@@ -148,6 +157,11 @@ class Apps:
 def log_of(home: Path, name: str) -> Path:
     """Give the file that takes what an app's replicas print; it stays when the app has ended."""
     return home / FOLDER / f"{name}.log"
+
+
+def apps_with_logs(home: Path) -> list[str]:
+    """Give the names of the apps whose logs are kept."""
+    return sorted(file.stem for file in (home / FOLDER).glob("*.log") if not file.stem.endswith(".before"))
 
 
 def served_elsewhere(home: Path) -> Iterator[dict[str, object]]:
