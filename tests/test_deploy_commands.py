@@ -111,7 +111,7 @@ def test_progress_is_one_quiet_line(kernel: Kernel) -> None:
     assert len(quick.outputs) == 1  # no more than the answer
     slow = kernel.run(
         "import asyncio\nfrom dataclasses import dataclass\n@dataclass(kw_only=True)\nclass Mine(flyte.Environment):\n"
-        "    pass\nasync def deployer(context):\n    await asyncio.sleep(0.7)\n"
+        "    pass\nasync def deployer(context):\n    await asyncio.sleep(1.3)\n"
         "flyte.extend.register_deployer(Mine, deployer)\nflyte.deploy(Mine('mine'), Mine('yours'))"
     )
     assert len(slow.outputs) == 2
