@@ -1,13 +1,24 @@
-"""Fixtures for the tests that need a real kernel."""
+"""What holds for every test, and fixtures for those that need a real kernel."""
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from kernels import Kernel, new_kernel
+
+# The tests start hundreds of processes. Where bytecode is not kept, as in many containers, each of them would compile
+# the package again.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+settings.register_profile("busy machines", deadline=None)  # an example may take any time
+settings.load_profile("busy machines")
 
 
 @pytest.fixture
