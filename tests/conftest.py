@@ -33,3 +33,11 @@ def kernel(bare_kernel: Kernel) -> Kernel:
     """A kernel with the extension loaded and ``flyte`` imported, as cell 1."""
     bare_kernel.run("%load_ext flyte_nb\nimport flyte_nb as flyte")
     return bare_kernel
+
+
+@pytest.fixture(scope="module")
+def shared_kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
+    """One kernel for those tests of a module that need none of their own; as `kernel` otherwise."""
+    with new_kernel(tmp_path_factory.mktemp("shared")) as kernel:
+        kernel.run("%load_ext flyte_nb\nimport flyte_nb as flyte")
+        yield kernel
