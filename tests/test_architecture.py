@@ -59,8 +59,9 @@ LAYERS = [
     ["shipping", "declared_source"],
     ["run_outputs"],
     ["session", "widgets"],
-    ["verbs", "planning", "comparing", "cloning", "drafting", "rolling", "served_app", "served_connectors"],
-    ["deployed_tasks", "deploying"],
+    ["verbs", "planning", "comparing", "cloning", "drafting", "rolling", "starting", "served_app", "served_connectors"],
+    ["deployed_tasks", "deploying", "app_specs"],
+    ["serve_context"],
     ["run_context", "showing", "secret_commands", "completion", "serving"],
     [
         "run_commands",
