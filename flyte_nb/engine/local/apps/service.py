@@ -20,6 +20,7 @@ from flyte_nb.engine.local.apps.replica import AppReplica
 from flyte_nb.engine.local.apps.restarts import Restarts
 from flyte_nb.engine.local.apps.scaler import Scaler
 from flyte_nb.engine.local.apps.spec import AppPhase, Limits, ReplicaRecord, Spec
+from flyte_nb.engine.local.apps.standing import Standing
 from flyte_nb.engine.local.apps.traffic import GatewayConfig, Load
 from flyte_nb.engine.local.apps.waiting import heard, within
 from flyte_nb.errors import BaseRuntimeError, FlyteError
@@ -31,7 +32,7 @@ FROZEN = 2.0  # seconds that a replica may be stopped by a signal before it is r
 CLOSING, CLOSING_QUICKLY = 3.0, 0.5  # seconds for the gateway to end
 
 
-class Service:
+class Service(Standing):
     """An app that is served.
 
     Parameters
@@ -51,6 +52,7 @@ class Service:
     def __init__(
         self, spec: Spec, grounds: Grounds, log: AppLog, folder: Path, host: str = "127.0.0.1", port: int = 0
     ) -> None:
+        super().__init__(log)
         self.spec, self.log = spec, log
         self.phase, self.why = AppPhase.STARTING, ""
         self.load = Load()
@@ -165,6 +167,7 @@ class Service:
     async def _run(self) -> None:
         while True:
             self._look()
+            self.compare()
             await heard(self._news, TICK)
             self._news.clear()
 
@@ -174,6 +177,7 @@ class Service:
 
     def _heard(self) -> None:
         self._news.set()
+        self.changed()
 
     def _look(self) -> None:
         """Bring the replicas to what is wanted: a step, without waiting for anything."""
