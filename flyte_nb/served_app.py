@@ -87,6 +87,12 @@ class ServedApp:
         gateway = self._service.gateway
         return self.url if gateway is None else self._do(_of(lambda: gateway.link(to)))
 
+    def _withdraw(self, link: str) -> None:
+        """Let an address that `link` gave let nobody in any more."""
+        gateway = self._service.gateway
+        if gateway is not None:
+            self._portal.submit(_of(lambda: gateway.withdraw(link)))
+
     @property
     def phase(self) -> AppPhase:
         """Where it stands; ``AppPhase.IDLE`` is without a replica, until a request starts one."""
@@ -166,7 +172,7 @@ class ServedApp:
 
     def card(self) -> LiveCard:
         """Give the view of it that changes while it is served."""
-        return LiveCard(AppState(self.record, self.deactivate, self.link, self.observe))
+        return LiveCard(AppState(self.record, self.deactivate, self.link, self._withdraw, self.observe))
 
     def _ipython_display_(self) -> None:
         self.card()._ipython_display_()

@@ -27,10 +27,14 @@ class Family:
     ----------
     group, task : str
         The group they were called in, and the task.
+    place : dict
+        Where it is told.
     """
 
-    def __init__(self, group: str, task: str) -> None:
-        self.group, self.task = group, task
+    def __init__(self, group: str, task: str, place: Place) -> None:
+        self.group, self.task, self.place = group, task, place
+        #: whether its members are told together; they stay so
+        self.is_many = False
         self.members: dict[str, Action] = {}
         #: how many there are, by where they stand
         self.counts: Counter[str] = Counter()
@@ -44,18 +48,20 @@ class Family:
         #: what its members called, once they are told together
         self.below: Place = {}
 
-    @property
-    def is_many(self) -> bool:
-        """Whether its members are told together."""
-        return len(self.members) > MOST_ALIKE
-
     def put(self, action: Action) -> None:
         """Take an action as it is now."""
         before = self.members.get(action.id)
         if before is not None:
             self._count(before, -1)
         self.members[action.id] = action
+        self.is_many = self.is_many or len(self.members) > MOST_ALIKE
         self._count(action, 1)
+
+    def drop(self, action: Action) -> None:
+        """Let an action go that belongs to another family, as is known by now."""
+        self._count(self.members.pop(action.id), -1)
+        if not self.members and not self.below:
+            self.place.pop((self.group, self.task), None)
 
     def _count(self, action: Action, sign: int) -> None:
         self.counts[state(action)] += sign
@@ -73,6 +79,14 @@ def _note(among: dict[str, None], number: str, is_one: bool) -> None:
         among[number] = None
     else:
         among.pop(number, None)
+
+
+def _family(place: Place, group: str, task: str) -> Family:
+    """Give the family of a place, made when it is first asked for."""
+    found = place.get((group, task))
+    if found is None:
+        found = place[group, task] = Family(group, task, place)
+    return found
 
 
 class Families:
@@ -121,10 +135,11 @@ class Families:
             before = family.members[action.id]
             self.counts[state(before)] -= 1
             self.retried -= before.attempt > 0
-        else:
-            family = self._place(action.parent).setdefault((action.group, action.task),
-                                                           Family(action.group, action.task))  # fmt: skip
-            self._of[action.id] = family
+            if (family.group, family.task) != (action.group, action.task):  # of a call over a line it is told at its end
+                family.drop(action)
+                family = None
+        if family is None:
+            family = self._of[action.id] = _family(self._place(action.parent), action.group, action.task)
         self.counts[state(action)] += 1
         self.retried += action.attempt > 0
         was_many = family.is_many
@@ -146,7 +161,7 @@ class Families:
 
     def _merge(self, into: Place, place: Place) -> None:
         for key, found in place.items():
-            family = into.setdefault(key, Family(*key))
+            family = _family(into, *key)
             for action in found.members.values():
                 self._of[action.id] = family
                 family.put(action)

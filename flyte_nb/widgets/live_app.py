@@ -39,6 +39,8 @@ class AppState:
         Stops it, without waiting.
     login : callable
         Gives an address that lets a browser in, once.
+    withdraw : callable
+        Takes such an address, which lets nobody in from then on.
     observe : callable
         Has a callable told, in any thread, that something has changed; gives what ends that.
     """
@@ -46,6 +48,7 @@ class AppState:
     look: Callable[[], AppRecord]
     stop: Callable[[], object]
     login: Callable[[], str]
+    withdraw: Callable[[str], object]
     observe: Callable[[Callable[[], None]], Callable[[], None]]
 
 
@@ -66,6 +69,7 @@ class LiveCard(Interactive):
         self._still_pace: Pace | None = None
         self._shown: dict[str, Any] = {}
         self._taking: threading.Timer | None = None
+        self._link = ""
 
     def text(self) -> str:
         return card(self._state.look()).text()
@@ -132,7 +136,7 @@ class LiveCard(Interactive):
     # --- what the buttons do ---
 
     def _open(self) -> None:
-        """Show a link that lets the browser in; it goes after a while, so that no saved notebook holds it."""
+        """Show a link that lets the browser in; it goes after a while and is good no longer, wherever it was saved."""
         record = self._state.look()
         if record.phase in _ENDS:
             raise UsageError(f"app {record.name} is {record.phase.value}; serve it again")
@@ -143,14 +147,16 @@ class LiveCard(Interactive):
             f'<a style="{_LINK}" href="{html.escape(url)}" target="_blank" rel="noopener">open '
             f"{escape(record.name)}{once}</a>"
         )
-        self._taking = threading.Timer(LINK, self._take_away)
+        self._link, self._taking = url, threading.Timer(LINK, self._take_away)
         self._taking.daemon = True
         self._taking.start()
 
     def _take_away(self) -> None:
+        """Take the link away; it lets nobody in any more, whoever has kept it."""
         if self._taking is not None:
             self._taking.cancel()
             self._taking = None
+            self._state.withdraw(self._link)
         link = self._shown.get("link")
         if link is not None and link.value:
             link.value = ""

@@ -111,6 +111,8 @@ class Process:
             self.site.balance.ask(message["id"])
         elif message["op"] == "ticket":
             self.site.access.add_ticket(message["ticket"])
+        elif message["op"] == "no_ticket":
+            self.site.access.remove_ticket(message["ticket"])
 
     async def _tick(self) -> None:
         ticks = 0
