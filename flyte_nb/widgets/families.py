@@ -135,7 +135,10 @@ class Families:
             before = family.members[action.id]
             self.counts[state(before)] -= 1
             self.retried -= before.attempt > 0
-            if (family.group, family.task) != (action.group, action.task):  # of a call over a line it is told at its end
+            if (family.group, family.task) != (
+                action.group,
+                action.task,
+            ):  # of a call over a line it is told at its end
                 family.drop(action)
                 family = None
         if family is None:

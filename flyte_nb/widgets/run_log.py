@@ -19,7 +19,7 @@ MOST_CHOICES = 60
 WHOLE = "the whole run"
 _FONT = (
     "font-family:var(--jp-ui-font-family,system-ui,sans-serif);font-size:var(--jp-ui-font-size1,13px);"
-    "color:var(--jp-ui-font-color1,#212121)"
+    "color:var(--jp-ui-font-color1,#212121);line-height:1.4"
 )
 
 
@@ -70,15 +70,16 @@ class RunLog:
         self._offered: dict[str, str] = {"": WHOLE}
         self._chosen = ""
         self._told: object = None
+        near = {"description_width": "initial"}
         self._choice = ipywidgets.Dropdown(
-            description="Log of", options=[(WHOLE, "")], tooltip="Whose log and facts are shown below"
+            description="Log of", options=[(WHOLE, "")], tooltip="Whose log and facts are shown below", style=near
         )
         self._other = ipywidgets.Text(
             description="or action", placeholder="its id, such as a17", continuous_update=False,
-            tooltip="The id of any action of the run; press Enter", layout={"width": "16em"},
+            tooltip="The id of any action of the run; press Enter", layout={"width": "18em"}, style=near,
         )  # fmt: skip
         self._facts = ipywidgets.HTML()
-        self._tail = Tail("The last lines of the log")
+        self._tail = Tail()
         self._choice.observe(handler(self._choose), "value")
         self._other.observe(handler(self._choose_other), "value")
         self.widget: Any = ipywidgets.VBox(

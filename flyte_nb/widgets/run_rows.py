@@ -45,6 +45,7 @@ STYLE = (
     f".flyte-nb-head{{{_SMALL};border-bottom:1px solid var(--jp-border-color1,#bdbdbd)}}"
     ".flyte-nb-head>:nth-child(4){display:flex;justify-content:space-between;height:auto;margin:0}"
     ".flyte-nb-bar{position:absolute;top:0;bottom:0;min-width:3px;border-radius:2px}"
+    ".flyte-nb-wait{position:absolute;top:4px;border-top:2px dotted var(--jp-ui-font-color2,#757575)}"
     ".flyte-nb-bar svg{display:block;width:100%;height:100%}"
     f"@keyframes {GROWS}{{to{{right:0}}}}</style>"
 )
@@ -206,7 +207,8 @@ class _Walk:
         if action.started is None or (action.ended is None and action.phase.is_terminal):
             return None
         end = action.ended.timestamp() if action.ended is not None else self._clock
-        return Bar(action.started.timestamp(), end, state(action), grows=action.ended is None)
+        asked = action.queued.timestamp() if action.queued is not None else None
+        return Bar(action.started.timestamp(), end, state(action), grows=action.ended is None, asked=asked)
 
     def _bars(self, family: Family) -> Bar | None:
         """Give the bar of many actions: as high as many of them were under way."""

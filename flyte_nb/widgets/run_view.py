@@ -25,7 +25,7 @@ STILL = 5.0  # seconds between two renewals of the still form while the run goes
 _MUTED = "color:var(--jp-ui-font-color2,#616161)"
 _FONT = (
     "font-family:var(--jp-ui-font-family,system-ui,sans-serif);font-size:var(--jp-ui-font-size1,13px);"
-    "color:var(--jp-ui-font-color1,#212121)"
+    "color:var(--jp-ui-font-color1,#212121);line-height:1.5"
 )
 
 
@@ -78,6 +78,8 @@ class RunView(Interactive):
         self._shown: dict[str, Any] = {}
         self._rows: list[Any] = []
         self._log: RunLog | None = None
+        self._stops: Any = None
+        self._is_asked = False
 
     @property
     def run(self) -> Run:
@@ -151,7 +153,9 @@ class RunView(Interactive):
     def controls(self) -> Any:
         import ipywidgets
 
-        self._log = RunLog(self._state.tail, self._state.attempts, self._families.find, self.handler)
+        self._log = RunLog(
+            self._state.tail, self._state.attempts, lambda number: self._families.find(number), self.handler
+        )
         self._shown = {name: ipywidgets.HTML() for name in ("card", "counts", "more")}
         self._table = ipywidgets.VBox([])
         common = ipywidgets.Layout(margin="0"), ipywidgets.HTML().style
@@ -191,7 +195,7 @@ class RunView(Interactive):
         if self._run.done() or self._state.cancel is None:
             raise UsageError(f"run {self._run.name} has ended: it is {self._run.phase.value}")
         self._state.cancel()
-        self._stops.disabled = True
+        self._stops.disabled = self._is_asked = True
         self.say("asked for its end; what it has started is ended now")
 
     def _look_again(self) -> None:
@@ -241,8 +245,11 @@ class RunView(Interactive):
 
     def _end(self) -> None:
         """Show how it has ended; the last that is told comes when its outputs are there."""
-        if hasattr(self, "_stops"):
+        if self._stops is not None and not self._stops.disabled:
             self._stops.disabled = True
+        elif self._is_asked:
+            self.say(f"it has ended: it is {self._families.root.phase.value}", "done")
+        self._is_asked = False
         if self._run.result is not None or self._run.error is not None or self._families.root.phase is Phase.ABORTED:
             self._unsubscribe()
 

@@ -38,15 +38,9 @@ def _bounded(line: str) -> str:
 
 
 class Tail:
-    """The last lines of a log, as a widget that scrolls and stays at its end.
+    """The last lines of a log, as a widget that scrolls, with the keyboard too, and stays at its end."""
 
-    Parameters
-    ----------
-    label : str
-        What it is, told where one points at it.
-    """
-
-    def __init__(self, label: str) -> None:
+    def __init__(self) -> None:
         import ipywidgets
 
         self._blocks: list[tuple[list[str], Any]] = []
@@ -54,7 +48,7 @@ class Tail:
         self._new: Callable[[], Any] = lambda: ipywidgets.HTML(layout=common[0], style=common[1])
         layout = {"flex_flow": "column-reverse nowrap", "overflow": "auto", "max_height": "22em",
                   "border_left": "3px solid var(--jp-border-color1,#bdbdbd)"}  # fmt: skip
-        self.widget: Any = ipywidgets.VBox(layout=layout, tabbable=True, tooltip=label)
+        self.widget: Any = ipywidgets.VBox(layout=layout, tabbable=True)
 
     def show(self, lines: list[str]) -> None:
         """Show the last lines as they are now: those that were shown before are not sent again."""

@@ -79,6 +79,8 @@ class Bar:
         Whether it still runs, so that its end is the present.
     heights : sequence of float
         How much was under way, from 0 to 1, in equal parts from start to end; empty for one thing.
+    asked : float, optional
+        Since when it has waited for its start.
     """
 
     start: float
@@ -86,6 +88,7 @@ class Bar:
     state: str = "succeeded"
     grows: bool = False
     heights: Sequence[float] = ()
+    asked: float | None = None
 
 
 @dataclass(frozen=True)
@@ -154,7 +157,8 @@ def in_characters(bar: Bar | None, axis: Axis, width: int = WIDTH) -> str:
         inner = blocks(max(value, 0.01) for value in parts)
     else:
         inner = "█" * size if not bar.grows else "█" * (size - 1) + "▶"
-    return " " * first + inner + " " * (width - first - size)
+    before = first if bar.asked is None else min(int(axis.at(bar.asked) * width), first)
+    return " " * before + "·" * (first - before) + inner + " " * (width - first - size)
 
 
 def drawn(bar: Bar | None, axis: Axis) -> str:
@@ -169,7 +173,12 @@ def drawn(bar: Bar | None, axis: Axis) -> str:
     moves = ""
     if bar.grows:
         moves = f";animation:{GROWS} {max(axis.origin + axis.seconds - bar.end, 0.01):.3g}s linear forwards"
-    return f'<div class="flyte-nb-bar" style="{place};background:{colour}{moves}"></div>'
+    waits = ""
+    if bar.asked is not None and axis.at(bar.start) - axis.at(bar.asked) > 0.01:
+        waits = (
+            f'<div class="flyte-nb-wait" style="left:{axis.at(bar.asked) * 100:.4g}%;right:{100 - left:.4g}%"></div>'
+        )
+    return f'{waits}<div class="flyte-nb-bar" style="{place};background:{colour}{moves}"></div>'
 
 
 def _area(heights: Sequence[float], colour: str) -> str:

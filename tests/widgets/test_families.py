@@ -15,7 +15,9 @@ START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 ROOT = Action("a0", "e.root", None, Phase.RUNNING, START)
 
 
-def action(number: int, parent: str = "a0", task: str = "e.t", phase: Phase = Phase.SUCCEEDED, **more: object) -> Action:
+def action(
+    number: int, parent: str = "a0", task: str = "e.t", phase: Phase = Phase.SUCCEEDED, **more: object
+) -> Action:
     ended = START + timedelta(seconds=number + 1) if phase.is_terminal else None
     return Action(f"a{number}", task, parent, phase, START + timedelta(seconds=number), ended, **more)  # type: ignore[arg-type]
 
@@ -75,7 +77,9 @@ def test_whatever_comes_in_whichever_order_each_action_is_in_one_place_and_count
 
 
 def test_few_are_told_on_their_own_and_many_together_with_what_they_called() -> None:
-    families = Families([ROOT, *(action(n) for n in range(1, 7)), *(action(10 + n, f"a{n}", "e.c") for n in range(1, 7))])
+    families = Families(
+        [ROOT, *(action(n) for n in range(1, 7)), *(action(10 + n, f"a{n}", "e.c") for n in range(1, 7))]
+    )
     (few,) = families.top.values()
     assert not few.is_many
     assert {key: list(place) for key, place in families.own.items()} == {f"a{n}": [("", "e.c")] for n in range(1, 7)}

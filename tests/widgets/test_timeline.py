@@ -54,6 +54,7 @@ def test_bars_in_characters() -> None:
     assert in_characters(Bar(105, 107, grows=True), axis, 10) == "     █▶   "
     assert in_characters(Bar(109.99, 109.991), axis, 10) == "         █"
     assert in_characters(Bar(102, 106, heights=[0, 0.5, 1, 0.25]), axis, 10) == "  ▁▄█▂    "
+    assert in_characters(Bar(104, 106, asked=101), axis, 10) == " ···██    "
     assert in_characters(None, axis, 10) == " " * 10
     assert blocks([0, 0.01, 1]) == " ▁█"
 
