@@ -87,7 +87,9 @@ def replicas(app: AppRecord) -> str:
 
 def log(app: AppRecord) -> str:
     """Show the last lines that the replicas printed."""
-    return _block(f'<div style="{_MUTED}">log</div>{pre(list(app.lines))}') if app.lines else ""
+    rule = "border-left:3px solid var(--jp-border-color1,#bdbdbd)"
+    lines = f'<div style="{_MUTED}">log</div><div style="{rule}">{pre(list(app.lines))}</div>'
+    return _block(lines) if app.lines else ""
 
 
 def _clock(time: datetime) -> str:

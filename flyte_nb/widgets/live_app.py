@@ -22,8 +22,8 @@ LINK = 30.0  # seconds that a link which works once is shown
 STILL = 5.0  # seconds between two renewals of the still form
 _ENDS = (AppPhase.STOPPED, AppPhase.FAILED)
 _LINK = (
-    "display:inline-block;padding:2px 12px;border:1px solid var(--jp-border-color1,#bdbdbd);border-radius:3px;"
-    "color:var(--jp-content-link-color,#1565c0)"
+    "display:inline-block;padding:0 12px;line-height:26px;border:1px solid var(--jp-border-color1,#bdbdbd);"
+    "border-radius:3px;color:var(--jp-content-link-color,#1565c0)"
 )
 
 

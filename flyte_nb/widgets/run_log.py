@@ -100,7 +100,7 @@ class RunLog:
         with self._lock:
             self._offer([*listed, *printed])
             if anew or (printed and (not self._chosen or self._chosen in printed)):
-                self._tail.show(self._lines(self._chosen))
+                self._tail.show(self._lines(self._chosen), anew)
             self._tell()
 
     def _offer(self, numbers: Iterable[str]) -> None:

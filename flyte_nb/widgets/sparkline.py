@@ -13,10 +13,10 @@ _COLOUR = "var(--jp-brand-color1,#1976d2)"
 
 
 def characters(series: Sequence[float], width: int = 30) -> str:
-    """Draw a series in so many characters; each shows the most of its part."""
+    """Draw a series in so many characters; each shows the most of its part, a dot for nothing."""
     parts = _parts(series, width)
     most = max(parts, default=0.0)
-    return blocks(part / most if most else 0.0 for part in parts)
+    return blocks(part / most if most else 0.0 for part in parts).replace(" ", "·")
 
 
 def picture(series: Sequence[float], label: str) -> str:

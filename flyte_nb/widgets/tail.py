@@ -50,9 +50,17 @@ class Tail:
                   "border_left": "3px solid var(--jp-border-color1,#bdbdbd)"}  # fmt: skip
         self.widget: Any = ipywidgets.VBox(layout=layout, tabbable=True)
 
-    def show(self, lines: list[str]) -> None:
-        """Show the last lines as they are now: those that were shown before are not sent again."""
-        have = [line for block, _ in self._blocks for line in block]
+    def show(self, lines: list[str], anew: bool = False) -> None:
+        """Show the last lines as they are now: those that were shown before are not sent again.
+
+        Parameters
+        ----------
+        lines : list of str
+            All that are to be seen.
+        anew : bool
+            Whether they are those of another log.
+        """
+        have = [] if anew else [line for block, _ in self._blocks for line in block]
         at = next(at for at in range(len(have) + 1) if have[at:] == lines[: len(have) - at])
         if at == len(have):
             gone, self._blocks = self._blocks, []

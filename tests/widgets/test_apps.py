@@ -47,4 +47,4 @@ def test_the_list_names_those_of_other_kernels() -> None:
 def test_the_last_minute_is_drawn_in_characters() -> None:
     rates = (0.0,) * 40 + (10.0,) * 10 + (5.0,) * 10
     text = card(replace(APP, history=(rates, rates))).text()
-    assert f"last minute        {' ' * 20}█████▄▄▄▄▄  (requests, at most 10.0 per second)" in text
+    assert f"last minute        {'·' * 20}█████▄▄▄▄▄  (requests, at most 10.0 per second)" in text
