@@ -8,8 +8,9 @@ from collections.abc import Callable
 from concurrent.futures import Future, wait
 from typing import Any
 
+from flyte_nb.engine.local.apps.service import Service
 from flyte_nb.engine.local.apps.serving import Apps
-from flyte_nb.engine.local.apps.spec import Spec
+from flyte_nb.engine.local.apps.spec import AppPhase, Spec
 from flyte_nb.errors import BaseRuntimeError, FlyteError
 from flyte_nb.portal import Portal
 from flyte_nb.views import Text
@@ -24,6 +25,11 @@ def line_on_stderr(line: Text) -> Change:
     """Show a line, and give what shows further ones."""
     print(line.text(), file=sys.stderr)
     return lambda changed: print(changed.text(), file=sys.stderr)
+
+
+def otherwise(service: Service) -> str:
+    """Word which version serves meanwhile; empty for an app that was given up."""
+    return "" if service.phase is AppPhase.FAILED else f", version {service.spec.version} goes on"
 
 
 class Rolling:
@@ -43,6 +49,8 @@ class Rolling:
         self._portal, self._apps, self._show = portal, apps, show
         #: by the app's name, what says what it asks for now; None where it is not declared any more
         self._asked: dict[str, Callable[[], Spec | None]] = {}
+        #: by the app's name, why it cannot be served as it is declared now: said once, not after each cell
+        self._refused: dict[str, str] = {}
 
     def follow(self, name: str, spec: Callable[[], Spec | None]) -> None:
         """Look after an app from now on."""
@@ -50,20 +58,32 @@ class Rolling:
 
     def look(self) -> None:
         """Replace the apps that have changed; what becomes of that is shown as soon as it is known."""
+        jobs = []
         for name, spec in list(self._asked.items()):
             service = self._apps.services.get(name)
             if service is None:
-                del self._asked[name]
+                self._asked.pop(name)
+                self._refused.pop(name, None)
                 continue
             try:
                 now = spec()
             except FlyteError as error:
-                self._show(Text(f"app {name}: what is declared now cannot be served: {error}"))
+                self._refuse(name, service, str(error))
                 continue
+            refused = self._refused.pop(name, None)
             if now is not None and now != service.newest:
-                self._replace(now, service.spec)
+                jobs.append(self._replace(now, otherwise(service)))
+            elif now is not None and refused:
+                self._show(Text(f"app {name}: it is declared again as it was{otherwise(service)}"))
+        wait(jobs, SOON)  # most are there by then, and the next cell asks the new versions
 
-    def _replace(self, spec: Spec, before: Spec) -> None:
+    def _refuse(self, name: str, service: Service, why: str) -> None:
+        if self._refused.get(name) != why:
+            self._refused[name] = why
+            told = f"app {name}: what is declared now cannot be served{otherwise(service)}. {why}"
+            self._show(Text(told))
+
+    def _replace(self, spec: Spec, goes_on: str) -> Future[Any]:
         change, began = self._show(Text(f"app {spec.name}: a new version starts …")), time.monotonic()
         job = self._portal.submit(self._apps.serve(spec))
 
@@ -72,9 +92,10 @@ class Rolling:
             if error is None:
                 told = f"app {spec.name}: version {spec.version} serves, after {time.monotonic() - began:.1f} s"
             else:
-                trace = f"\n{error.remote_traceback}" if isinstance(error, BaseRuntimeError) else ""
-                told = f"app {spec.name}: the new version did not start, {before.version} goes on. {error}{trace}"
+                trace = f"{error.remote_traceback}\n" if isinstance(error, BaseRuntimeError) else ""
+                why = str(error).removeprefix(f"app {spec.name!r} did not start: ")
+                told = f"app {spec.name}: the new version did not start{goes_on}\n{trace}{why}"
             change(Text(told))
 
         job.done.add_done_callback(tell)
-        wait([job.done], SOON)  # most are there by then, and the next cell asks the new version
+        return job.done

@@ -71,7 +71,8 @@ class RunContext(Declaration):
         What becomes of a request for more than this machine has: it gets what there is and a notice says so; it is
         refused; or, for a GPU where there is none, it is left out.
     keep : {"never", "on-failure", "always"}
-        Whether the inputs are kept, so that ``flyte.rerun(name)`` can run the task with them again.
+        Whether the inputs are kept, so that ``flyte.rerun(name)`` can run the task with them again; ``"always"`` keeps
+        the outputs, too, which apps of other processes can then be given by a ``RunOutput``.
     wait : bool
         Give the run at once where False; its ``wait``, ``outputs`` and ``cancel`` are there meanwhile.
     version, copy_style

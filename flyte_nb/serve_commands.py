@@ -5,11 +5,12 @@ from __future__ import annotations
 from flyte_nb import run_commands
 from flyte_nb.commands import Parser, key_values
 from flyte_nb.engine.local.apps.log import tail_of
-from flyte_nb.engine.local.apps.serving import log_of, served_elsewhere
+from flyte_nb.engine.local.apps.serving import apps_with_logs, log_of, served_elsewhere
 from flyte_nb.engine.store.home import is_plain
 from flyte_nb.environments.app import AppEnvironment
 from flyte_nb.errors import UnknownNameError, UsageTypeError
-from flyte_nb.serving import handles, with_servecontext
+from flyte_nb.serve_context import handles
+from flyte_nb.serving import with_servecontext
 from flyte_nb.session import Session
 from flyte_nb.views import Text, View
 from flyte_nb.widgets import apps as views
@@ -28,17 +29,26 @@ def serve_app(words: list[str], session: Session) -> View:
     )
     parser.add_argument("--text", action="store_true", help="show it once, as text")
     options = parser.parse_args(words)
-    app = session.registry.find(options.name)
-    if not isinstance(app, AppEnvironment):
-        raise UsageTypeError(f"%flyte serve: {options.name!r} is a {type(app).__name__}; accepted: the name of an app")
-    given = key_values(options.parameter, "--parameter NAME=VALUE")
+    app = _app(session, options.name)
+    given = key_values(options.parameter, "%flyte serve --parameter NAME=VALUE")
     how = with_servecontext(
-        env_vars=key_values(options.env, "--env NAME=VALUE") or None,
+        env_vars=key_values(options.env, "%flyte serve --env NAME=VALUE") or None,
         parameter_values={app.name: given} if given else None,
         port=options.port,
     )
     served = how.serve(app)
     return Text(served.card().text()) if options.text else served.card()
+
+
+def _app(session: Session, name: str) -> AppEnvironment:
+    found = session.registry.get(name)
+    if isinstance(found, AppEnvironment):
+        return found
+    if found is not None:
+        raise UsageTypeError(f"%flyte serve: {name!r} is a {type(found).__name__}; accepted: the name of an app")
+    raise UnknownNameError(
+        "app", name, [env.name for env in session.registry.values() if isinstance(env, AppEnvironment)]
+    )
 
 
 def stop_app(words: list[str], session: Session) -> View:
@@ -72,10 +82,15 @@ def logs(words: list[str], session: Session) -> View:
     parser.add_argument("--last", type=int, default=50, metavar="N", help="how many lines of an app; 50 by default")
     parser.add_argument("--action", help="one of a run's actions, as %%flyte runs RUN lists them")
     options = parser.parse_args(words)
-    if not is_plain(options.name) or not (file := log_of(session.store.home, options.name)).exists():
-        chosen = ["--action", options.action] if options.action is not None else []
+    if is_plain(options.name) and (file := log_of(session.store.home, options.name)).exists():
+        return Text("\n".join(tail_of(file, options.last)))
+    chosen = ["--action", options.action] if options.action is not None else []
+    try:
         return run_commands.logs([options.name, *chosen], session)
-    return Text("\n".join(tail_of(file, options.last)))
+    except UnknownNameError as error:
+        raise UnknownNameError(
+            "run, and no app with a log,", error.name, [*error.known, *apps_with_logs(session.store.home)]
+        ) from None
 
 
 def _parser(verb: str) -> Parser:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from types import TracebackType
 from typing import Any, TypeVar
 
+from flyte_nb.connectors.endpoints import TOKEN
+from flyte_nb.engine.local.apps.gateway import Gateway
 from flyte_nb.engine.local.apps.links import front_of
 from flyte_nb.engine.local.apps.log import tail_of
 from flyte_nb.engine.local.apps.service import Service
 from flyte_nb.engine.local.apps.serving import LOOPBACK, Apps
 from flyte_nb.engine.local.apps.spec import AppPhase, ReplicaRecord, Spec
 from flyte_nb.engine.local.apps.traffic import Load
+from flyte_nb.engine.local.apps.waiting import within
 from flyte_nb.observers import Observers
 from flyte_nb.portal import Portal
 from flyte_nb.widgets.apps import LINES, AppRecord
@@ -23,6 +26,7 @@ __all__ = ["ServedApp"]
 
 T = TypeVar("T")
 _LAST = 1_000
+_PATIENCE = 3.0  # seconds for the gateway to take what it is told
 
 
 class ServedApp:
@@ -48,7 +52,8 @@ class ServedApp:
         self._leave: Callable[[], None] | None = None
 
     def __repr__(self) -> str:
-        return f"<app {self.name}: {self.phase.value} at {self.url}, {len(self.replicas)} replicas>"
+        count = len(self.replicas)
+        return f"<app {self.name}: {self.phase.value} at {self.url}, {count} replica{'' if count == 1 else 's'}>"
 
     @property
     def name(self) -> str:
@@ -67,14 +72,22 @@ class ServedApp:
 
     @property
     def token(self) -> str | None:
-        """What callers show in the header ``Authorization: Bearer TOKEN``; None where anybody may call."""
-        return self._service.token if self._service.spec.requires_auth else None
+        """What callers show in the header ``Authorization: Bearer TOKEN``; None where anybody may call.
+
+        Tasks and apps get it as the secret ``APP-token``: ``secrets="my-api-token"`` gives the variable
+        ``MY_API_TOKEN``. An app that is given the address by a parameter, an ``AppEndpoint`` with ``env_var="API"``,
+        finds it in ``API_TOKEN``.
+        """
+        spec = self._service.spec
+        if spec.metrics_port is not None:  # a connector server asks for one of its own
+            return spec.env_vars.get(TOKEN)
+        return self._service.token if spec.requires_auth else None
 
     @property
     def login_url(self) -> str:
         """An address that lets a browser in, once; a new one each time it is read."""
         gateway = self._service.gateway
-        return self.url if gateway is None else self._do(_of(lambda: gateway.login_url))
+        return self.url if gateway is None else self._do(_ticketed(gateway, lambda: gateway.login_url))
 
     def link(self, to: str = "") -> str:
         """Give an address for where the notebook is seen, behind JupyterHub too, which lets a browser in, once.
@@ -85,13 +98,13 @@ class ServedApp:
             The page to show, such as ``"docs"``.
         """
         gateway = self._service.gateway
-        return self.url if gateway is None else self._do(_of(lambda: gateway.link(to)))
+        return self.url if gateway is None else self._do(_ticketed(gateway, lambda: gateway.link(to)))
 
     def _withdraw(self, link: str) -> None:
         """Let an address that `link` gave let nobody in any more."""
         gateway = self._service.gateway
         if gateway is not None:
-            self._portal.submit(_of(lambda: gateway.withdraw(link)))
+            self._portal.submit(_withdrawn(gateway, link))
 
     @property
     def phase(self) -> AppPhase:
@@ -162,9 +175,13 @@ class ServedApp:
         spec = self._service.spec
         return AppRecord(
             name=self.name, phase=self.phase, url=self._seen(), why=self.why, replicas=tuple(self.replicas),
-            load=self.metrics, lines=tuple(self._service.log.last(LINES)), links=spec.links,
-            needs_token=spec.requires_auth, history=self._service.history.series(),
+            load=self.metrics, lines=self._last_lines(), links=spec.links,
+            needs_token=self.token is not None, history=self._service.history.series(),
         )  # fmt: skip
+
+    def _last_lines(self) -> tuple[str, ...]:
+        """Give the end of its log, without empty lines."""
+        return tuple(line for line in self._service.log.last(4 * LINES) if line.partition("|")[2].strip())[-LINES:]
 
     def _seen(self) -> str:
         """Give the address by which people reach it from where they see the notebook, without a ticket."""
@@ -258,9 +275,17 @@ class ServedApp:
         return self._portal.submit(work).done.result()
 
 
-async def _of(value: Callable[[], T]) -> T:
-    """Give a value, read on the engine's own loop."""
-    return value()
+async def _ticketed(gateway: Gateway, made: Callable[[], str]) -> str:
+    """Make an address on the engine's own loop; the gateway knows its ticket when it is given."""
+    address = made()
+    with suppress(asyncio.TimeoutError):
+        await within(gateway.taken(), _PATIENCE)
+    return address
+
+
+async def _withdrawn(gateway: Gateway, link: str) -> None:
+    """Take an address back, on the engine's own loop."""
+    gateway.withdraw(link)
 
 
 def _named(host: str) -> str:

@@ -61,7 +61,7 @@ class Session:
         #: gives what shows the events of one run, and None where nothing has happened for a while; the magics set it
         self.show_run: Callable[[], Callable[[Event | None], None]] = lambda: print_output
         #: gives what shows how one deployment goes; the magics set it
-        self.show_progress: Callable[[], Callable[[Progress], None]] = lambda: tell_waits
+        self.show_progress: Callable[[], Callable[[Progress | None], None]] = lambda: tell_waits
         #: called when a cell has succeeded and what it declares counts
         self.after_cell: list[Callable[[], None]] = []
         self._watch = Watch(shell, self) if shell is not None else None
@@ -185,9 +185,9 @@ def print_output(event: Event | None) -> None:
         stream.flush()
 
 
-def tell_waits(progress: Progress) -> None:
-    """Say what a deployment waits for."""
-    if progress.step is Step.WAITING:
+def tell_waits(progress: Progress | None) -> None:
+    """Say what a deployment waits for; None is a second without news."""
+    if progress is not None and progress.step is Step.WAITING:
         print(f"flyte: {progress}", file=sys.stderr, flush=True)
 
 

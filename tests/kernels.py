@@ -42,8 +42,8 @@ class Ran:
 class Kernel:
     """A kernel to type cells into."""
 
-    def __init__(self, client: NotebookClient) -> None:
-        self.client = client
+    def __init__(self, client: NotebookClient, folder: Path) -> None:
+        self.client, self.folder = client, folder
 
     def run(self, source: str, fails: bool = False) -> Ran:
         """Run a cell; insist that it succeeds, or fails."""
@@ -71,4 +71,4 @@ def new_kernel(folder: Path) -> Iterator[Kernel]:
         extra_arguments=["--IPKernelApp.log_level=ERROR"],
     )
     with client.setup_kernel(env={**os.environ, "FLYTE_NB_HOME": str(folder / ".flyte_nb")}):
-        yield Kernel(client)
+        yield Kernel(client, folder)

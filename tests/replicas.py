@@ -231,6 +231,14 @@ async def raw_replica(serve: Serve, name: str = "raw") -> AsyncIterator[Backend]
         server.close()
 
 
+@contextlib.asynccontextmanager
+async def nobody() -> AsyncIterator[Backend]:
+    """A replica that is not there: its port is kept, so that nobody else comes to listen on it."""
+    with socket.socket() as kept:
+        kept.bind(("127.0.0.1", 0))
+        yield Backend("nobody", "127.0.0.1", kept.getsockname()[1])
+
+
 async def say(port: int, data: bytes, seconds: float = 10.0) -> bytes:
     """Send bytes to a port; give all that it answers until it closes or is quiet for long."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)

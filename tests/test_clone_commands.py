@@ -31,6 +31,13 @@ def declared(kernel: Kernel) -> Kernel:
     return kernel
 
 
+@pytest.fixture(scope="module")
+def unchanged(shared_kernel: Kernel) -> Kernel:
+    """A kernel with the environment, for lines that are refused."""
+    shared_kernel.run(BASE)
+    return shared_kernel
+
+
 def offered(ran: Ran) -> tuple[str, bool]:
     """Give the code that a cell offered, and whether it replaces that cell."""
     (payload,) = eval(ran.printed)
@@ -72,11 +79,11 @@ def test_a_clone_that_was_declared_by_the_line_is_a_definition(declared: Kernel)
         ("base-env b --reset imag", "did you mean 'image'"),
     ],
 )
-def test_what_is_refused_is_shown_and_nothing_offered(declared: Kernel, line: str, told: str) -> None:
-    ran = declared.run(f"x = %flyte clone {line}\nprint(x)")
+def test_what_is_refused_is_shown_and_nothing_offered(unchanged: Kernel, line: str, told: str) -> None:
+    ran = unchanged.run(f"x = %flyte clone {line}\nprint(x)")
     assert told in ran.printed
-    assert declared.run("x = 1" + PAYLOAD).printed == "[]\n"
-    assert "accepted" in declared.run(f"%flyte clone {line} --apply", fails=True).error
+    assert unchanged.run("x = 1" + PAYLOAD).printed == "[]\n"
+    assert "accepted" in unchanged.run(f"%flyte clone {line} --apply", fails=True).error
 
 
 @pytest.mark.parametrize(
@@ -89,8 +96,8 @@ def test_what_is_refused_is_shown_and_nothing_offered(declared: Kernel, line: st
         ("base-env b --depends-on nobody", "'nobody'"),
     ],
 )
-def test_a_line_that_is_wrong_says_how(declared: Kernel, line: str, told: str) -> None:
-    assert told in declared.run(f"%flyte clone {line}", fails=True).error
+def test_a_line_that_is_wrong_says_how(unchanged: Kernel, line: str, told: str) -> None:
+    assert told in unchanged.run(f"%flyte clone {line}", fails=True).error
 
 
 def test_replicas_mean_what_the_kind_of_environment_has(declared: Kernel) -> None:

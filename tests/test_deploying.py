@@ -226,6 +226,7 @@ def test_what_a_running_process_uses_is_not_pruned(tmp_path: Path) -> None:
 # --- deployers ---
 
 DEPLOYER = """
+    import asyncio
     from dataclasses import dataclass
 
     @dataclass(kw_only=True)
@@ -241,6 +242,8 @@ DEPLOYER = """
     async def deployer(context):
         told = context.serialization_context
         calls.append([context.environment.name, context.dryrun, bool(told.version), told.root_dir is not None])
+        if context.environment.nodes == 3:
+            await asyncio.sleep(1.3)  # without news for longer than a second
         if context.environment.nodes > 10:
             raise RuntimeError("too many nodes")
         return f"{context.environment.name} with {context.environment.nodes}"

@@ -67,9 +67,9 @@ def test_export_from_a_kernel(kernel: Kernel, tmp_path: Path) -> None:
         ("%flyte export one.py --for ray", "given 'ray'"),
     ],
 )
-def test_wrong_exports_write_nothing(kernel: Kernel, tmp_path: Path, cell: str, told: str) -> None:
-    assert told in kernel.run(cell, fails=True).error
-    assert list(tmp_path.glob("*.py")) == []
+def test_wrong_exports_write_nothing(shared_kernel: Kernel, cell: str, told: str) -> None:
+    assert told in shared_kernel.run(cell, fails=True).error
+    assert list(shared_kernel.folder.glob("*.py")) == []
 
 
 def test_a_script_is_a_module_already(tmp_path: Path) -> None:

@@ -206,8 +206,8 @@ def test_loading_twice_changes_nothing(kernel: Kernel) -> None:
     assert "+ a  added" in kernel.run("%%flyte a").shown
 
 
-def test_help_lists_every_verb(kernel: Kernel) -> None:
-    shown = kernel.run("%flyte help").shown
+def test_help_lists_every_verb(calc: Kernel) -> None:
+    shown = calc.run("%flyte help").shown
     for verb in ("list", "show", "run", "deploy", "export", "runs", "notebook", "help"):
         assert f"%flyte {verb}" in shown
     assert "--memory" in shown
@@ -290,26 +290,25 @@ def test_a_failure_names_its_run(kernel: Kernel) -> None:
     assert "a1  calc.child  failed" in kernel.run(f"%flyte runs {name}").shown
 
 
-def test_help_of_one_verb_tells_its_options(kernel: Kernel) -> None:
-    shown = kernel.run("%flyte help run").shown
+def test_help_of_one_verb_tells_its_options(calc: Kernel) -> None:
+    shown = calc.run("%flyte help run").shown
     assert re.search(r"--overwrite-cache +compute kept outputs again", shown)
     assert re.search(r"--keep never\|on-failure\|always +keep inputs for %flyte rerun", shown)
     assert "for example\n  %flyte run double x=21" in shown
     assert "%flyte runs" not in shown
-    assert kernel.run("%flyte run --help").shown == shown
-    assert "--dry-run" in kernel.run("%flyte help deploy").shown
-    assert "unset KEY" in kernel.run("%flyte help secret").shown
-    assert "did you mean 'list'" in kernel.run("%flyte help lits", fails=True).error
+    assert calc.run("%flyte run --help").shown == shown
+    assert "--dry-run" in calc.run("%flyte help deploy").shown
+    assert "unset KEY" in calc.run("%flyte help secret").shown
+    assert "did you mean 'list'" in calc.run("%flyte help lits", fails=True).error
 
 
-def test_an_open_quotation_is_told_in_a_line(kernel: Kernel) -> None:
-    error = kernel.run("%flyte show 'abc", fails=True).error
+def test_an_open_quotation_is_told_in_a_line(calc: Kernel) -> None:
+    error = calc.run("%flyte show 'abc", fails=True).error
     assert error.endswith('UsageError: %flyte: no closing quotation in "show \'abc"')
 
 
-def test_in_a_terminal_an_environment_is_a_card_too(kernel: Kernel) -> None:
-    kernel.run(ENV)
-    assert kernel.run("env").shown.startswith("calc  (TaskEnvironment, declared at In [")
+def test_in_a_terminal_an_environment_is_a_card_too(calc: Kernel) -> None:
+    assert calc.run("env").shown.startswith("calc  (TaskEnvironment, declared at In [")
 
 
 def test_a_change_within_a_setting_is_told_as_that(kernel: Kernel) -> None:
@@ -374,11 +373,11 @@ def test_environments_as_json_hide_what_is_secret(kernel: Kernel) -> None:
     assert "v4lue" not in shown
 
 
-def test_help_of_a_flyte_line(kernel: Kernel) -> None:
-    shown = kernel.run("%%flyte --help").shown
+def test_help_of_a_flyte_line(calc: Kernel) -> None:
+    shown = calc.run("%%flyte --help").shown
     assert shown.startswith("%%flyte [NAME] [options]")
     assert "--memory" in shown
-    assert kernel.run("%flyte help cell").shown == shown
-    assert kernel.run("%flyte --help").shown == kernel.run("%flyte help").shown
-    assert "list|clear" in kernel.run("%flyte cache --help").shown
-    assert "did you mean" not in kernel.run("%flyte serve", fails=True).error
+    assert calc.run("%flyte help cell").shown == shown
+    assert calc.run("%flyte --help").shown == calc.run("%flyte help").shown
+    assert "list|clear" in calc.run("%flyte cache --help").shown
+    assert "did you mean" not in calc.run("%flyte serve", fails=True).error

@@ -24,6 +24,7 @@ import pytest
 from fastapi import FastAPI
 from flyte_nb.app import AppEnvironment, Parameter, Port, RunOutput, Scaling
 from flyte_nb.app.extras import FastAPIAppEnvironment
+from flyte_nb.app_specs import command_of
 from flyte_nb.environments.cache import Cache, VersionParameters
 from flyte_nb.environments.function_task import AsyncFunctionTaskTemplate
 from flyte_nb.environments.interface import NativeInterface, check_value
@@ -44,7 +45,6 @@ from flyte_nb.errors import (
     UsageError,
 )
 from flyte_nb.plan.graph import order
-from flyte_nb.serving import _command
 from flyte_nb.session import Session
 
 from app_bench import SERVER, AppBench
@@ -524,8 +524,8 @@ def _(tmp_path: Path) -> None:
 
 @decided(37, "fserve", BETTER, "a command's words are run as they are, without a shell")
 def _() -> None:
-    assert _command(AppEnvironment("app", command=["prog", "a b", "$HOME"])) == ("prog", "a b", "$HOME")
-    assert _command(AppEnvironment("app", args="prog 'a b'")) == ("prog", "a b")
+    assert command_of(AppEnvironment("app", command=["prog", "a b", "$HOME"])) == ("prog", "a b", "$HOME")
+    assert command_of(AppEnvironment("app", args="prog 'a b'")) == ("prog", "a b")
 
 
 @decided(38, "AppEnvironment", BETTER, "quiet, no live lists, parameters and items checked")

@@ -203,11 +203,12 @@ def digests(*envs):
 """
 
 
-@pytest.fixture
-def kinds(kernel: Kernel, tmp_path: Path) -> Kernel:
-    """A kernel with environments declared in every way there is."""
-    (tmp_path / "lib.py").write_text("X = 1\n")
-    (tmp_path / "mod.py").write_text(
+@pytest.fixture(scope="module")
+def kinds(shared_kernel: Kernel) -> Kernel:
+    """A kernel with environments declared in every way there is; each test compares with how it found them."""
+    folder, kernel = shared_kernel.folder, shared_kernel
+    (folder / "lib.py").write_text("X = 1\n")
+    (folder / "mod.py").write_text(
         "import flyte_nb as flyte\nimport lib\nmenv = flyte.TaskEnvironment('menv')\n"
         "@menv.task\ndef inside(x: int) -> int:\n    return x + lib.X\n"
     )

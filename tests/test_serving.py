@@ -17,8 +17,9 @@ import flyte_nb as flyte
 import nbformat
 import psutil
 import pytest
-from flyte_nb.errors import DeclarationError, InitializationError, UsageTypeError
-from flyte_nb.serving import ServeContext, _command
+from flyte_nb.app_specs import command_of
+from flyte_nb.errors import DeclarationError, InitializationError, UsageError, UsageTypeError
+from flyte_nb.serve_context import ServeContext
 
 from kernels import Kernel, new_kernel
 from scripts import is_gone, ran, soon, start, written
@@ -80,13 +81,16 @@ def test_an_app_of_cells_from_first_to_last(kernel: Kernel, tmp_path: Path) -> N
     # one that does not start leaves the old one
     kernel.run("def answer(path): return f'three {path}'\nopen('x', 'w').write('')")
     refused = kernel.run("@app_env.on_startup\ndef up(): raise OSError('no disk')").shown
-    assert re.match(r"app my-api: the new version did not start, \w+ goes on\. .+ OSError: no disk", refused)
+    assert re.fullmatch(
+        r"app my-api: the new version did not start, version \w+ goes on\n"
+        r"  In \[\d+\], line 2, in up\n    def up\(\): raise OSError\('no disk'\)\n"
+        r"on_startup failed: OSError: no disk",
+        refused,
+    )
     assert kernel.value("get(), handle.phase.value") == "('three /', 'active')"
     told = kernel.run("print(handle.logs())").printed
     assert "on_startup failed: OSError: no disk" in told
     assert re.search(r"In \[\d+\], line 2, in up", told)
-    assert "did not start" in refused
-    assert re.search(r"In \[\d+\], line 2, in up", refused)
     assert kernel.run("%flyte stop my-api").shown == "stopped my-api"
     assert kernel.value("handle.is_deactivated()") == "True"
     assert "no served app named 'my-api'" in kernel.run("%flyte stop my-api", fails=True).error
@@ -106,6 +110,69 @@ def test_the_live_card_and_its_text(kernel: Kernel) -> None:
     kernel.run("%flyte stop --all")
 
 
+def test_pages_behind_a_hub_find_what_is_theirs_and_so_do_direct_callers(kernel: Kernel) -> None:
+    kernel.run("import os, json, urllib.request\nos.environ['JUPYTERHUB_SERVICE_PREFIX'] = '/user/ada/'")
+    kernel.run("from fastapi import FastAPI\nfrom flyte_nb.app.extras import FastAPIAppEnvironment\napi = FastAPI()\n"
+               "@api.get('/gradio')\ndef gradio() -> str: return os.environ['GRADIO_ROOT_PATH']\n"
+               "quick = FastAPIAppEnvironment(name='quick', app=api, requires_auth=False)\n"
+               "handle = flyte.serve(quick)\nport = handle.url.split(':')[-1].strip('/')\n"
+               "def get(path): return urllib.request.urlopen(handle.url + path).read().decode()")  # fmt: skip
+    assert kernel.value("f\"url: '/user/ada/proxy/{port}/openapi.json'\" in get('docs')") == "True"
+    assert kernel.value("get(f'user/ada/proxy/{port}/openapi.json') == get('openapi.json')") == "True"
+    assert kernel.value("json.loads(get('gradio')) == f'/user/ada/proxy/{port}'") == "True"
+
+
+def test_what_an_app_cannot_be_served_with_is_said_once(kernel: Kernel) -> None:
+    declare(kernel)
+    kernel.run("handle = flyte.serve(app_env)")
+    told = kernel.run("@app_env.on_startup\ndef up(): nowhere()").shown
+    assert re.match(r"app my-api: what is declared now cannot be served, version \w+ goes on\. .*'nowhere'", told)
+    assert kernel.run("1").shown == "1"
+    told = kernel.run("@app_env.on_startup\ndef up(): elsewhere()").shown
+    assert "'elsewhere'" in told
+    told = kernel.run('@app_env.on_startup\ndef up(): print("up")').shown
+    assert re.fullmatch(r"app my-api: it is declared again as it was, version \w+ goes on", told)
+    assert kernel.run("get()").shown == "'one /'"
+
+
+def test_a_served_app_moves_to_another_port_if_that_is_free(kernel: Kernel) -> None:
+    declare(kernel)
+    kernel.run("handle = flyte.serve(app_env)")
+    kernel.run("import socket\ntaken = socket.create_server(('127.0.0.1', 0))\nport = taken.getsockname()[1]")
+    refused = kernel.run("flyte.with_servecontext(port=port).serve(app_env)", fails=True).error
+    assert "is taken by" in refused
+    assert kernel.value("get('a'), handle.phase.value") == "('one /a', 'active')"
+    kernel.run("taken.close()\nhandle = flyte.with_servecontext(port=port).serve(app_env)")
+    assert kernel.value("get('b'), handle.url == f'http://127.0.0.1:{port}/'") == "('one /b', True)"
+
+
+def test_a_start_that_takes_long_says_so_in_the_cell(kernel: Kernel) -> None:
+    declare(kernel)
+    kernel.run("import time\n@app_env.on_startup\ndef up():\n    print('reading the model')\n    print(flush=True)\n"
+               "    time.sleep(4)")  # fmt: skip
+    cell = kernel.run("handle = flyte.serve(app_env)")
+    assert re.fullmatch(r"app my-api: serves, after \d+ s", cell.shown)
+    kernel.run("%flyte stop my-api")
+    kernel.run("@app_env.on_startup\ndef up():\n    time.sleep(4)\n    raise OSError('no disk')")
+    cell = kernel.run("flyte.serve(app_env)", fails=True)
+    assert re.fullmatch(r"app my-api: did not start, after \d+ s", cell.shown)
+
+
+def test_names_that_the_verbs_do_not_know(kernel: Kernel) -> None:
+    declare(kernel)
+    kernel.run("e = flyte.TaskEnvironment('tasks')")
+    assert "no app named 'my-apy'; did you mean 'my-api'?" in kernel.run("%flyte serve my-apy", fails=True).error
+    assert "no app named 'zzz'; there is 'my-api'" in kernel.run("%flyte serve zzz", fails=True).error
+    assert (
+        "no parameter of app 'my-api' named 'a'" in kernel.run("%flyte serve my-api --parameter a=1", fails=True).error
+    )
+    assert "accepted: %flyte serve --env NAME=VALUE" in kernel.run("%flyte serve my-api --env A", fails=True).error
+    kernel.run("%flyte serve my-api --text")
+    kernel.run("%flyte stop my-api")
+    told = kernel.run("%flyte logs my-apy", fails=True).error
+    assert "no run, and no app with a log, named 'my-apy'; did you mean 'my-api'?" in told
+
+
 def test_the_token_is_asked_for_and_not_shown(kernel: Kernel) -> None:
     declare(kernel)
     kernel.run("app_env.requires_auth = True\nhandle = flyte.serve(app_env)")
@@ -118,6 +185,13 @@ def test_the_token_is_asked_for_and_not_shown(kernel: Kernel) -> None:
     assert "/user/ada/proxy/" in kernel.value("handle.card().text()")
     kernel.run("del os.environ['JUPYTERHUB_SERVICE_PREFIX']")
     assert kernel.value("handle.token in repr(handle) + handle.card().text() + handle.logs()") == "False"
+    # a task gets it as a secret, and neither it nor what it prints shows it
+    kernel.run("env = flyte.TaskEnvironment('e', secrets='my-api-token')\n@env.task\ndef ask() -> int:\n"
+               "    token = os.environ['MY_API_TOKEN']; print('shown', token)\n"
+               "    asked = urllib.request.Request(app_env.endpoint, headers={'Authorization': f'Bearer {token}'})\n"
+               "    return urllib.request.urlopen(asked).status")  # fmt: skip
+    assert "shown ***" in kernel.run("run = flyte.run(ask)").printed
+    assert kernel.value("run.outputs()[0]") == "200"
     kernel.run("browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())")
     assert kernel.value("browser.open(handle.login_url).status, browser.open(handle.url).status") == "(200, 200)"
 
@@ -131,8 +205,10 @@ def test_a_failing_start_up_hook_names_its_cell_and_line(kernel: Kernel) -> None
     assert "    reading" in error
 
 
-def test_nothing_is_left_of_five_replicas_when_the_kernel_is_killed(kernel: Kernel) -> None:
+def test_nothing_is_left_of_five_replicas_when_the_kernel_is_killed(kernel: Kernel, tmp_path: Path) -> None:
     declare(kernel)
+    kernel.run("@app_env.on_shutdown\ndef down():\n    print('closing', flush=True)  # where nobody reads it any more\n"
+               "    open('down.txt', 'a').write('down ')")  # fmt: skip
     kernel.run("app_env.scaling = flyte.app.Scaling(5)\nhandle = flyte.serve(app_env)")
     pids = json.loads(
         kernel.run("import json\nprint(json.dumps([r.pid for r in handle.replicas] + [os.getpid()]))").printed
@@ -143,6 +219,7 @@ def test_nothing_is_left_of_five_replicas_when_the_kernel_is_killed(kernel: Kern
     os.kill(kernel_pid, signal.SIGKILL)
     began = time.monotonic()
     assert soon(lambda: all(map(is_gone, family)), 2.0), time.monotonic() - began
+    assert (tmp_path / "down.txt").read_text() == "down " * 5
 
 
 SCRIPT = """
@@ -203,6 +280,33 @@ if __name__ == "__main__":
     assert done.stdout == "['first', True, 'included']\nFalse\n"
     assert (tmp_path / "notes.txt").read_text() == "down "
     assert not list((tmp_path / "home" / "apps").glob("*/*"))
+
+
+def test_an_app_that_is_given_the_address_of_another_is_given_its_token(tmp_path: Path) -> None:
+    (tmp_path / "data.txt").write_text("included")
+    main = """
+if __name__ == "__main__":
+    from flyte_nb.session import current_session
+    secrets = current_session().secrets
+    handle = flyte.serve(second)
+    print(get(handle), "*** is printed" in handle.logs(), "OTHER_TOKEN" in os.environ, secrets.status("first-token"))
+    print(flyte.serve(first).token in handle.logs() + repr(secrets) + repr(second) + repr(first))
+    flyte.serve(first).deactivate(wait=True)
+    print(secrets.status("first-token"))
+"""
+    script = SCRIPT.replace('"first", requires_auth=False', '"first", requires_auth=True')
+    calls = 'import urllib.request\n    serve([urllib.request.urlopen(os.environ["OTHER"])'
+    shows = """import urllib.request
+    print(os.environ['OTHER_TOKEN'], 'is printed')
+    shown = {'Authorization': 'Bearer ' + os.environ['OTHER_TOKEN']}
+    serve([urllib.request.urlopen(urllib.request.Request(os.environ['OTHER'], headers=shown))"""
+    assert calls in script
+    script = script.replace(calls, shows)
+    written(tmp_path / "apps.py", script + main)
+    done = ran(["apps.py"], tmp_path, NOTES=str(tmp_path / "notes.txt"))
+    assert done.returncode == 0, done.stderr
+    of_app, none = "[('first-token', None, 'FIRST_TOKEN', 'app first')]", "[('first-token', None, 'FIRST_TOKEN', None)]"
+    assert done.stdout.splitlines() == [f"['first', True, 'included'] True False {of_app}", "False", none]
 
 
 def test_contexts_and_parameters_of_a_script(tmp_path: Path) -> None:
@@ -292,8 +396,14 @@ async def as_a_front_end(shutdown: Awaitable[None]) -> None:
 
 def test_a_connector_environment_runs_our_connector_server() -> None:
     env = flyte.app.ConnectorEnvironment("batch", include=["my_connector"])
-    assert _command(env) == (sys.executable, "-m", "flyte_nb.connectors.server", "--port", "8080",
+    assert command_of(env) == (sys.executable, "-m", "flyte_nb.connectors.server", "--port", "8080",
                              "--prometheus_port", "9092", "--modules", "my_connector")  # fmt: skip
+
+
+def test_an_app_that_speaks_http2_cannot_ask_for_a_token_at_its_gateway() -> None:
+    app = flyte.app.AppEnvironment("grpc-app", port=flyte.app.Port(8080, "h2c"), args="serve")
+    with pytest.raises(UsageError, match=r"'grpc-app' speaks HTTP/2.* say requires_auth=False, and .* a token itself"):
+        flyte.serve(app)
 
 
 def test_parameters_of_a_context_are_checked() -> None:

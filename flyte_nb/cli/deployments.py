@@ -50,8 +50,10 @@ def _of_file(options: Namespace) -> None:
     print(views.deployments(made, options.dry_run).text())
 
 
-def _say(progress: Progress) -> None:
+def _say(progress: Progress | None) -> None:
     """Tell a step on stderr; the smaller ones and what the answer tells anyway are left out."""
+    if progress is None:  # a second without news
+        return
     is_small = progress.step is Step.BUNDLING and progress.note != "begins"
     if is_small or progress.step in (Step.RECORDING, Step.UNCHANGED):
         return

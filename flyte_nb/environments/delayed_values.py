@@ -206,6 +206,9 @@ class ArtifactValue(DelayedValue):
 class AppEndpoint(DelayedValue):
     """The URL of another app.
 
+    On this machine the variable ``NAME_TOKEN`` holds what that app asks for, if it does, where the parameter's
+    ``env_var`` is ``NAME``.
+
     Parameters
     ----------
     app_name : str

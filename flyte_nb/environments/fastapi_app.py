@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+import os
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -33,6 +34,11 @@ def _fastapi(value: Any) -> Any:
 
 def _uvicorn(value: Any) -> Any:
     return value if value is None else _check_instance(value, "uvicorn", "Config")
+
+
+def _path_in_front() -> str:
+    """Give the path by which a server such as JupyterHub's passes requests on; empty where none does."""
+    return os.environ.get("UVICORN_ROOT_PATH", "")
 
 
 @dataclass(kw_only=True, repr=False)
@@ -94,7 +100,8 @@ class FastAPIAppEnvironment(AppEnvironment):
         if self.uvicorn_config is None:
             # on the user's own machine only the user's own machine may call
             host = "127.0.0.1" if ctx().mode == "local" else "0.0.0.0"
-            return importlib.import_module("uvicorn").Config(self.app, host=host, port=port)
+            return importlib.import_module("uvicorn").Config(self.app, host=host, port=port, root_path=_path_in_front())
         config = copy.copy(self.uvicorn_config)
         config.port = port if config.port is None else config.port
+        config.root_path = config.root_path or _path_in_front()
         return config

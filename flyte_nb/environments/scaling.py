@@ -63,6 +63,9 @@ class Scaling(Declaration):
     class Concurrency(Declaration):
         """Scale by the number of requests that a replica works on at the same time.
 
+        It is a target, as in a cluster, and no limit: while more replicas start, or where there are as many as may be,
+        those that there are get more.
+
         Parameters
         ----------
         val : int

@@ -84,7 +84,7 @@ def told_replicas(app: AppRecord) -> str:
 
 def told_requests(load: Load) -> str:
     """Word what there was and is to do."""
-    words = [f"{load.requests:,} so far", f"{load.rate:.1f} per second"]
+    words = [f"{load.requests:,} so far", f"{load.rate:.1f} per second"] if load.requests else ["none so far"]
     words += [f"{load.failures:,} failed"] if load.failures else []
     words += [f"{load.in_flight} in flight"] if load.in_flight else []
     words += [f"{load.waiting} waiting"] if load.waiting else []

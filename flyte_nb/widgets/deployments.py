@@ -87,9 +87,13 @@ class ProgressLine:
         self._show, self._clock = show, clock
         self._change: Callable[[Text], None] | None = None
         self._began, self._steps = clock(), dict[str, Step]()
+        self._latest = Progress("", Step.BUNDLING, "begins")
 
-    def __call__(self, progress: Progress) -> None:
-        """Take a step."""
+    def __call__(self, progress: Progress | None) -> None:
+        """Take a step; None is a second without news, in which the line counts on."""
+        if progress is None:
+            progress = self._latest
+        self._latest = progress
         if progress.environment:
             self._steps[progress.environment] = progress.step
         if self._change is None and self._clock() - self._began < FIRST and progress.step is not Step.WAITING:

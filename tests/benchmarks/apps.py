@@ -1,10 +1,9 @@
-"""What the gateway in front of an app costs, beside peers: ``python tests/benchmarks/apps.py [cost] [ramp]``.
+"""What the gateway in front of an app costs, beside peers: ``python tests/benchmarks/apps.py``.
 
-``cost``: throughput, median latency and the proxy's CPU time for each request, in front of one uvicorn replica of a
+Throughput, median latency and the proxy's CPU time for each request, in front of one uvicorn replica of a
 FastAPI app: without a proxy, through the gateway (on asyncio's own event loop and, where it is installed, on uvloop),
 through nginx where it is installed, and through a plain proxy made of aiohttp's server and client. The clients are wrk
-where it is installed. Rounds alternate; figures are medians of the rounds, and so are comparisons. ``ramp``: 1 to 200
-clients and back, with replicas that the scaler asks for: a table, and ``--picture FILE.svg``.
+where it is installed. Rounds alternate; figures are medians of the rounds, and so are comparisons.
 """
 
 from __future__ import annotations
@@ -22,29 +21,21 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 from flyte_nb.engine.local.apps.gateway import Gateway
-from flyte_nb.engine.local.apps.scaler import Scaler
-from flyte_nb.engine.local.apps.traffic import Backend, GatewayConfig, Load
-from flyte_nb.environments.scaling import Scaling
+from flyte_nb.engine.local.apps.traffic import Backend, GatewayConfig
 
 APP = """
-import asyncio
 from fastapi import FastAPI
 app = FastAPI()
 
 @app.get("/")
 async def plain():
     return {"hello": "world"}
-
-@app.get("/work")
-async def work():
-    await asyncio.sleep(0.5)
-    return {"done": True}
 """
 NGINX = """
 worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log;
@@ -93,8 +84,6 @@ logging.disable()  # of clients that leave
 asyncio.run(main(int(sys.argv[1]), int(sys.argv[2])))
 """
 ROUNDS, SECONDS, MANY = 9, 1, 32
-SCHEDULE = [1, 10, 25, 50, 100, 200, 200, 200, 100, 50, 25, 10, 1, 1, 1, 1, 1]
-STAGE = 2.0  # seconds for each
 
 
 def free_port() -> int:
@@ -136,10 +125,10 @@ def cpu(pid: int) -> float:
 # clients
 
 
-async def visit(port: int, path: str, until: float, times: list[float]) -> int:
+async def visit(port: int, until: float, times: list[float]) -> int:
     """Ask again and again on one connection; give the number of failures."""
     failures, writer = 0, None
-    request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+    request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
     while time.perf_counter() < until:
         began = time.perf_counter()
         try:
@@ -170,8 +159,10 @@ def load(port: int, connections: int, seconds: int) -> tuple[float, float]:
         assert rate is not None
         assert median is not None
         return float(rate[1]), float(median[1]) * {"us": 0.001, "ms": 1, "s": 1000}[median[2]]
-    command = [sys.executable, __file__, "--visit", json.dumps([port, "/", [connections], seconds])]
+    command = [sys.executable, __file__, "--visit", json.dumps([port, connections, seconds])]
     told = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    if told["failures"]:
+        raise RuntimeError(f"{told['failures']} requests failed")
     return told["requests"] / seconds, told["median"] * 1000
 
 
@@ -256,144 +247,23 @@ def show(rows: dict[str, dict[str, float]]) -> None:
         print(f"{name:18}" + "".join(f"{row[key]:16.{digits.get(key, 2)}f}" for key in columns))
 
 
-class Replicas:
-    """As many replicas as the scaler asks for, started and stopped as they should be."""
-
-    def __init__(self, folder: Path, scaling: Scaling) -> None:
-        self._folder, self._scaler = folder, Scaler(scaling)
-        self._number = 0
-        self.ready: dict[str, Backend] = {}
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._changes: set[asyncio.Task[None]] = set()
-        self._starting = 0
-
-    def told(self, load: Load) -> None:
-        wanted = self._scaler.wanted(time.monotonic(), load, len(self.ready), self._starting)
-        for _ in range(wanted - len(self.ready) - self._starting):
-            self._do(self._start())
-        for name in list(self.ready)[max(wanted, 1) :] if not self._starting else []:
-            self._do(self._stop(name))
-
-    def _do(self, change: Any) -> None:
-        task = asyncio.ensure_future(change)
-        self._changes.add(task)
-        task.add_done_callback(self._changes.discard)
-
-    async def _start(self) -> None:
-        self._starting += 1
-        self._number += 1
-        name, port = f"r{self._number}", free_port()
-        self._processes[name] = subprocess.Popen([str(word) for word in uvicorn(self._folder, port)], cwd=self._folder)
-        await asyncio.to_thread(wait_for, port)
-        self.ready[name] = Backend(name, "127.0.0.1", port)
-        self._starting -= 1
-        self.gateway.set_backends(list(self.ready.values()))
-
-    async def _stop(self, name: str) -> None:
-        del self.ready[name]
-        self.gateway.set_backends(list(self.ready.values()))
-        await self.gateway.drained(name)
-        self._processes.pop(name).terminate()
-
-    @contextlib.asynccontextmanager
-    async def serving(self, gateway: Gateway) -> AsyncIterator[None]:
-        self.gateway = gateway
-
-        async def tick() -> None:  # time passes where no load is told
-            while True:
-                await asyncio.sleep(0.2)
-                self.told(gateway.load)
-
-        ticking = asyncio.create_task(tick())
-        try:
-            yield
-        finally:
-            ticking.cancel()
-            for process in self._processes.values():
-                process.kill()
-                process.wait()
-
-
-async def ramp(folder: Path, picture: Path | None) -> None:
-    replicas = Replicas(folder, Scaling((1, 5), Scaling.Concurrency(40), 4))
-    gateway = await Gateway.start(GatewayConfig("bench"), replicas.told)
-    async with replicas.serving(gateway):
-        visitors = await asyncio.create_subprocess_exec(
-            sys.executable, __file__, "--visit", json.dumps([gateway.port, "/work", SCHEDULE, STAGE]),
-            stdout=subprocess.PIPE,
-        )  # fmt: skip
-        assert visitors.stdout is not None
-        rows = []
-        print(f"{'s':>4} {'clients':>8} {'replicas':>9} {'requests/s':>11} {'median ms':>10} {'failures':>9}")
-        async for line in visitors.stdout:
-            told = json.loads(line)
-            if "stage" not in told:
-                print(f"{told['requests']} requests, {told['failures']} failures; the gateway's count: "
-                      f"{gateway.load.requests} and {gateway.load.failures}")  # fmt: skip
-                break
-            rows.append((told["stage"] * STAGE, told["clients"], len(replicas.ready), told["rate"]))
-            print(f"{rows[-1][0]:4.0f} {told['clients']:8} {len(replicas.ready):9} {told['rate']:11.0f} "
-                  f"{told['median'] * 1000:10.0f} {told['failures']:9}")  # fmt: skip
-        await visitors.wait()
-    await gateway.close()
-    if picture is not None:
-        picture.write_text(drawn(rows))
-
-
-async def visitors(port: int, path: str, schedule: list[int], seconds: float) -> None:
-    """Be as many clients as a schedule says; tell of each stage, and of all."""
-    every: list[float] = []
-    total = 0
-    for stage, count in enumerate(schedule, 1):
-        times: list[float] = []
-        until = time.perf_counter() + seconds
-        failures = sum(await asyncio.gather(*(visit(port, path, until, times) for _ in range(count))))
-        every, total = every + times, total + failures
-        if len(schedule) > 1:
-            told = {"stage": stage, "clients": count, "rate": len(times) / seconds, "failures": failures}
-            print(json.dumps({**told, "median": statistics.median(times or [0])}), flush=True)
-    print(
-        json.dumps({"requests": len(every), "failures": total, "median": statistics.median(every or [0])}), flush=True
-    )
-
-
-def drawn(rows: list[tuple[float, int, int, float]]) -> str:
-    """Draw clients, replicas and requests per second over time, each in a panel of its own."""
-    width, height, gap, left = 640, 110, 40, 60
-    parts, longest = [], max(row[0] for row in rows)
-    for panel, (title, column) in enumerate((("clients", 1), ("replicas", 2), ("requests per second", 3))):
-        top, most = 30 + panel * (height + gap), max(row[column] for row in rows) or 1
-        points, last = [], 0.0
-        for row in rows:
-            y = top + height - row[column] / most * height
-            points += [f"{left + last / longest * width:.1f},{y:.1f}", f"{left + row[0] / longest * width:.1f},{y:.1f}"]
-            last = row[0]
-        parts.append(f'<text x="{left}" y="{top - 8}">{title}</text>'
-                     f'<text x="{left - 8}" y="{top + 8}" text-anchor="end">'
-                     f'{most:.0f}</text><text x="{left - 8}" y="{top + height}" text-anchor="end">0</text>'
-                     f'<path d="M{left},{top}v{height}h{width}" fill="none" stroke="#999"/>'
-                     f'<polyline points="{" ".join(points)}" fill="none" stroke="#6f2aef"/>')  # fmt: skip
-    bottom = 30 + 3 * (height + gap)
-    parts.append(f'<text x="{left + width}" y="{bottom - 18}" text-anchor="end">{longest:.0f} s</text>')
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + width + 20}" height="{bottom}" '
-            f'font-family="sans-serif" font-size="12" fill="#444"><rect width="100%" height="100%" fill="#fff"/>'
-            f'{"".join(parts)}</svg>\n')  # fmt: skip
+async def visitors(port: int, count: int, seconds: float) -> None:
+    """Be clients for some seconds; tell how many requests there were, and their median."""
+    times: list[float] = []
+    until = time.perf_counter() + seconds
+    failures = sum(await asyncio.gather(*(visit(port, until, times) for _ in range(count))))
+    print(json.dumps({"requests": len(times), "failures": failures, "median": statistics.median(times)}))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", nargs="*", help="cost, ramp, or both")
-    parser.add_argument("--picture", type=Path, help="where the picture of the ramp goes")
     parser.add_argument("--visit", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.visit:
         asyncio.run(visitors(*json.loads(options.visit)))
         return
     with tempfile.TemporaryDirectory() as folder:
-        if "ramp" not in options.what or "cost" in options.what:
-            asyncio.run(cost(Path(folder)))
-        if "cost" not in options.what or "ramp" in options.what:
-            asyncio.run(ramp(Path(folder), options.picture))
+        asyncio.run(cost(Path(folder)))
 
 
 if __name__ == "__main__":

@@ -56,3 +56,6 @@ def test_nobody_else_is_answered(notebook: Kernel) -> None:
     notebook.run("from flyte_nb.connectors import ConnectorClient\nclient = ConnectorClient(served.endpoint[7:])")
     assert "asks for a token" in notebook.run("await client.connectors()", fails=True).error
     notebook.run("await client.close()")
+    assert "asks for the token" in notebook.run("print(served.card().text())").printed
+    notebook.run("client = ConnectorClient(served.endpoint[7:], token=served.token)")
+    assert "Batch" in notebook.run("print(await client.connectors())\nawait client.close()").printed

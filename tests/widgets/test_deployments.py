@@ -70,6 +70,21 @@ def test_a_line_appears_when_it_takes_a_while() -> None:
     assert shown[1].startswith("deploying: a deployed at version v1 · 2 of 2 environments done")
 
 
+def test_a_second_without_news_counts_on() -> None:
+    shown: list[str] = []
+    times = iter([0.0, 0.1, 1.1, 1.2, 2.2])
+
+    def show(line: Text) -> object:
+        shown.append(line.text())
+        return lambda changed: shown.append(changed.text())
+
+    line = ProgressLine(show, lambda: next(times))  # type: ignore[arg-type]
+    line(Progress("a", Step.RECORDING))
+    line(None)
+    line(None)
+    assert shown == [f"deploying: a recording · 0 of 1 environments done · {t} s" for t in (1.2, 2.2)]
+
+
 def test_a_wait_is_said_at_once() -> None:
     shown: list[str] = []
 

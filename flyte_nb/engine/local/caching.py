@@ -11,7 +11,6 @@ from weakref import WeakValueDictionary
 
 from flyte_nb.engine.base import Work
 from flyte_nb.engine.local.calls import Call, Handler, Outcome
-from flyte_nb.engine.segments import as_bytes
 from flyte_nb.engine.store import Store
 
 __all__ = ["cached", "key_of"]
@@ -43,9 +42,7 @@ def cached(store: Store, handle: Handler) -> Handler:
                     return Outcome(tuple(values), tuple(json.loads(names)))
             outcome = await handle(call)
             if outcome.error is None:
-                parts = tuple(map(as_bytes, outcome.parts))
-                names = json.dumps(outcome.names).encode()
-                store.put_cached(key, call.work.task, call.journal.run.name, (names, *parts), caching.max_age)
+                store.put_cached(key, call.work.task, call.journal.run.name, outcome.kept(), caching.max_age)
             return outcome
 
     return cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,7 @@ from flyte_nb.engine.local.journal import Journal
 from flyte_nb.engine.local.pool import Given
 from flyte_nb.engine.local.redactor import Redactor
 from flyte_nb.engine.local.replica import Output
-from flyte_nb.engine.segments import Part
+from flyte_nb.engine.segments import Part, as_bytes
 from flyte_nb.errors import BaseRuntimeError, RuntimeUserError, TaskTimeoutError
 
 __all__ = ["Call", "Handler", "Outcome", "recorded"]
@@ -174,6 +175,10 @@ class Outcome:
     names: tuple[str, ...] = ()
     error: BaseRuntimeError | None = None
     cause: tuple[Part, ...] = ()
+
+    def kept(self) -> tuple[bytes, ...]:
+        """Give the value as it is kept, the names of the outputs first."""
+        return (json.dumps(self.names).encode(), *map(as_bytes, self.parts))
 
     def tell(self, run: Run) -> None:
         """Tell a run what became of it, its error or what its task returned; and those who follow it that it did."""

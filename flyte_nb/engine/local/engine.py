@@ -97,15 +97,14 @@ class LocalEngine:
             begun(run)
         try:
             outcome = await self._carry_out(call)
+            kept = _kept(work, outcome)
             outcome.tell(run)
         finally:
             call.journal.close()
             self.pool.end_run(run.name)
             del self.running[run.name]
-        if work.settings.keep == "always" or (work.settings.keep == "on-failure" and outcome.error is not None):
-            await asyncio.to_thread(
-                self.store.put_value, run.name, run.root.id, "inputs", tuple(map(as_bytes, work.inputs))
-            )
+        for kind, parts in kept.items():
+            await asyncio.to_thread(self.store.put_value, run.name, run.root.id, kind, parts)
         if outcome.error is None:
             self._direct.consider(call, self._surroundings.plain(call))
         return run
@@ -275,6 +274,15 @@ class LocalEngine:
         if need is None or self._surroundings.is_crowded:
             return None
         return self.pool.take_idle(call.work, need, call.journal.fit(call.work.definition), call.journal.run.name)
+
+
+def _kept(work: Work, outcome: Outcome) -> dict[str, tuple[bytes, ...]]:
+    """Give what is kept of a run, by kind, as its settings say; its outputs are read no more once they are told."""
+    keep = work.settings.keep
+    if keep == "never" or (keep == "on-failure" and outcome.error is None):
+        return {}
+    kept = {"inputs": tuple(map(as_bytes, work.inputs))}
+    return kept if outcome.error is not None else {**kept, "outputs": outcome.kept()}
 
 
 def _slow(call: Call, limit: float | None) -> MaxRuntimeExceededError:

@@ -97,7 +97,7 @@ class Processes:
         self._over = False
         self.warm = asyncio.Event()
 
-    async def start(self, env: dict[str, str], folder: str) -> Process:
+    async def start(self, env: dict[str, str], folder: str, grace: float = 0.0) -> Process:
         """Start a worker; from another zygote, where the one there is ends before it could.
 
         Parameters
@@ -106,6 +106,8 @@ class Processes:
             All its environment variables.
         folder : str
             Its working directory.
+        grace : float
+            Seconds that it has to end by itself once its engine has gone.
 
         Raises
         ------
@@ -115,7 +117,7 @@ class Processes:
         why: object = "the process that starts workers was ended"
         for _ in range(TRIES):
             try:
-                process = await self._start(env, folder)
+                process = await self._start(env, folder, grace)
             except OSError as error:  # the zygote has gone, or this process has no room for another file
                 why = error
                 continue
@@ -126,7 +128,7 @@ class Processes:
                 break
         raise RuntimeSystemError("NoWorker", f"no process could be started: {why}")
 
-    async def _start(self, env: dict[str, str], folder: str) -> Process:
+    async def _start(self, env: dict[str, str], folder: str, grace: float) -> Process:
         process, theirs = Process.piped(self.loop)
         number = next(self._numbers)
         path = list(map(str, sys.path)) if self._sys_path is None else self._sys_path
@@ -134,8 +136,8 @@ class Processes:
             async with self._sending:
                 control = self._open()
                 self._alive[number] = process
-                asked = json.dumps({"number": number, "env": env, "path": path, "folder": folder}).encode()
-                await self._send(control, asked, theirs)
+                asked = {"number": number, "env": env, "path": path, "folder": folder, "grace": grace}
+                await self._send(control, json.dumps(asked).encode(), theirs)
             await process.started
         except BaseException:
             self._alive.pop(number, None)

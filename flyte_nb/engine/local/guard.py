@@ -3,7 +3,8 @@
 A worker ends itself when its engine is gone, but one that native code holds cannot, and one that is killed takes none
 of its own children along. The guard hears of every group of workers, and ends those left when its engine has ended,
 whoever else holds its pipe: a process that the user's code has forked has all files that the engine had. The folder of
-shared memory, which it is started for, it removes. Should somebody end the guard, the engine starts another.
+shared memory, which it is started for, it removes. A group that was given some seconds has them to end by itself.
+Should somebody end the guard, the engine starts another.
 """
 
 from __future__ import annotations
@@ -23,19 +24,24 @@ __all__ = ["Guard"]
 GRACE = 2.0  # seconds for the guard to end what it watches
 QUICK = 1.0  # seconds: a guard that ends sooner is not started again until there is something to watch
 _SOURCE = """
-import os, select, shutil, signal, sys
+import os, select, shutil, signal, sys, time
 
-groups, rest, engine = set(), b"", int(sys.argv[2])
+groups, rest, engine = {}, b"", int(sys.argv[2])
 
 def heard():
     global rest
     data = os.read(0, 65536)
     *lines, rest = (rest + data).split(b"\\n")
-    if not data or b"end" in lines:
-        return False
     for line in lines:
-        groups.symmetric_difference_update({int(line)})
-    return True
+        if line == b"end":
+            groups.update(dict.fromkeys(groups, 0.0))
+            return False
+        group, _, grace = line.partition(b" ")
+        if grace:
+            groups[int(group)] = float(grace)
+        else:
+            groups.pop(int(group), None)
+    return bool(data)
 
 try:
     watched, pause = [0, os.pidfd_open(engine)], None
@@ -51,11 +57,18 @@ try:
         pass
 except OSError:
     pass
-for group in groups:
-    try:
-        os.killpg(group, signal.SIGKILL)
-    except OSError:
-        pass
+began = time.monotonic()
+while groups:
+    passed = time.monotonic() - began
+    for group, grace in list(groups.items()):
+        try:
+            os.killpg(group, signal.SIGKILL if grace <= passed else 0)
+        except OSError:
+            grace = 0.0
+        if grace <= passed:
+            del groups[group]
+    if groups:
+        time.sleep(0.01)
 shutil.rmtree(sys.argv[1], ignore_errors=True)
 """
 
@@ -65,7 +78,7 @@ class Guard:
 
     def __init__(self) -> None:
         self._folder: Path | None = None
-        self._groups: set[int] = set()
+        self._groups: dict[int, float] = {}
         self._process: subprocess.Popen[bytes] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._began = 0.0
@@ -77,14 +90,14 @@ class Guard:
             self._folder = folder
             self._start()
 
-    def watch(self, group: int) -> None:
-        """End the group, should this process end first."""
-        self._groups.add(group)
+    def watch(self, group: int, grace: float = 0.0) -> None:
+        """End the group, should this process end first; ``grace`` is seconds that it has to end by itself."""
+        self._groups[group] = grace
         self._tell(group)
 
     def release(self, group: int) -> None:
         """Forget a group that has ended, before its number can be another's."""
-        self._groups.discard(group)
+        self._groups.pop(group, None)
         self._tell(group)
 
     def close(self) -> None:
@@ -142,8 +155,9 @@ class Guard:
 
     def _write(self, process: subprocess.Popen[bytes], group: int) -> None:
         assert process.stdin is not None
+        told = f"{group} {self._groups[group]:g}\n" if group in self._groups else f"{group}\n"
         with contextlib.suppress(BrokenPipeError):  # it has ended, as its output says in a moment
-            if process.stdin.write(b"%d\n" % group) is None:  # it does not read: somebody has stopped it
+            if process.stdin.write(told.encode()) is None:  # it does not read: somebody has stopped it
                 process.kill()
 
 

@@ -50,19 +50,16 @@ class Watch:
         self.tree = Tree(pid)
         self.group: Group | None = None
         self._told = on_exceeded
-        self._last = 0  # as it seemed in the last sample …
-        self._settled, self._next_exact = 0, 0.0  # … and in the last exact one, and when the next is due
+        self._settled, self._next_exact = 0, 0.0  # as it seemed in the last exact sample, and when the next is due
 
     async def sample(self) -> None:
         """Look at its memory, and end it where it has too much."""
         if self.limit is None or self.exceeded:
             return
         seems = self.tree.memory()
-        shrank, self._last = seems < self._last, seems
         if seems > self.peak:
             self.peak = max(self.peak, seems if len(self.tree.members) < 2 else await self._exactly(seems))
-        if shrank or self.peak > self.limit:
-            self.check()
+        self.check()  # the system may have ended a part of it between two samples, and the others may have grown
 
     def check(self) -> None:
         """End it if it is over its limit, or if the system ended a part of it for that."""

@@ -169,7 +169,7 @@ class Pool:
         key = (need.python, need.sys_path)
         if key not in self._processes:
             self._processes[key] = Processes(need.python, None if need.sys_path is None else list(need.sys_path))
-        process = await self._processes[key].start(need.env, os.getcwd())
+        process = await self._processes[key].start(need.env, os.getcwd(), kind.grace)
         replica = kind(process, output, self.segments)
         replica.watching.enter_context(bounded()).apply_to(replica.pid)
         if need.memory is not None:
@@ -179,7 +179,7 @@ class Pool:
                 os.sched_setaffinity(replica.pid, need.cores)
         self._alive.add(replica)
         assert self.segments.folder  # the guard begins with it
-        self._guard.watch(replica.pid)
+        self._guard.watch(replica.pid, kind.grace)
         return replica
 
     def shared(self, parts: Sequence[Part]) -> tuple[Part, ...]:

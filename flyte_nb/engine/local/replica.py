@@ -9,7 +9,7 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from flyte_nb.engine import codec
 from flyte_nb.engine.base import Work
@@ -105,6 +105,9 @@ class Replica(asyncio.Protocol):
     segments : Segments
         Where it shares large buffers.
     """
+
+    #: seconds that it has to end by itself once its engine has gone
+    grace: ClassVar[float] = 0.0
 
     def __init__(self, process: Process, output: Output, segments: Segments) -> None:
         self.process, self.output, self._segments = process, output, segments

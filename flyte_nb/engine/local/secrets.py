@@ -29,7 +29,8 @@ class Secrets:
 
     The sources, in order:
 
-    1. values set in this session: `set`, ``%flyte secret set KEY``;
+    1. values set in this session: `set`, ``%flyte secret set KEY``; then, for the key ``APP-token``, the token of an
+       app that this session serves;
     2. the environment of this process: the secret's own variable, then the one its group and key give (``TEAM_API_KEY``
        for the key ``api-key`` of the group ``team``), then group and key as they are written (``team_api-key``);
     3. a file ``.env`` of the working directory, then of the given folders, by the same names;
@@ -47,6 +48,7 @@ class Secrets:
     def __init__(self, *folders: Path) -> None:
         self._folders = folders
         self._set: dict[tuple[str, str], str] = {}
+        self._of_apps: dict[str, str] = {}
 
     def set(self, key: str, value: str, group: str | None = None) -> None:
         """Set a value for this session; it is kept in memory only.
@@ -65,13 +67,24 @@ class Secrets:
         """Forget a value of this session; tell whether there was one."""
         return self._set.pop((group or "", key), None) is not None
 
+    def set_token(self, app: str, token: str | None) -> None:
+        """Have the token of an app that is served as the secret ``APP-token``; None forgets it."""
+        if token is None:
+            self._of_apps.pop(app, None)
+        else:
+            self._of_apps[app] = token
+
+    def token_of(self, app: str) -> str | None:
+        """Give the token of an app that is served; None where it asks for none."""
+        return self._of_apps.get(app)
+
     def names(self) -> list[tuple[str, str | None]]:
         """Give key and group of what is set in this session, sorted."""
         return [(key, group or None) for group, key in sorted(self._set, key=lambda name: (name[1], name[0]))]
 
     def set_values(self) -> list[str]:
-        """Give the values that were set in this session: no module may hold them."""
-        return sorted(self._set.values())
+        """Give the values that were set in this session, and the tokens of apps: no module may hold them."""
+        return sorted((*self._set.values(), *self._of_apps.values()))
 
     def resolve(self, requests: SecretRequest | None) -> dict[str, str]:
         """Give the variables of a task's secrets, with their values.
@@ -160,6 +173,7 @@ class Secrets:
         files = [(path, _read(path)) for path in self.files() if path.is_file()]
         return [
             self._of_session,
+            self._of_app,
             lambda secret: _named(secret, os.environ, "environment variable"),
             *(lambda secret, p=path, held=held: _named(secret, held, str(p)) for path, held in files),
             _of_keyring,
@@ -168,6 +182,11 @@ class Secrets:
     def _of_session(self, secret: Secret) -> _Found | None:
         own = (secret.group or "", secret.key), ("", secret.as_env_var or "")
         return next(((self._set[name], "session") for name in own if name in self._set), None)
+
+    def _of_app(self, secret: Secret) -> _Found | None:
+        app = secret.key.removesuffix("-token")
+        token = self._of_apps.get(app) if app != secret.key and not secret.group else None
+        return None if token is None else (token, f"app {app}")
 
     def files(self) -> list[Path]:
         """Give the ``.env`` files that are looked at, whether they are there or not."""

@@ -2,7 +2,8 @@
 
 It has imported what every worker needs and nothing of the user's, and it runs one thread. Over its socket it is asked
 to start workers, each with the file descriptors it shall have, and tells when one has ended. It is their parent: they
-end with it, and it ends with its engine, however that ends.
+end with it, and it ends with its engine, however that ends: at once, but for those that were given some seconds to end
+by themselves.
 
 On Linux a process that loses its parent becomes a child of its worker, and then, as the worker ends, of the zygote,
 which ends it: so a task leaves nothing behind, whatever sessions and groups its processes have made of themselves.
@@ -50,14 +51,15 @@ def main() -> None:
     die_with_parent(signal.SIGTERM)
     adopt()
     warm_up()
+    graces: dict[int, float] = {}
     try:
-        _serve(control)
+        _serve(control, graces)
     finally:
-        end_all()
+        end_all(graces)
 
 
-def _serve(control: socket.socket) -> None:
-    """Start workers and tell of their ends, until the engine has gone."""
+def _serve(control: socket.socket, graces: dict[int, float]) -> None:
+    """Start workers and tell of their ends, until the engine has gone; note the seconds that each has then."""
     woken, wakes = os.pipe()
     os.set_blocking(wakes, False)
     signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
@@ -72,10 +74,11 @@ def _serve(control: socket.socket) -> None:
             if signal.SIGTERM in os.read(woken, 4096):
                 return
             for pid, code in ended():
+                graces.pop(pid, None)
                 if pid in started:
                     _tell(control, {"op": "ended", "number": started.pop(pid), "code": code})
             kill(children().difference(started))
-        if control.fileno() in ready and not _start_one(control, (woken, wakes), started):
+        if control.fileno() in ready and not _start_one(control, (woken, wakes), started, graces):
             return
 
 
@@ -94,7 +97,9 @@ def warm_up() -> None:
     gc.freeze()
 
 
-def _start_one(control: socket.socket, mine: tuple[int, int], started: dict[int, int]) -> bool:
+def _start_one(
+    control: socket.socket, mine: tuple[int, int], started: dict[int, int], graces: dict[int, float]
+) -> bool:
     """Start the worker that is asked for; False when the engine has gone."""
     data, fds = _receive(control)
     if not data:
@@ -108,7 +113,7 @@ def _start_one(control: socket.socket, mine: tuple[int, int], started: dict[int,
         _become_worker(asked, fds)
     for fd in fds:
         os.close(fd)
-    started[pid] = asked["number"]
+    started[pid], graces[pid] = asked["number"], asked["grace"]
     _tell(control, {"op": "started", "number": asked["number"], "pid": pid})
     return True
 
@@ -202,23 +207,30 @@ def children() -> set[int]:
         return set()
 
 
-def kill(numbers: set[int]) -> None:
-    """Kill processes that are this one's children, so that no number can be another process's."""
+def kill(numbers: set[int], with_signal: signal.Signals = signal.SIGKILL) -> None:
+    """Send a signal to processes that are this one's children, so that no number can be another process's."""
     for number in numbers:
         with contextlib.suppress(OSError):
-            os.kill(number, signal.SIGKILL)
+            os.kill(number, with_signal)
 
 
-def end_all() -> None:
-    """Kill the workers, then whoever becomes this process's child by that, until there is none."""
-    until = time.monotonic() + LAST
-    while time.monotonic() < until:
-        for _ in ended():
-            pass
+def end_all(graces: dict[int, float]) -> None:
+    """Kill the workers, then whoever becomes this process's child by that, until there is none.
+
+    Parameters
+    ----------
+    graces : dict of int to float
+        The seconds that some have to end by themselves, as they are asked to.
+    """
+    began = time.monotonic()
+    kill({pid for pid, grace in graces.items() if grace}, signal.SIGTERM)
+    while (passed := time.monotonic() - began) < LAST:
+        for pid, _ in ended():
+            graces.pop(pid, None)
         left = children()
         if not left:
             return
-        kill(left)
+        kill({pid for pid in left if graces.get(pid, 0.0) <= passed})
         time.sleep(0.001)
 
 

@@ -24,6 +24,14 @@ _PUT = Statement("INSERT OR REPLACE INTO cache VALUES (?,?,?,?,?,?,0,?,?,?,?,?)"
 _HIT = Statement("UPDATE cache SET hits = hits + 1, used = ? WHERE key = ?", rank=2)
 _DROP = Statement("DELETE FROM cache WHERE key = ? AND tag = ?", rank=0)
 _FOR_EVER = micros(datetime(9999, 1, 1, tzinfo=timezone.utc))
+_VALUES_OF = (
+    "SELECT data.run, data.action, runs.id AS number FROM data JOIN runs ON runs.name = data.run "
+    "WHERE data.kind = 'outputs' AND "
+)
+_CACHED_OF = (
+    "SELECT cache.*, runs.id AS number FROM cache JOIN runs ON runs.name = cache.run WHERE cache.task = runs.task AND "
+)
+_NEWEST = "runs.task = ? AND (? IS NULL OR runs.name = ?) ORDER BY runs.id DESC"
 _KNOWN = "key, task, created, expires, run, size, hits, used"
 
 
@@ -112,6 +120,24 @@ class Cache(Values):
         size = sum(memoryview(part).nbytes for part in parts)
         self._is_unwritten = True
         self._put(_PUT, (key, task, created, expires, run, size, created, *packed), len(packed.content))
+
+    def kept_outputs(self, task: str, run: str | None = None) -> tuple[bytes, ...] | None:
+        """Give the outputs of a task's newest run whose outputs are kept, as values or in the cache; None without one.
+
+        Parameters
+        ----------
+        task : str
+            The task.
+        run : str, optional
+            Only those of this run.
+        """
+        asked = (task, run, run)
+        values = self._rows(_VALUES_OF + _NEWEST, asked)
+        cached = [row for row in self._rows(_CACHED_OF + _NEWEST + ", created DESC", asked) if not _is_over(row)]
+        if values and (not cached or values[0]["number"] >= cached[0]["number"]):
+            return self.value(values[0]["run"], values[0]["action"], "outputs")
+        entry = self._opened(cached[0]) if cached and self._is_trusted() else None
+        return None if entry is None else entry.parts
 
     def cache_entries(self, task: str | None = None) -> list[CacheEntry]:
         """List the cached results, or those of a task, the last used first."""

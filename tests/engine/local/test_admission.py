@@ -41,7 +41,7 @@ class Desk:
 def trial(play: Callable[[Desk], Awaitable[None]], machine: Machine = MACHINE) -> Desk:
     async def run() -> Desk:
         desk = Desk(machine)
-        await asyncio.wait_for(play(desk), 10)
+        await asyncio.wait_for(play(desk), 60)
         return desk
 
     return asyncio.run(run())

@@ -15,6 +15,8 @@ import pytest
 from flyte_nb.engine.local.bounds import FILES, Bounds, bounded
 from flyte_nb.engine.local.cgroups import make_group
 
+from scripts import ran
+
 MOST = 200  # no bomb goes further, whatever is wrong
 BOMB = f"""
 import os, sys, time
@@ -40,6 +42,15 @@ for _ in range({MOST}):
         break
     count += 1
 print(count, flush=True)
+"""
+
+FEW_FILES = """
+import resource, subprocess, sys
+from flyte_nb.engine.local.bounds import bounded
+resource.setrlimit(resource.RLIMIT_NOFILE, (256, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+code = "import resource; print(*resource.getrlimit(resource.RLIMIT_NOFILE))"
+with bounded() as bounds:
+    subprocess.run([sys.executable, "-S", "-c", code], preexec_fn=bounds, check=True)
 """
 
 
@@ -88,12 +99,12 @@ def test_files() -> None:
         assert run(code, bounds) == f"300 {hard}"
     with bounded() as bounds:
         assert int(run(code, bounds).split()[0]) >= min(max(soft, 0) or FILES, FILES)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
-    try:
-        with bounded() as bounds:
-            assert run(code, bounds) == f"{FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)} {hard}"
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_few_files_by_default_are_raised(tmp_path: Path) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    done = ran(["-c", FEW_FILES], tmp_path)
+    assert done.stdout.split() == [str(FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)), str(hard)], done
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="another process's limits are set on Linux only")

@@ -142,6 +142,68 @@ def test_a_guard_that_is_stopped_holds_nobody_up(bench: Bench) -> None:
     assert guards(os.getpid())
 
 
+APP = """
+import os, time
+import flyte_nb as flyte
+
+app = flyte.app.AppEnvironment("a", requires_auth=False, scaling=flyte.app.Scaling(1))
+
+@app.server
+async def serve():
+    import asyncio
+    await (await asyncio.start_server(lambda reader, writer: writer.close(), "0.0.0.0", 8080)).serve_forever()
+
+@app.on_shutdown
+def down():
+    print("closing", flush=True)
+    open("down.txt", "a").write("down ")
+    {more}
+
+if __name__ == "__main__":
+    handle = flyte.serve(app)
+    child = os.fork() if {forks} else 0
+    if {forks} and child == 0:
+        time.sleep(60)
+    print("pids", child, *[replica.pid for replica in handle.replicas], flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(("more", "forks"), [("", False), ("", True), ("time.sleep(60)", False)],
+                         ids=["alone", "forked", "hanging"])  # fmt: skip
+def test_an_app_s_replica_calls_its_shutdown_hook_when_its_engine_is_killed(
+    tmp_path: Path, more: str, forks: bool
+) -> None:
+    script = written(tmp_path / "script.py", APP.format(more=more, forks=forks))
+    with start([str(script)], tmp_path) as process:
+        assert process.stdout is not None
+        _, child, replica = map(int, process.stdout.readline().replace("pids", "0").split())
+        (guard,) = guards(process.pid)
+        family = [replica, guard.pid, psutil.Process(replica).ppid()]
+        process.kill()
+        process.wait()
+        try:
+            assert soon(lambda: all(map(is_gone, family)), 10)
+        finally:
+            if child:
+                os.kill(child, signal.SIGKILL)
+    assert (tmp_path / "down.txt").read_text() == "down "
+
+
+def test_a_replica_that_is_stopped_is_ended_all_the_same(tmp_path: Path) -> None:
+    script = written(tmp_path / "script.py", APP.format(more="", forks=False))
+    with start([str(script)], tmp_path) as process:
+        assert process.stdout is not None
+        replica = int(process.stdout.readline().split()[2])
+        zygote = psutil.Process(replica).ppid()
+        for pid in (zygote, replica):  # only the guard is left to end them
+            os.kill(pid, signal.SIGSTOP)
+        process.kill()
+    assert soon(lambda: is_gone(replica), 10)
+    os.kill(zygote, signal.SIGCONT)
+    assert soon(lambda: is_gone(zygote), 10)
+
+
 def test_no_guard_is_left_idle(tmp_path: Path) -> None:
     script = written(tmp_path / "script.py", TASKS + "\nif __name__ == '__main__':\n    flyte.run(fine)\n")
     with start([str(script)], tmp_path) as process:

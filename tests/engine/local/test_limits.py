@@ -42,6 +42,16 @@ for _ in range(4):
 print("filled", flush=True)
 time.sleep(60)
 """
+ONE_GOES_ANOTHER_GROWS = """
+import os
+if (child := os.fork()) == 0:
+    held = bytearray(300 << 20)
+    os._exit(0)
+os.waitpid(child, 0)
+held = bytearray(50 << 20)
+print("filled", flush=True)
+time.sleep(60)
+"""
 FILES = """
 import mmap, tempfile
 with tempfile.TemporaryFile(dir=sys.argv[1]) as file:
@@ -129,6 +139,21 @@ def test_the_whole_tree_counts_and_is_killed(groups: bool) -> None:
                 assert left == []
 
     trial(play, groups)
+
+
+def test_a_part_that_the_system_ended_is_told_whatever_the_others_take() -> None:
+    async def play(memory: MemoryLimit) -> None:
+        with started(ONE_GOES_ANOTHER_GROWS) as process:
+            async with memory.watch(process.pid, 128 * MI) as watch:
+                if watch.group is None:
+                    pytest.skip("this user may make no control groups here")
+                await go(process)
+                assert process.stdout is not None
+                assert process.stdout.readline() in (b"filled\n", b"")  # the loop is held up: no sample meanwhile
+                assert await asyncio.to_thread(process.wait) == -9
+                assert watch.exceeded is not None
+
+    trial(play, groups=True)
 
 
 def alive(pid: int) -> bool:

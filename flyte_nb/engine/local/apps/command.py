@@ -78,7 +78,9 @@ class Program:
     def _found(self, path: str) -> str:
         found = shutil.which(self._command[0], path=path)
         if found is None:
-            raise FileNotFoundError(f"there is no program {self._command[0]!r} here")
+            raise FileNotFoundError(
+                f"there is no program {self._command[0]!r} here; install it, or give the app an image that has it"
+            )
         return found
 
     def wait(self) -> None:

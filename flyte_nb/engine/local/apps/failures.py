@@ -70,13 +70,13 @@ def traceback_told(frames: list[list[Any]], definition: Definition, source: str)
     return tracebacks.told([Frame(*frame) for frame in frames], where)
 
 
-def exit_told(code: int) -> str:
+def exit_told(code: int, what: str = "its process") -> str:
     """Word how a process ended."""
     if code >= 0:
-        return f"its process ended with exit code {code}"
+        return f"{what} ended with exit code {code}"
     name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
     hint = " (perhaps the machine was out of memory)" if name == "SIGKILL" else ""
-    return f"its process was ended by {name}{hint}"
+    return f"{what} was ended by {name}{hint}"
 
 
 def not_started(name: str, failure: AppFailure, log: Sequence[str]) -> RuntimeUserError:

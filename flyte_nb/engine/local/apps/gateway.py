@@ -19,10 +19,11 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import psutil
 
 from flyte_nb.engine.local.apps.links import front_of
+from flyte_nb.engine.local.apps.spec import Spec
 from flyte_nb.engine.local.apps.traffic import Backend, GatewayConfig, Load
 from flyte_nb.errors import RuntimeSystemError
 
-__all__ = ["Gateway"]
+__all__ = ["Gateway", "terms"]
 
 START = "import sys; sys.path[:] = sys.argv[2:]; from flyte_nb.engine.local.apps.proxy.process import main; main()"
 _MISSING = "serving an app needs the package httptools: pip install 'flyte_nb[apps]'"
@@ -46,6 +47,7 @@ class Gateway:
         reader, self._writer = link
         self._hearing = asyncio.create_task(self._hear(reader))
         self._draining: dict[str, asyncio.Future[None]] = {}
+        self._asked: list[asyncio.Future[None]] = []
         self._ready: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         #: done when the process has ended, with its exit code: 0 after `close`, else whatever ended it
         self.ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -142,6 +144,10 @@ class Gateway:
         """Give the replicas that requests go to from now on; others finish what they have."""
         self._send({"op": "backends", "backends": [asdict(backend) for backend in backends]})
 
+    def refuse(self, why: str) -> None:
+        """Answer 503 with a reason from now on, where no replica is there; ``""`` lets requests wait for one again."""
+        self._send({"op": "refuse", "why": why})
+
     async def drained(self, id: str) -> None:  # noqa: A002 - a backend's own word
         """Wait until a replica that is no longer offered has no request left.
 
@@ -156,6 +162,15 @@ class Gateway:
             self._draining[id] = asyncio.get_running_loop().create_future()
             self._send({"op": "drain", "id": id})
         await asyncio.shield(self._draining[id])
+
+    async def taken(self) -> None:
+        """Wait until the process has taken all that it was told so far: requests from now on are treated so."""
+        if self.ended.done() or self._writer.is_closing():
+            return
+        asked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._asked.append(asked)
+        self._send({"op": "taken"})
+        await asyncio.shield(asked)
 
     async def close(self) -> None:
         """End the process; requests that it has break off."""
@@ -177,7 +192,7 @@ class Gateway:
         code = await asyncio.get_running_loop().run_in_executor(None, self._process.wait)
         self.ended.set_result(code)
         self._writer.close()
-        for future in self._draining.values():
+        for future in (*self._draining.values(), *self._asked):
             _set(future)
         if not self._ready.done():
             message = f"the gateway of app {self._config.name!r} ended with code {code}"
@@ -205,12 +220,27 @@ class Gateway:
         elif message["op"] == "drained":
             if future := self._draining.pop(message["id"], None):
                 _set(future)
+        elif message["op"] == "taken":
+            _set(self._asked.pop(0))
         elif message["op"] == "fault":
             self.faults.append(message["told"])
         elif message["op"] == "ready":
             self._ready.set_result(message["port"])
         elif message["op"] == "failed":
             self._ready.set_exception(self._failure(message))
+
+
+def terms(spec: Spec, token: str, host: str, port: int) -> GatewayConfig:
+    """Give what the gateway of an app needs to know."""
+    return GatewayConfig(
+        spec.name,
+        token if spec.requires_auth else None,
+        spec.request_timeout,
+        host=host,
+        port=port,
+        wait=max(spec.limits.activate, 1.0),
+        h2c=spec.h2c,
+    )
 
 
 def _set(future: asyncio.Future[None]) -> None:

@@ -20,6 +20,7 @@ from flyte_nb.engine.local.pool import Pool, environment
 from flyte_nb.engine.local.redactor import Redactor
 from flyte_nb.engine.local.secrets import Secrets
 from flyte_nb.engine.local.surroundings import Surroundings
+from flyte_nb.environments.delayed_values import AppEndpoint
 from flyte_nb.environments.parameter_transport import VALUES_VARIABLE
 from flyte_nb.environments.secrets import Secret
 
@@ -53,14 +54,14 @@ class Grounds:
         self.pool, self._surroundings, self._secrets, self._endpoint = pool, surroundings, secrets, endpoint
 
     def redactors(self, spec: Spec) -> dict[str, Redactor]:
-        """Give what keeps the values of an app's secrets out of what a replica prints, by stream.
+        """Give what keeps secrets, and the tokens of other apps, out of what a replica prints, by stream.
 
         Raises
         ------
         MissingSecretError
             Naming those that are nowhere.
         """
-        values = self._secrets.values(list(spec.secrets)) if spec.secrets else []
+        values = [*(self._secrets.values(list(spec.secrets)) if spec.secrets else ()), *self._tokens(spec).values()]
         return {"stdout": Redactor(values), "stderr": Redactor(values)}
 
     @asynccontextmanager
@@ -100,7 +101,7 @@ class Grounds:
                 machine = {**env_vars_of(spec.image), **admission.environment(lease, spec.resources)}
                 told = self._told(spec, folder, values)
                 used = {spec.port: port} | ({spec.metrics_port: metrics} if spec.metrics_port else {})
-                env = {**environment(), **machine, **values.variables, **spec.env_vars,
+                env = {**environment(), **machine, **self._tokens(spec), **values.variables, **spec.env_vars,
                        **self._given_secrets(spec, folder), **told, **ports.variables(used)}  # fmt: skip
                 need = Need(env, memory=demand.memory_limit, cores=lease.cores)
                 yield need if interpreter is None else need.at(interpreter.python, interpreter.sys_path), values
@@ -112,6 +113,13 @@ class Grounds:
         for text in unmet(spec.image):
             say(text)
         return await ensure(spec.image, say) if needs_environment(spec.image) else None
+
+    def _tokens(self, spec: Spec) -> dict[str, str]:
+        """Give the tokens of the apps whose addresses are in variables: ``NAME_TOKEN`` beside ``NAME``."""
+        asked = {f"{parameter.env_var}_TOKEN": parameter.value.app_name for parameter in spec.parameters
+                 if parameter.env_var and isinstance(parameter.value, AppEndpoint)}  # fmt: skip
+        found = {name: self._secrets.token_of(app) for name, app in asked.items()}
+        return {name: token for name, token in found.items() if token is not None}
 
     def _given_secrets(self, spec: Spec, folder: Path) -> dict[str, str]:
         asked: list[str | Secret] = list(spec.secrets)

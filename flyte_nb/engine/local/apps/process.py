@@ -6,16 +6,20 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
+from flyte_nb.engine.local.apps.waiting import LAST_SERVER, LAST_SHUTDOWN
 from flyte_nb.engine.local.replica import Replica
 
 __all__ = ["AppProcess"]
+
+MARGIN = 0.2  # seconds beyond its limits, in which it ends itself
 
 
 class AppProcess(Replica):
     """A replica's process: beside what every worker does, it serves an app and tells how that goes."""
 
+    grace: ClassVar[float] = LAST_SERVER + LAST_SHUTDOWN + MARGIN
     #: hears what it tells of the app
     told: Callable[[dict[str, Any]], None] = staticmethod(lambda head: None)
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +59,20 @@ class AppReplica:
         Takes what it prints.
     heard : callable
         Hears when something about it has changed.
+    env : dict of str to str, optional
+        Variables of its process, which those of the app go over.
     """
 
-    def __init__(self, id: str, spec: Spec, folder: Path, grounds: Grounds, log: AppLog, heard: Heard) -> None:  # noqa: A002
+    def __init__(
+        self,
+        id: str,  # noqa: A002 - a backend's own word
+        spec: Spec,
+        folder: Path,
+        grounds: Grounds,
+        log: AppLog,
+        heard: Heard,
+        env: dict[str, str] | None = None,
+    ) -> None:
         self.id, self.spec, self.log = id, spec, log
         self.phase, self.since, self.note = AppPhase.STARTING, now(), ""
         #: whether it is not offered to requests any more
@@ -71,7 +83,7 @@ class AppReplica:
         self.failure: AppFailure | None = None
         #: the last lines that it printed
         self.printed: deque[str] = deque(maxlen=LINES)
-        self._folder, self._grounds, self._heard = folder, grounds, heard
+        self._folder, self._grounds, self._heard, self._env = folder, grounds, heard, env or {}
         self._clock = asyncio.get_running_loop().time
         self.ready_at = 0.0
         self._news = asyncio.Event()
@@ -157,6 +169,7 @@ class AppReplica:
         self._stack.callback(give_back, self._port)
         around = self._grounds.around(spec, self._folder, self._port, self.say, self._wait_for)
         need, values = await self._stack.enter_async_context(around)
+        need = replace(need, env={**self._env, **need.env})
         process = self._process = await self._grounds.pool.start(need, writer, AppProcess)
         process.told = self._hear
         process.process.ended.add_done_callback(self._ended)

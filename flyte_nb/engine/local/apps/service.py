@@ -11,9 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from flyte_nb.engine.local.apps.failures import AppFailure, not_started
-from flyte_nb.engine.local.apps.gateway import Gateway
+from flyte_nb.engine.local.apps.failures import AppFailure, exit_told, not_started
+from flyte_nb.engine.local.apps.gateway import Gateway, terms
 from flyte_nb.engine.local.apps.grounds import Grounds
+from flyte_nb.engine.local.apps.links import front_of, variables_of
 from flyte_nb.engine.local.apps.log import AppLog
 from flyte_nb.engine.local.apps.ports import insist_free
 from flyte_nb.engine.local.apps.replica import AppReplica
@@ -30,6 +31,12 @@ __all__ = ["Service"]
 TICK = 0.5  # seconds between two looks, where nothing happens
 FROZEN = 2.0  # seconds that a replica may be stopped by a signal before it is replaced
 CLOSING, CLOSING_QUICKLY = 3.0, 0.5  # seconds for the gateway to end
+LONGEST = 500  # characters of what whoever asks is told of a failure
+
+
+def first_line(text: str) -> str:
+    """Give the first line of a text."""
+    return text.partition("\n")[0]
 
 
 class Service(Standing):
@@ -53,9 +60,7 @@ class Service(Standing):
         self, spec: Spec, grounds: Grounds, log: AppLog, folder: Path, host: str = "127.0.0.1", port: int = 0
     ) -> None:
         super().__init__(log)
-        self.spec, self.log = spec, log
-        self.phase, self.why = AppPhase.STARTING, ""
-        self.load = Load()
+        self.spec = spec
         self.token = secrets.token_urlsafe(32)
         self.host, self.port = host, port
         self.gateway: Gateway | None = None
@@ -69,7 +74,7 @@ class Service(Standing):
         self._tasks: set[asyncio.Task[Any]] = set()
         self._running: asyncio.Task[None] | None = None
         self._giving_up: asyncio.Task[None] | None = None
-        self._rolling = asyncio.Lock()
+        self._rolling, self._opening = asyncio.Lock(), asyncio.Lock()
         #: what it was asked last to serve
         self.newest = spec
         self._frozen: dict[str, float] = {}
@@ -81,14 +86,12 @@ class Service(Standing):
         """What there is to show of its replicas."""
         return [replica.record for replica in self.replicas]
 
-    def say(self, text: str) -> None:
-        """Put a line of the service's own into the log."""
-        self.log.write("service", text)
-
     # --- start and stop ---
 
     async def start(self) -> None:
         """Start it; return when as many replicas answer as shall always, but at least one.
+
+        One that was given up starts again; where it does not, its address goes on saying why.
 
         Raises
         ------
@@ -101,19 +104,29 @@ class Service(Standing):
         """
         self.phase, self.why, self._giving_up = AppPhase.STARTING, "", None
         self.restarts = Restarts()
+        was_given_up = self.gateway is not None
         try:
-            if self.port:
-                insist_free(self.port, f"app {self.spec.name!r}", self.host)
-            self.gateway = await Gateway.start(self._config(), self._take)
-            self.port = self.gateway.port
+            await self._open()
             least, most = self.spec.scaling.get_replicas()
             self._remember_demand()
             await asyncio.gather(*(self._bring_up(self._new(self.spec)) for _ in range(min(max(least, 1), most))))
         except BaseException as error:
-            await self._end(AppPhase.FAILED, str(error).partition("\n")[0])
+            await self._end(AppPhase.FAILED, first_line(str(error)), closes=not was_given_up)
             raise
         self.phase = AppPhase.ACTIVE if self.replicas else AppPhase.IDLE
         self._running = asyncio.create_task(self._run())
+
+    async def _open(self) -> None:
+        """Have an address; the same, where there was one."""
+        async with self._opening:
+            gateway, self.gateway = self.gateway, None
+            if gateway is not None:
+                await gateway.close()
+            if self.port:
+                insist_free(self.port, f"app {self.spec.name!r}", self.host)
+            self.gateway = await Gateway.start(self._terms(self.spec), self._take)
+            self.gateway.ended.add_done_callback(lambda _: self._news.set())
+            self.port = self.gateway.port
 
     async def stop(self, limits: Limits | None = None) -> None:
         """Stop it: its replicas finish what they have, within their limits, and call their shutdown hooks.
@@ -130,13 +143,19 @@ class Service(Standing):
         failed, self.phase = self.phase is AppPhase.FAILED, AppPhase.STOPPING
         await self._end(AppPhase.FAILED if failed else AppPhase.STOPPED, self.why, limits)
 
-    async def _end(self, phase: AppPhase, why: str, limits: Limits | None = None) -> None:
+    async def _end(self, phase: AppPhase, why: str, limits: Limits | None = None, closes: bool = True) -> None:
+        """End its replicas, and its gateway, which else says from now on why there are none."""
         running, self._running = self._running, None
         tasks = {task for task in (running, *self._tasks) if task is not None and task is not asyncio.current_task()}
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        gateway, self.gateway = self.gateway, None
+        gateway = self.gateway
+        if closes:
+            self.gateway = None
+        elif gateway is not None:
+            told = first_line(why)[:LONGEST] or "it was not started"
+            gateway.refuse(f"The app was given up: {told}. Mend it and serve it again.")
         if gateway is not None:
             gateway.set_backends([])
             with contextlib.suppress(asyncio.TimeoutError):
@@ -144,32 +163,35 @@ class Service(Standing):
                 await within(asyncio.gather(*drained), (limits or self.spec.limits).server)
         await asyncio.gather(*(replica.stop(limits) for replica in self.replicas), return_exceptions=True)
         self.replicas.clear()
-        if gateway is not None:
+        if closes and gateway is not None:
             with contextlib.suppress(asyncio.TimeoutError):
                 await within(gateway.close(), CLOSING if limits is None else CLOSING_QUICKLY)
         self.load = replace(self.load, in_flight=0, waiting=0, rate=0.0, per_backend={})
         self.phase, self.why = phase, why
 
-    def _config(self) -> GatewayConfig:
-        spec = self.spec
-        return GatewayConfig(
-            spec.name,
-            self.token if spec.requires_auth else None,
-            spec.request_timeout,
-            host=self.host,
-            port=self.port,
-            wait=max(spec.limits.activate, 1.0),
-            h2c=spec.h2c,
-        )
+    def _terms(self, spec: Spec) -> GatewayConfig:
+        return terms(spec, self.token, self.host, self.port)
 
     # --- the loop that keeps it as it should be ---
 
     async def _run(self) -> None:
         while True:
+            await self._mend_gateway()
             self._look()
             self.compare()
             await heard(self._news, TICK)
             self._news.clear()
+
+    async def _mend_gateway(self) -> None:
+        """Start another gateway, should somebody have ended the one there is."""
+        if self.gateway is None or not self.gateway.ended.done():
+            return
+        self.say(f"{exit_told(self.gateway.ended.result(), 'its gateway')}; another is started")
+        try:
+            await self._open()
+            self._offer()
+        except FlyteError as error:
+            self._give_up(first_line(str(error)))
 
     def _take(self, load: Load) -> None:
         self.load = load
@@ -196,7 +218,7 @@ class Service(Standing):
                 replica = self._new(self.spec)
                 replica.starting = self._spawn(self._try(replica))
         for replica in sorted(current, key=self._least_needed)[: max(len(current) - wanted, 0)]:
-            self._retire(replica)
+            self._retire(replica, "there is less to do" if wanted else "there is nothing to do")
         self._retire_outdated(wanted - len(ready))
         if ready:
             self.phase = AppPhase.ACTIVE
@@ -212,11 +234,12 @@ class Service(Standing):
         """Take away the replicas of an older version, one for each new one that is ready."""
         outdated = [r for r in self.replicas if r.spec not in (self.spec, self._coming) and not r.is_leaving]
         for replica in outdated[max(missing, 0) :]:
-            self._retire(replica)
+            self._retire(replica, "another version is in its place")
 
     def _new(self, spec: Spec) -> AppReplica:
         name = f"r{next(self._numbers)}"
-        replica = AppReplica(name, spec, self._folder / name, self._grounds, self.log, self._heard)
+        seen = variables_of(front_of(self.port))
+        replica = AppReplica(name, spec, self._folder / name, self._grounds, self.log, self._heard, seen)
         self.replicas.append(replica)
         return replica
 
@@ -228,7 +251,8 @@ class Service(Standing):
         finally:
             if replica.phase is not AppPhase.ACTIVE and replica in self.replicas:
                 self.replicas.remove(replica)
-        replica.say(f"ready on port {replica.record.port}")
+        port, asked = replica.record.port, self.spec.port
+        replica.say(f"ready on port {port}{f', which stands for its {asked}' if asked != port else ''}")
         self._offer()
 
     async def _try(self, replica: AppReplica) -> None:
@@ -244,20 +268,20 @@ class Service(Standing):
             offered = [r for r in self.replicas if r.phase is AppPhase.ACTIVE and not r.is_leaving]
             self.gateway.set_backends([r.backend for r in offered if r.id not in self._frozen])
 
-    def _retire(self, replica: AppReplica) -> None:
+    def _retire(self, replica: AppReplica, why: str) -> None:
         """Take a replica away: no new requests, an end for those it has, then its own."""
         replica.is_leaving = True
         self._offer()
-        self._spawn(self._leave(replica))
+        self._spawn(self._leave(replica, why))
 
-    async def _leave(self, replica: AppReplica) -> None:
+    async def _leave(self, replica: AppReplica, why: str) -> None:
         if replica.starting is not None and not replica.starting.done():
             replica.starting.cancel()  # it clears up after itself
             await asyncio.wait((replica.starting,))
         if replica.phase is AppPhase.ACTIVE and self.gateway is not None:
             with contextlib.suppress(asyncio.TimeoutError):
                 await within(self.gateway.drained(replica.id), self.spec.limits.drain)
-        replica.say("stops")
+        replica.say(f"stops: {why}")
         await replica.stop()
         if replica in self.replicas:
             self.replicas.remove(replica)
@@ -279,13 +303,16 @@ class Service(Standing):
         delay = self.restarts.crashed(self._clock(), replica.ready_at)
         others = [r for r in self.replicas if r.phase is AppPhase.ACTIVE and not r.is_leaving]
         if delay is None and not others:
-            self.why = f"it crashed {self.restarts.failures} times in a row, the last time because {failure.why}"
-            self.say(f"given up: {self.why}")
-            self.phase = AppPhase.FAILED
-            self._giving_up = asyncio.create_task(self._end(AppPhase.FAILED, self.why))
+            self._give_up(f"it crashed {self.restarts.failures} times in a row, the last time because {failure.why}")
             return
-        self.say(f"{replica.id}: {failure.why}; another replica is started in {self.restarts.delay:g} s")
+        soon = f"in {self.restarts.delay:g} s" if self.restarts.delay else "at once"
+        self.say(f"{replica.id}: {failure.why}; another replica is started {soon}")
         self._spawn(self._wake_in(self.restarts.delay))
+
+    def _give_up(self, why: str) -> None:
+        self.phase, self.why = AppPhase.FAILED, why
+        self.say(f"given up: {why}")
+        self._giving_up = asyncio.create_task(self._end(AppPhase.FAILED, why, closes=False))
 
     async def _wake_in(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -321,7 +348,7 @@ class Service(Standing):
                 return  # a newer one has come meanwhile
             if self._giving_up is not None:
                 await asyncio.shield(self._giving_up)
-            if self.gateway is None:
+            if self.phase is AppPhase.FAILED:
                 self.spec, self._scaler = spec, Scaler(spec.scaling)
                 await self.start()
                 return
@@ -340,11 +367,15 @@ class Service(Standing):
             before, self.spec, self._scaler = self.spec, spec, Scaler(spec.scaling)
             self._remember_demand()
             self.say(f"version {spec.version} in the place of {before.version}")
-            if self._config() != self._config_of(before):
-                await self._change_gateway()
+            if self._terms(spec) != self._terms(before):
+                await self._open()
+                self._offer()
             self._news.set()
             while any(r.spec is not spec and not r.is_leaving for r in self.replicas) and self._running is not None:
                 await asyncio.sleep(0.02)
+            if (gateway := self.gateway) is not None:  # whoever is told that it serves shall not meet the old one
+                with contextlib.suppress(asyncio.TimeoutError):
+                    await within(gateway.taken(), CLOSING)
 
     async def _make_room(self, first: AppReplica) -> None:
         """Take an old replica away where the machine has no room for both."""
@@ -353,25 +384,11 @@ class Service(Standing):
         old = [r for r in self.replicas if r is not first and not r.is_leaving]
         for replica in old[-1:]:
             self.say(f"there is no room for two versions: {replica.id} makes room; requests wait meanwhile")
-            self._retire(replica)
+            self._retire(replica, "it makes room")
 
     def _remember_demand(self) -> None:
         """Let a replica that was just asked for not be taken away at once."""
         self._scaler.wanted(self._clock(), Load(waiting=1), 0, 0)
-
-    def _config_of(self, spec: Spec) -> GatewayConfig:
-        now, self.spec = self.spec, spec
-        try:
-            return self._config()
-        finally:
-            self.spec = now
-
-    async def _change_gateway(self) -> None:
-        """Have the same address with other terms."""
-        assert self.gateway is not None
-        await self.gateway.close()
-        self.gateway = await Gateway.start(self._config(), self._take)
-        self._offer()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

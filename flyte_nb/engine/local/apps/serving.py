@@ -14,14 +14,16 @@ from pathlib import Path
 from flyte_nb.connectors.endpoints import TOKEN, Endpoints
 from flyte_nb.engine.local.apps.grounds import Grounds
 from flyte_nb.engine.local.apps.log import AppLog
+from flyte_nb.engine.local.apps.ports import insist_free
 from flyte_nb.engine.local.apps.service import Service
-from flyte_nb.engine.local.apps.spec import Limits, Spec
+from flyte_nb.engine.local.apps.spec import AppPhase, Limits, Spec
+from flyte_nb.engine.local.apps.waiting import LAST_SERVER, LAST_SHUTDOWN
 from flyte_nb.engine.local.pool import Pool
 from flyte_nb.engine.local.secrets import Secrets
 from flyte_nb.engine.local.surroundings import Surroundings
 from flyte_nb.environments.app_context import APPS_VARIABLE
 
-__all__ = ["LOOPBACK", "Apps", "log_of", "served_elsewhere"]
+__all__ = ["LOOPBACK", "Apps", "apps_with_logs", "log_of", "served_elsewhere"]
 
 FOLDER = "apps"
 LOOPBACK = "127.0.0.1"
@@ -41,7 +43,7 @@ class Apps:
     def __init__(self, pool: Pool, surroundings: Surroundings, secrets: Secrets, home: Path) -> None:
         self.services: dict[str, Service] = {}
         self._home = home
-        self._pool = pool
+        self._pool, self._secrets = pool, secrets
         self._is_swept = False
         self._first: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._grounds = Grounds(pool, surroundings, secrets, self.endpoint)
@@ -54,7 +56,9 @@ class Apps:
     def endpoint(self, name: str) -> str | None:
         """Give the address of an app that is served; None where it is not."""
         service = self.services.get(name)
-        return None if service is None or service.gateway is None else service.gateway.url.rstrip("/")
+        if service is None or service.gateway is None or service.phase is AppPhase.FAILED:
+            return None
+        return service.gateway.url.rstrip("/")
 
     async def serve(
         self,
@@ -83,11 +87,15 @@ class Apps:
         os.environ[APPS_VARIABLE] = str(self.folder)
         async with self._first[spec.name]:
             service = self.services.get(spec.name)
-            if service is None or port not in (0, service.port) or host not in ("", service.host):
-                await self.stop(spec.name)
+            if service is None:
+                return await self._begin(spec, host or LOOPBACK, port, began)
+            if port not in (0, service.port) or host not in ("", service.host):
+                if port:
+                    insist_free(port, f"app {spec.name!r}", host or LOOPBACK)  # else it goes on where it is
+                await self._end(spec.name)
                 return await self._begin(spec, host or LOOPBACK, port, began)
         began(service)
-        if service.newest != spec or service.gateway is None:
+        if service.newest != spec or service.phase is AppPhase.FAILED:
             await service.replace(spec)
         self._announce(service)
         return service
@@ -105,16 +113,21 @@ class Apps:
 
     async def stop(self, name: str, limits: Limits | None = None) -> None:
         """Stop an app; one that is not served is left alone."""
-        service = self.services.pop(name, None)
-        Endpoints.remove(name)
-        if service is not None:
-            (self.folder / f"{name}.json").unlink(missing_ok=True)
-            await service.stop(limits)
+        if name in self.services:
+            await self._end(name, limits)
             shutil.rmtree(self.folder / name, ignore_errors=True)
+
+    async def _end(self, name: str, limits: Limits | None = None) -> None:
+        """Stop an app, and keep its code: what is served in its place may have written its own there."""
+        service = self.services.pop(name)
+        Endpoints.remove(name)
+        self._secrets.set_token(name, None)
+        (self.folder / f"{name}.json").unlink(missing_ok=True)
+        await service.stop(limits)
 
     async def close(self) -> None:
         """Stop all of them, in little time: what has started them ends."""
-        hurry = Limits(server=0.6, shutdown=0.8)
+        hurry = Limits(server=LAST_SERVER, shutdown=LAST_SHUTDOWN)
         await asyncio.gather(*(self.stop(name, hurry) for name in list(self.services)), return_exceptions=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -132,6 +145,7 @@ class Apps:
         spec = service.spec
         if spec.metrics_port is not None:  # of connectors: tasks of their types go there
             Endpoints.add(spec.name, f"{service.host}:{service.port}", spec.env_vars.get(TOKEN))
+        self._secrets.set_token(spec.name, service.token if spec.requires_auth else None)
         told = {"name": service.spec.name, "url": self.endpoint(service.spec.name), "pid": os.getpid(),
                 "version": service.spec.version}  # fmt: skip
         file = self.folder / f"{service.spec.name}.json"
@@ -143,6 +157,11 @@ class Apps:
 def log_of(home: Path, name: str) -> Path:
     """Give the file that takes what an app's replicas print; it stays when the app has ended."""
     return home / FOLDER / f"{name}.log"
+
+
+def apps_with_logs(home: Path) -> list[str]:
+    """Give the names of the apps whose logs are kept."""
+    return sorted(file.stem for file in (home / FOLDER).glob("*.log") if not file.stem.endswith(".before"))
 
 
 def served_elsewhere(home: Path) -> Iterator[dict[str, object]]:

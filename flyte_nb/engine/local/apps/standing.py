@@ -23,6 +23,7 @@ class Standing:
     """
 
     def __init__(self, log: AppLog) -> None:
+        self.log = log
         #: hear that something has changed, in the engine's loop; None is all that they are told
         self.observers: Observers[None] = Observers()
         #: what there was to do lately
@@ -68,6 +69,10 @@ class Standing:
         self._load = load
         self.history.add(time.monotonic(), load)
         self.changed()
+
+    def say(self, text: str) -> None:
+        """Put a line of the service's own into the log."""
+        self.log.write("service", text)
 
     def changed(self) -> None:
         """Tell that something has changed."""

@@ -7,7 +7,10 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-__all__ = ["Patience", "heard", "within"]
+__all__ = ["LAST_SERVER", "LAST_SHUTDOWN", "Patience", "heard", "within"]
+
+#: seconds for a server and for a shutdown hook, where the engine ends
+LAST_SERVER, LAST_SHUTDOWN = 0.6, 0.8
 
 T = TypeVar("T")
 _STEP = 1.0

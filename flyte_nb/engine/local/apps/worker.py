@@ -2,13 +2,12 @@
 
 The main thread does that. Another one listens to the engine: it asks the main thread to stop with SIGTERM, as anybody
 may, and when the server does not heed that in time it calls the shutdown hook itself and ends the process. When the
-engine is gone it does the same, in less time.
+engine is gone it does the same, in less time; what is printed goes nowhere then.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import inspect
 import os
 import signal
@@ -19,6 +18,7 @@ from typing import Any
 
 from flyte_nb.engine.definition import module_of
 from flyte_nb.engine.local.apps.command import CommandEnded, Program
+from flyte_nb.engine.local.apps.waiting import LAST_SERVER, LAST_SHUTDOWN
 from flyte_nb.engine.local.execution import failure
 from flyte_nb.engine.local.link import Link, end_group
 from flyte_nb.engine.local.printing import flush
@@ -28,8 +28,6 @@ from flyte_nb.errors import UnknownNameError
 
 __all__ = ["find_app", "serve_app"]
 
-#: seconds for the server and for the shutdown hook, where the engine is gone
-LAST_SERVER, LAST_SHUTDOWN = 0.6, 0.8
 FAILED, STUCK = 1, 70
 
 
@@ -82,6 +80,7 @@ class Life:
         self._task: asyncio.Task[Any] | None = None
         self._program: Program | None = None
         self._server_over = threading.Event()
+        self._is_asked = False
         self._ending = threading.Lock()
         self._stage = "on_startup"
 
@@ -147,8 +146,9 @@ class Life:
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         """Hear SIGTERM: cancel what is awaited, or leave what runs."""
-        if self._server_over.is_set():
+        if self._server_over.is_set() or self._is_asked:
             return
+        self._is_asked = True  # what it does to end is not to be broken off by another signal
         if self._task is not None and self._loop is not None:
             self._loop.call_soon_threadsafe(self._task.cancel)
             return
@@ -187,8 +187,10 @@ class Life:
 
     def _tell(self, state: str, **more: Any) -> None:
         flush()
-        with contextlib.suppress(OSError):  # the engine is gone, which the other thread hears
+        try:
             self._link.send({"op": "app", "state": state, **more})
+        except OSError:  # the engine is gone, which the other thread hears
+            silence()
 
     # --- the thread that listens ---
 
@@ -201,6 +203,7 @@ class Life:
 
     def _lose_engine(self) -> None:
         """Hear that the engine is gone: nobody shall wait long."""
+        silence()
         self._server_limit, self._shutdown_limit = LAST_SERVER, LAST_SHUTDOWN
         self._end()
         threading.Event().wait(LAST_SHUTDOWN)
@@ -220,6 +223,14 @@ class Life:
         self._tell("over")
         flush()
         os._exit(STUCK)
+
+
+def silence() -> None:
+    """Let what is printed go nowhere: whoever read it is gone, and a hook that prints is to be called to its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(nowhere, stream)
+    os.close(nowhere)
 
 
 def arguments(function: Callable[..., Any], parameters: dict[str, str]) -> dict[str, Any]:

@@ -78,9 +78,10 @@ async def test_what_a_caller_claims_to_have_forwarded_is_dropped(tmp_path: Path)
         "X-Forwarded-For": "6.6.6.6",
         "x_forwarded_for": "6.6.6.7",
         "Forwarded": "for=6.6.6.6",
-        "X-Forwarded-Proto": "https",
+        "X-Forwarded-Scheme": "https",
         "X-Forwarded-Host": "evil",
-        "X-Forwarded-Prefix": "/evil",
+        "X-Forwarded-Prefix": "//evil/",
+        "X-Script-Name": "/evil",
         "X-Real-IP": "6.6.6.6",
         "Connection": "x-hop, close",
         "X-Hop": "1",
@@ -94,6 +95,7 @@ async def test_what_a_caller_claims_to_have_forwarded_is_dropped(tmp_path: Path)
         assert "evil" not in text
         assert "x-hop" not in text
         assert dict(told["headers"])["x-forwarded-for"] == "127.0.0.1"
+        assert dict(told["headers"])["x-forwarded-proto"] == "http"
         assert not {"keep-alive", "proxy-authorization", "x-forwarded-prefix"} & set(dict(told["headers"]))
 
 
@@ -407,6 +409,7 @@ async def test_a_replica_that_is_taken_away_finishes_what_it_has(tmp_path: Path)
         slow = [asyncio.create_task(http.get("/sleep?s=1")) for _ in range(2)]
         await until(lambda: front.load.per_backend == {"r0": 1, "r1": 1})
         front.set_backends([replicas[1].backend])
+        await front.taken()
         drained = asyncio.create_task(front.drained("r0"))
         assert {(await http.get("/echo")).json()["id"] for _ in range(5)} == {"r1"}
         assert not drained.done()
@@ -414,6 +417,21 @@ async def test_a_replica_that_is_taken_away_finishes_what_it_has(tmp_path: Path)
         await asyncio.wait_for(drained, 5)
         await asyncio.wait_for(front.drained("r0"), 5)
         await asyncio.wait_for(front.drained("never there"), 5)
+
+
+@in_loop
+async def test_what_it_is_told_is_so_once_that_is_taken(tmp_path: Path) -> None:
+    async with bed(tmp_path, 2) as (front, replicas), client(front) as http:
+        for replica in (*replicas, *replicas):
+            os.kill(front.pid, signal.SIGSTOP)  # what it is told and a request come to it at the same time
+            front.set_backends([replica.backend])
+            taken = asyncio.create_task(front.taken())
+            await asyncio.sleep(0.1)
+            assert not taken.done()
+            os.kill(front.pid, signal.SIGCONT)
+            await taken
+            assert (await http.get("/echo")).json()["id"] == replica.backend.id
+    await asyncio.wait_for(front.taken(), 5)  # it has ended
 
 
 @pytest.mark.timeout(180)

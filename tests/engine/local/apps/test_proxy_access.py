@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from flyte_nb.engine.local.apps.proxy.access import MOST_TICKETS, Access
+from flyte_nb.engine.local.apps.proxy.heads import check, request_head
 from flyte_nb.engine.local.apps.proxy.request import Refusal, Request
 from hypothesis import given
 from hypothesis import strategies as st
@@ -261,6 +262,49 @@ async def test_the_prefix_in_front_of_the_path(tmp_path: Path) -> None:
         ]:
             answer = (await http.get(front.url.rstrip("/") + path, headers=header)).json()
             assert (answer["raw"], dict(answer["headers"]).get("x-forwarded-prefix")) == (seen, told)
+
+
+@pytest.mark.parametrize(
+    ("said", "proto", "prefix"),
+    [
+        ({}, "http", None),
+        ({"X-Forwarded-Proto": "https"}, "https", None),
+        ({"X-Forwarded-Proto": "https,http"}, "https", None),  # each server on the way adds what it was called by
+        ({"X-Forwarded-Proto": "http, https"}, "http", None),
+        ({"X-Forwarded-Proto": "WSS"}, "https", None),
+        ({"X-Forwarded-Proto": "https\x80"}, "http", None),
+        ({"X-Forwarded-Prefix": "/proxy/8000/", "X-Forwarded-Proto": "https"}, "https", "/proxy/8000"),
+        ({"X-ProxyContextPath": "/user/a~b@c.d/proxy/8000"}, "http", "/user/a~b@c.d/proxy/8000"),
+        ({"X-Forwarded-Prefix": "//evil.example"}, "http", None),
+        ({"X-Forwarded-Prefix": "/a b"}, "http", None),
+        ({"X-Forwarded-Prefix": "https://evil.example/"}, "http", None),
+        ({"X-Forwarded-Prefix": "/"}, "http", None),
+    ],
+    ids=repr,
+)
+def test_what_a_server_of_this_machine_says_of_how_it_was_called(
+    said: dict[str, str], proto: str, prefix: str | None
+) -> None:
+    headers = [(b"Host", b"h"), *((name.encode(), value.encode("latin-1")) for name, value in said.items())]
+    near = [b"127.0.0.1", b"127.8.9.1", b"::1", b"::ffff:127.0.0.1"]
+    for peer in (*near, b"10.0.0.7", b"::ffff:10.0.0.7", b"fe80::127", b"1127.0.0.1", b""):
+        is_near = peer in near
+        request = Request(lambda held: None, peer)
+        request.method, request.target, request.headers = b"GET", b"/", list(headers)
+        check(request)
+        lines = request_head(request, b"").split(b"\r\n")
+        assert f"X-Forwarded-Proto: {proto if is_near else 'http'}".encode() in lines
+        told = [line for line in lines if line.startswith(b"X-Forwarded-Prefix")]
+        assert told == ([f"X-Forwarded-Prefix: {prefix}".encode()] if is_near and prefix else [])
+
+
+@pytest.mark.slow
+@in_loop
+async def test_an_app_behind_https_makes_links_that_say_so(tmp_path: Path) -> None:
+    async with bed(tmp_path) as (front, _), httpx.AsyncClient(trust_env=False) as http:
+        passed_on = {"X-Forwarded-Proto": "https,http", "X-Forwarded-Prefix": "/proxy/8000"}
+        told = dict((await http.get(f"{front.url}echo", headers=passed_on)).json()["headers"])
+        assert (told["x-forwarded-proto"], told["x-forwarded-prefix"]) == ("https", "/proxy/8000")
 
 
 @pytest.mark.slow

@@ -72,7 +72,7 @@ def test_a_replica_that_is_killed_is_replaced_and_the_next_request_answered(benc
     assert soon(lambda: pids(service) not in ([], [first]), 15)
     assert get(service)[0] == 200
     assert "r1: its process was ended by SIGKILL" in bench.log(service)
-    assert "another replica is started in 0 s" in bench.log(service)
+    assert "another replica is started at once" in bench.log(service)
 
 
 def test_a_server_that_always_crashes_is_given_up_with_the_reason(bench: AppBench, monkeypatch) -> None:
@@ -91,9 +91,60 @@ def test_a_server_that_always_crashes_is_given_up_with_the_reason(bench: AppBenc
     assert "another replica is started in 0.2 s" in bench.log(service)
     assert not service.replicas
     port, token = service.port, service.token
+    # whoever asks is told, until it is stopped or served again
+    status, told = get(service, Accept="text/plain")
+    assert status == 503
+    assert "ValueError: broken" in told
+    assert "serve it again" in told
+    with pytest.raises(RuntimeUserError, match="NameError"):
+        bench.serve(bench.spec(SERVER.replace("def serve():", "def serve():\n    nonsense")))
+    assert get(service)[0] == 503
+    assert "NameError: name 'nonsense' is not defined" in get(service)[1]
+    assert bench.engine.apps.endpoint("a") is None
     mended = bench.serve(bench.spec())  # as a cell that mends it does: the same address, the same token
     assert (mended.port, mended.token) == (port, token)
     assert get(mended)[0] == 200
+
+
+def test_one_that_was_given_up_tells_only_those_with_its_token_and_nothing_once_it_is_stopped(
+    bench: AppBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flyte_nb.engine.local.apps.restarts.FIRST", 0.01)
+    monkeypatch.setenv("API_KEY", "hunter22hunter22")
+    source = SERVER.replace("def serve():", "def serve():\n    marker = __file__ + '.marker'\n"
+                            "    if os.path.exists(marker):\n"
+                            "        raise ValueError(os.environ['API_KEY'] + ' is wrong\\nmore')\n"
+                            "    open(marker, 'x')")  # fmt: skip
+    service = bench.serve(bench.spec(source, requires_auth=True, secrets=(Secret("api-key", as_env_var="API_KEY"),)))
+    os.kill(pids(service)[0], signal.SIGKILL)
+    asked = {"Authorization": f"Bearer {service.token}"}
+    assert get(service, **asked)[0] == 503  # it has waited for a replica
+    assert soon(lambda: service.phase is AppPhase.FAILED, 20)
+    assert get(service)[0] == 401
+    status, told = get(service, **asked)
+    assert status == 503
+    assert "the server failed: ValueError: *** is wrong" in told
+    assert "more" not in told
+    port = service.port
+    bench.stop()
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def test_a_gateway_that_is_killed_is_there_again_at_the_same_address(bench: AppBench) -> None:
+    service = bench.serve(bench.spec())
+    assert service.gateway is not None
+    killed = service.gateway.pid
+    os.kill(killed, signal.SIGKILL)
+
+    def answered() -> bool:
+        with contextlib.suppress(OSError):
+            return get(service)[0] == 200
+        return False
+
+    assert soon(answered, 20)
+    assert service.gateway.pid != killed
+    assert "its gateway was ended by SIGKILL" in bench.log(service)
 
 
 def test_a_start_that_is_cancelled_leaves_nothing(bench: AppBench) -> None:
@@ -162,6 +213,29 @@ def test_a_replica_stopped_by_a_signal_gets_no_requests_and_is_replaced(bench: A
     assert len(clients.bad) <= 2, clients.bad  # those that it had, told at once when it was killed
     assert is_gone(frozen)
     assert "was stopped by a signal: it gets no requests" in bench.log(service)
+
+
+def test_an_app_whose_port_somebody_takes_when_its_gateway_is_killed_is_given_up(bench: AppBench) -> None:
+    service = bench.serve(bench.spec())
+    gateway, running = service.gateway, pids(service)
+    assert gateway is not None
+    with socket.socket() as stranger:
+        bench.portal.submit(_hold(gateway.pid, stranger, service.port)).done.result()
+        assert soon(lambda: service.phase is AppPhase.FAILED, 20)
+    assert f"port {service.port} of app 'a' is taken by" in service.why
+    assert f"pid {os.getpid()}" in service.why
+    assert soon(lambda: all(map(is_gone, running)), 20)
+
+
+async def _hold(pid: int, stranger: socket.socket, port: int) -> None:
+    """Kill a gateway and take its port before anybody else can: the engine's loop waits for this."""
+    os.kill(pid, signal.SIGKILL)
+    while True:
+        with contextlib.suppress(OSError):
+            stranger.bind(("127.0.0.1", port))
+            stranger.listen()
+            return
+        time.sleep(0.01)
 
 
 def test_one_that_goes_on_soon_enough_stays(bench: AppBench) -> None:

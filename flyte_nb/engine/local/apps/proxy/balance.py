@@ -14,6 +14,7 @@ from flyte_nb.engine.local.apps.traffic import Backend
 __all__ = ["Balance", "Replica"]
 
 REUSE = 1.5  # seconds that a connection is kept for the next request: servers close them after 2 and more
+REUSE_ONCE = 0.5  # the same for a request that is not sent twice: it is lost with a server that closes earlier
 CONNECTING = 5.0  # seconds for a replica to accept a connection
 DOWN = 1.0  # seconds that a replica which did not accept one is passed over
 PATIENCE = 1.0  # seconds to wait for another replica where the one there is does not accept connections
@@ -48,14 +49,13 @@ class Replica:
         with contextlib.suppress(ValueError):
             self._idle.remove(upstream)
 
-    def take(self) -> Upstream | None:
-        """Give a connection that is open already."""
-        now = self.loop.time()
-        while self._idle:
+    def take(self, repeatable: bool) -> Upstream | None:
+        """Give a connection that is open already, for a request that may be sent twice or not."""
+        oldest = self.loop.time() - (REUSE if repeatable else REUSE_ONCE)
+        while self._idle and self._idle[-1].since > oldest:
             upstream = self._idle.pop()
-            if now - upstream.since < REUSE and not upstream.transport.is_closing():
+            if not upstream.transport.is_closing():
                 return upstream
-            upstream.transport.abort()
         return None
 
     def put(self, upstream: Upstream) -> None:
@@ -115,6 +115,8 @@ class Balance:
         self._turn = 0
         self._asked: set[str] = set()
         self.waiting: deque[asyncio.Future[None]] = deque()
+        #: why nobody needs to wait for a replica
+        self.why = ""
 
     def set(self, backends: Iterable[Backend]) -> None:
         """Offer these replicas from now on, and no others."""
@@ -124,6 +126,11 @@ class Balance:
         for name in before.keys() - self.replicas.keys():
             self._leave(before[name])
         self._order = list(self.replicas.values())
+        self._wake()
+
+    def refuse(self, why: str) -> None:
+        """Let nobody wait for a replica, for this reason; ``""`` lets them wait again."""
+        self.why = why
         self._wake()
 
     def _leave(self, replica: Replica) -> None:
@@ -179,12 +186,13 @@ class Balance:
         Raises
         ------
         Refusal
-            503 when too many wait already, or none came in time.
+            503 when too many wait already, none came in time, or none will come.
         ReplicaError
             When there are only excluded ones, for a while.
         """
         if (replica := self.pick(excluded)) is not None:
             return replica
+        self._insist_one_may_come()
         if len(self.waiting) >= self._most_waiting:
             raise Refusal(503, "Too many requests wait for a replica. Try again later.", [(b"Retry-After", b"5")])
         ends = asyncio.get_running_loop().time() + self._wait
@@ -193,10 +201,15 @@ class Balance:
             await self._changed(PATIENCE if only_tried else ends - asyncio.get_running_loop().time())
             if (replica := self.pick(excluded)) is not None:
                 return replica
+            self._insist_one_may_come()
             if only_tried and any(name in self.replicas for name in excluded):
                 raise ReplicaError("there is no other replica")
             if asyncio.get_running_loop().time() >= ends:
                 raise Refusal(503, "No replica was ready in time. Try again later.", [(b"Retry-After", b"5")])
+
+    def _insist_one_may_come(self) -> None:
+        if self.why:
+            raise Refusal(503, self.why)
 
     async def _changed(self, seconds: float) -> None:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()

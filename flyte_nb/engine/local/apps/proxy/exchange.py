@@ -56,6 +56,7 @@ class Exchange:
         self._tried: set[str] = set()
         self._out: list[bytes] = []
         self._sent = self._chunked = self._late = self._failed = False
+        self._reused = self._fresh = False
         self._task: asyncio.Task[None] | None = None
         self._done: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -74,7 +75,7 @@ class Exchange:
             return
         site.meter.came(self.began)
         replica = site.balance.pick()
-        upstream = None if replica is None or request.upgrade else replica.take()
+        upstream = None if replica is None or request.upgrade else replica.take(request.is_repeatable())
         if replica is None or upstream is None:
             self._go_on(None, replica)
         else:
@@ -136,6 +137,7 @@ class Exchange:
                 why = error
                 if not self._may_repeat(error):
                     break
+                self._spare(replica, error)
             finally:
                 self._release()
         assert why is not None
@@ -143,7 +145,8 @@ class Exchange:
 
     async def _try(self, replica: Replica) -> None:
         self._sent = False
-        upstream = None if self.request.upgrade else replica.take()
+        kept = not self.request.upgrade and not self._fresh
+        upstream = replica.take(self.request.is_repeatable()) if kept else None
         if upstream is None:
             upstream = await replica.connect()
         self._done = self.loop.create_future()
@@ -151,8 +154,14 @@ class Exchange:
         await self._done
 
     def _may_repeat(self, error: ReplicaError) -> bool:
-        """Tell whether another replica may be tried: nothing can be done twice by that."""
+        """Tell whether a replica may be tried again: nothing can be done twice by that."""
         return not self.answered and (not self._sent or (error.gone and self.request.is_repeatable()))
+
+    def _spare(self, replica: Replica, error: ReplicaError) -> None:
+        """Let the same replica be tried, once, that only gave up a connection which was open already."""
+        if error.gone and self._reused and not self._fresh:
+            self._fresh = True
+            self._tried.discard(replica.id)
 
     def _count(self, replica: Replica) -> None:
         replica.begin()
@@ -164,7 +173,7 @@ class Exchange:
 
     def _send(self, upstream: Upstream) -> None:
         request = self.request
-        self.upstream, self._sent = upstream, True
+        self.upstream, self._sent, self._reused = upstream, True, upstream.used
         if request.method == b"PRI":
             self._begin_raw(upstream)
         else:
@@ -194,10 +203,11 @@ class Exchange:
             if not self._done.done():
                 self._done.set_result(None) if error is None else self._done.set_exception(error)
             return
-        if self._replica is None:
+        if (replica := self._replica) is None:
             return
         self._release()
         if error is not None and self._may_repeat(error):
+            self._spare(replica, error)
             self._go_on(error)
             return
         if error is not None:

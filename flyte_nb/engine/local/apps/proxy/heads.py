@@ -6,6 +6,7 @@ which is what smuggling lives on, cannot get past that.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from http import HTTPStatus
 
@@ -18,7 +19,7 @@ HOP_BY_HOP = frozenset(
     [b"connection", b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"proxy-authorization", b"te",
      b"transfer-encoding", b"upgrade"]
 )  # fmt: skip
-#: said by the gateway alone: a caller could claim anything
+#: said by the gateway alone: a caller could claim anything; of a server of this machine it heeds scheme and prefix
 FORWARDED = frozenset(
     [b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-port",
      b"x-forwarded-prefix", b"x-forwarded-server", b"x-forwarded-scheme", b"x-forwarded-ssl", b"x-real-ip",
@@ -29,7 +30,10 @@ DROPPED_BACK = HOP_BY_HOP - {b"proxy-authenticate"}
 #: never in a trailer: they say how a message is framed, where it goes or who sends it
 NOT_IN_TRAILERS = DROPPED | {b"authorization", b"cookie", b"set-cookie", b"content-type", b"content-encoding",
                              b"content-range", b"trailer", b"expect"}  # fmt: skip
+PROTO = b"x-forwarded-proto"
 PREFIXES = (b"x-forwarded-prefix", b"x-forwarded-context", b"x-proxycontextpath")
+FRONT = frozenset([PROTO, *PREFIXES])
+_PREFIX = re.compile(rb"(/[\w.~!$&'()*+,;=:@%-]+)+")
 REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 
 
@@ -51,7 +55,7 @@ def check(request: Request, prefix: bytes = b"") -> None:
     Refusal
         When it is malformed, or asks for what the gateway does not do.
     """
-    hosts, lengths, encodings = [], [], []
+    hosts, lengths, encodings, front = [], [], [], []
     for name, value in request.headers:
         if b"\r" in value or b"\n" in value or b"\0" in value:
             raise Refusal(400, f"The value of the header {text(name)} has a line break or a zero byte in it.")
@@ -62,11 +66,15 @@ def check(request: Request, prefix: bytes = b"") -> None:
             lengths.append(value)
         elif low == b"transfer-encoding":
             encodings.append(value.strip().lower())
+        elif low in FRONT:
+            front.append((low, value))
     _check_host(request, hosts)
     _check_framing(request, lengths, encodings)
     _check_target(request)
     if request.upgrade and request.has_body:
         raise Refusal(400, "A request for another protocol has no body.")
+    if front and is_near(request.peer):
+        _heed_front(request, front, not prefix)
     if prefix:
         _find_prefix(request, prefix)
 
@@ -108,6 +116,21 @@ def _check_target(request: Request) -> None:
     request.target = path if path[:1] == b"/" else b"/" + path
 
 
+def is_near(peer: bytes) -> bool:
+    """Tell whether an address is of the loopback interface."""
+    return peer.removeprefix(b"::ffff:").startswith(b"127.") or peer == b"::1"
+
+
+def _heed_front(request: Request, said: Headers, prefix_too: bool) -> None:
+    """Take over from a server of this machine that passes requests on, as Jupyter's does, how it was called itself."""
+    for name, value in reversed(said):  # the first one counts
+        if name == PROTO:  # where several servers pass it on, the first is the one that the browser sees
+            is_secure = value.partition(b",")[0].strip().lower() in (b"https", b"wss")
+            request.proto = b"https" if is_secure else b"http"
+        elif prefix_too and _PREFIX.fullmatch(path := value.rstrip(b"/")):
+            request.prefix = path
+
+
 def _find_prefix(request: Request, prefix: bytes) -> None:
     """Note the prefix where another server has passed the request on: whether it took it off the path or not."""
     if request.target.startswith(prefix + b"/"):
@@ -142,7 +165,8 @@ def request_head(request: Request, address: bytes) -> bytes:
         out.append(b"TE: trailers\r\n")
     if request.upgrade:
         out += (b"Connection: Upgrade\r\nUpgrade: ", request.upgrade, b"\r\n")
-    out += (b"X-Forwarded-For: ", request.peer, b"\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: ", host, b"\r\n")
+    out += (b"X-Forwarded-For: ", request.peer, b"\r\nX-Forwarded-Proto: ", request.proto)
+    out += (b"\r\nX-Forwarded-Host: ", host, b"\r\n")
     if request.prefix:
         out += (b"X-Forwarded-Prefix: ", request.prefix, b"\r\n")
     out.append(b"\r\n")

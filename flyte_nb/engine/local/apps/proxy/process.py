@@ -107,12 +107,16 @@ class Process:
     def _take(self, message: dict[str, Any]) -> None:
         if message["op"] == "backends":
             self.site.balance.set([Backend(**backend) for backend in message["backends"]])
+        elif message["op"] == "refuse":
+            self.site.balance.refuse(message["why"])
         elif message["op"] == "drain":
             self.site.balance.ask(message["id"])
         elif message["op"] == "ticket":
             self.site.access.add_ticket(message["ticket"])
         elif message["op"] == "no_ticket":
             self.site.access.remove_ticket(message["ticket"])
+        elif message["op"] == "taken":
+            self._tell(message)
 
     async def _tick(self) -> None:
         ticks = 0

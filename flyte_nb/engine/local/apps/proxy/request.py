@@ -47,13 +47,13 @@ class Request:
 
     __slots__ = (
         "_held", "_hold", "_sink", "chunked", "complete", "early", "fed", "has_body", "headers", "host", "keep_alive",
-        "malformed", "method", "peer", "pending", "prefix", "size", "target", "trailers", "upgrade", "version",
+        "malformed", "method", "peer", "pending", "prefix", "proto", "size", "target", "trailers", "upgrade", "version",
     )  # fmt: skip
 
     def __init__(self, hold: Callable[[bool], None], peer: bytes) -> None:
         self._hold, self._held = hold, False
         self._sink: Sink | None = None
-        self.peer = peer
+        self.peer, self.proto = peer, b"http"
         self.method = self.target = self.host = self.prefix = self.upgrade = self.early = b""
         self.version = "1.1"
         self.headers: Headers = []
