@@ -169,6 +169,7 @@ def test_a_view_that_is_closed_listens_no_more(opened: tuple[Kernel, WidgetClien
     kernel.run(f"run = begin(sleeps, flag={str(flag)!r}); one, two = flyte.watch(run), flyte.watch(run.name)")
     kernel.run("display(one); display(two)")
     assert kernel.value("len(run.observers)") == "2"
+    assert re.search(r"\n  as of \d{4}-\d\d-\d\d \d\d:\d\d:\d\d$", kernel.run("print(one.text())").printed.rstrip("\n"))
     kernel.run("one.close()")
     assert kernel.value("len(run.observers)") == "1"
     kernel.run("two.close()")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from flyte_nb.engine.base import Action, Attempt, Event, Phase, Run
+from flyte_nb.engine.base import Action, Attempt, Event, Phase, Run, now
 from flyte_nb.errors import UsageError
 from flyte_nb.views import Card, Text, escape
 from flyte_nb.widgets import runs
@@ -21,7 +21,7 @@ from flyte_nb.widgets.tree import told
 
 __all__ = ["RunState", "RunView", "is_watched"]
 
-STILL = 5.0  # seconds between two renewals of the still form while the run goes on
+STILL = 2.0  # seconds between two renewals of the still form while the run goes on
 _MUTED = "color:var(--jp-ui-font-color2,#616161)"
 _FONT = (
     "font-family:var(--jp-ui-font-family,system-ui,sans-serif);font-size:var(--jp-ui-font-size1,13px);"
@@ -79,6 +79,8 @@ class RunView(Interactive):
         self._rows: list[Any] = []
         self._log: RunLog | None = None
         self._stops: Any = None
+        self._printed: set[str] = set()
+        self._has_changed = False
         self._is_asked = False
 
     @property
@@ -91,15 +93,20 @@ class RunView(Interactive):
     def text(self) -> str:
         with self._drawing:
             self._take()
-            return "\n".join([self._card().text(), *self._counts(), *(f"  {line}" for line in self._made().text())])
+            return "\n".join([self._card().text(), *self._counts(), *(f"  {line}" for line in self._lines())])
 
     def body(self) -> str:
         with self._drawing:
             self._take()
-            return self._card().body() + self._counted() + Text("\n".join(self._made().text())).body()
+            return self._card().body() + self._counted() + Text("\n".join(self._lines())).body()
 
     def _counted(self) -> str:
         return "".join(f"<div>{escape(line.strip())}</div>" for line in self._counts())
+
+    def _lines(self) -> list[str]:
+        """Give the rows as text; of a run that goes on with the time, since this form may be kept."""
+        told = [] if self._families.root.phase.is_terminal else [f"as of {now().astimezone():%Y-%m-%d %H:%M:%S}"]
+        return [*self._made().text(), *told]
 
     def _made(self) -> Rows:
         return rows(self._families)
@@ -131,22 +138,19 @@ class RunView(Interactive):
         if self._pace is not None:
             self._pace.ask()
 
-    def _take(self) -> tuple[set[str], bool]:
-        """Take in what has happened; give the ids of those that have printed, and whether anything has changed."""
+    def _take(self) -> None:
+        """Take in what has happened, and note who has printed and whether anything has changed, for what is shown."""
         if self._leave is None and not self._heard:
-            if self._families.root.phase.is_terminal:
-                return set(), False
-            self._families = Families(_as_they_are(self._run))
-            return set(), True
-        printed, changed = set(), False
+            if not self._families.root.phase.is_terminal:
+                self._families = Families(_as_they_are(self._run))
+            return
         while self._heard:
             event = self._heard.popleft()
             if event.text:
-                printed.add(event.action.id)
+                self._printed.add(event.action.id)
             else:
                 self._families.put(event.action)
-                changed = True
-        return printed, changed
+                self._has_changed = True
 
     # --- the widget ---
 
@@ -194,9 +198,9 @@ class RunView(Interactive):
     def _cancel(self) -> None:
         if self._run.done() or self._state.cancel is None:
             raise UsageError(f"run {self._run.name} has ended: it is {self._run.phase.value}")
-        self._state.cancel()
-        self._stops.disabled = self._is_asked = True
+        self._stops.disabled = self._is_asked = True  # before it is asked: its end may be here at once
         self.say("asked for its end; what it has started is ended now")
+        self._state.cancel()
 
     def _look_again(self) -> None:
         assert self._state.again is not None
@@ -211,7 +215,9 @@ class RunView(Interactive):
         with self._drawing:
             if not self._shown:
                 return
-            printed, changed = self._take()
+            self._take()
+            printed, changed = self._printed, self._has_changed
+            self._printed, self._has_changed = set(), False
             made = self._made()
             self._set("card", self._card().html())
             self._set("counts", f'<div style="{_FONT}">{self._counted()}</div>')
@@ -247,7 +253,7 @@ class RunView(Interactive):
         """Show how it has ended; the last that is told comes when its outputs are there."""
         if self._stops is not None and not self._stops.disabled:
             self._stops.disabled = True
-        elif self._is_asked:
+        if self._is_asked:
             self.say(f"it has ended: it is {self._families.root.phase.value}", "done")
         self._is_asked = False
         if self._run.result is not None or self._run.error is not None or self._families.root.phase is Phase.ABORTED:
