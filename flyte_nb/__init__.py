@@ -88,6 +88,7 @@ if TYPE_CHECKING:
     from flyte_nb.run_context import with_runcontext
     from flyte_nb.session import current_registry
     from flyte_nb.verbs import export, rerun, run
+    from flyte_nb.watching import watch
 
 __version__ = "0.1.0"
 
@@ -190,6 +191,7 @@ __all__ = [  # noqa: RUF022 - in the order of sorted()
     "trace",
     "types",
     "version",
+    "watch",
     "with_runcontext",
     "with_servecontext",
 ]
@@ -248,6 +250,7 @@ _LATER = {
     "run": "flyte_nb.verbs",
     "trace": "flyte_nb.context.trace",
     "serve": "flyte_nb.serving",
+    "watch": "flyte_nb.watching",
     "with_runcontext": "flyte_nb.run_context",
     "with_servecontext": "flyte_nb.serving",
     **dict.fromkeys(

@@ -17,8 +17,10 @@ from flyte_nb.engine.local.apps.serving import LOOPBACK, Apps
 from flyte_nb.engine.local.apps.spec import AppPhase, ReplicaRecord, Spec
 from flyte_nb.engine.local.apps.traffic import Load
 from flyte_nb.engine.local.apps.waiting import within
+from flyte_nb.observers import Observers
 from flyte_nb.portal import Portal
-from flyte_nb.widgets.apps import LINES, AppRecord, AppState, LiveCard
+from flyte_nb.widgets.apps import LINES, AppRecord
+from flyte_nb.widgets.live_app import AppState, LiveCard
 
 __all__ = ["ServedApp"]
 
@@ -46,6 +48,8 @@ class ServedApp:
 
     def __init__(self, portal: Portal, apps: Apps, service: Service, again: Callable[[], Spec]) -> None:
         self._portal, self._apps, self._service, self._again = portal, apps, service, again
+        self._observers: Observers[None] = Observers()
+        self._leave: Callable[[], None] | None = None
 
     def __repr__(self) -> str:
         count = len(self.replicas)
@@ -96,6 +100,12 @@ class ServedApp:
         gateway = self._service.gateway
         return self.url if gateway is None else self._do(_ticketed(gateway, lambda: gateway.link(to)))
 
+    def _withdraw(self, link: str) -> None:
+        """Let an address that `link` gave let nobody in any more."""
+        gateway = self._service.gateway
+        if gateway is not None:
+            self._portal.submit(_withdrawn(gateway, link))
+
     @property
     def phase(self) -> AppPhase:
         """Where it stands; ``AppPhase.IDLE`` is without a replica, until a request starts one."""
@@ -130,13 +140,43 @@ class ServedApp:
         """Have every further line of its log told, in another thread; give what ends that."""
         return self._service.log.hear(listener)
 
+    def observe(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Have it told when something about the app has changed: its phase, replicas, traffic or log.
+
+        Parameters
+        ----------
+        callback : callable
+            Takes nothing, and is called in another thread, which it must not hold up.
+
+        Returns
+        -------
+        callable
+            Ends that.
+        """
+        leave = self._observers.add(lambda _: callback())
+        self._listen()
+
+        def left() -> None:
+            leave()
+            self._listen()
+
+        return left
+
+    def _listen(self) -> None:
+        """Listen to the service while somebody listens here."""
+        if self._observers and self._leave is None:
+            self._leave = self._service.observers.add(self._observers.tell)
+        elif not self._observers and self._leave is not None:
+            self._leave()
+            self._leave = None
+
     def record(self) -> AppRecord:
         """Give it as it is now, as a plain record."""
         spec = self._service.spec
         return AppRecord(
             name=self.name, phase=self.phase, url=self._seen(), why=self.why, replicas=tuple(self.replicas),
             load=self.metrics, lines=self._last_lines(), links=spec.links,
-            needs_token=self.token is not None,
+            needs_token=self.token is not None, history=self._service.history.series(),
         )  # fmt: skip
 
     def _last_lines(self) -> tuple[str, ...]:
@@ -149,7 +189,7 @@ class ServedApp:
 
     def card(self) -> LiveCard:
         """Give the view of it that changes while it is served."""
-        return LiveCard(AppState(self.record, self.deactivate, self.link))
+        return LiveCard(AppState(self.record, self.deactivate, self.link, self._withdraw, self.observe))
 
     def _ipython_display_(self) -> None:
         self.card()._ipython_display_()
@@ -186,7 +226,12 @@ class ServedApp:
         self._service = await self._apps.serve(spec, self._service.host, self._service.port, self._take)
 
     def _take(self, service: Service) -> None:
+        if self._leave is not None:
+            self._leave()
+            self._leave = None
         self._service = service
+        self._listen()
+        self._observers.tell(None)
 
     def deactivate(self, wait: bool = False) -> ServedApp:
         """Stop it: replicas finish what they have, within their limits, and call their shutdown hooks.
@@ -236,6 +281,11 @@ async def _ticketed(gateway: Gateway, made: Callable[[], str]) -> str:
     with suppress(asyncio.TimeoutError):
         await within(gateway.taken(), _PATIENCE)
     return address
+
+
+async def _withdrawn(gateway: Gateway, link: str) -> None:
+    """Take an address back, on the engine's own loop."""
+    gateway.withdraw(link)
 
 
 def _named(host: str) -> str:

@@ -19,7 +19,7 @@ PACKAGE = Path(flyte_nb.__file__).parent
 # in this list, and itself. Units of one row do not know each other.
 LAYERS = [
     ["visible"],
-    ["tracebacks", "views", "pickling", "pairs"],
+    ["tracebacks", "views", "pickling", "pairs", "observers"],
     ["errors"],
     ["environments", "absent"],
     ["context", "config"],
@@ -59,7 +59,18 @@ LAYERS = [
     ["shipping", "declared_source"],
     ["run_outputs"],
     ["session", "widgets"],
-    ["verbs", "planning", "comparing", "cloning", "drafting", "rolling", "starting", "served_app", "served_connectors"],
+    [
+        "verbs",
+        "planning",
+        "comparing",
+        "cloning",
+        "drafting",
+        "rolling",
+        "starting",
+        "served_app",
+        "served_connectors",
+        "watching",
+    ],
     ["deployed_tasks", "deploying", "app_specs"],
     ["serve_context"],
     ["run_context", "showing", "secret_commands", "completion", "serving"],

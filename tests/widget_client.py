@@ -107,4 +107,4 @@ def widget_kernel(folder: Path) -> Iterator[tuple[Kernel, WidgetClient]]:
         extra_arguments=["--IPKernelApp.log_level=ERROR"],
     )
     with client.setup_kernel(env={**os.environ, "FLYTE_NB_HOME": str(folder / ".flyte_nb")}):
-        yield Kernel(client), client
+        yield Kernel(client, folder), client

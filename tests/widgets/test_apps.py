@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from datetime import datetime, timezone
 
 from flyte_nb.engine.local.apps.spec import AppPhase, ReplicaRecord
 from flyte_nb.engine.local.apps.traffic import Load
-from flyte_nb.widgets.apps import AppRecord, AppState, LiveCard, apps, card
-
-from scripts import soon
+from flyte_nb.widgets.apps import AppRecord, apps, card
 
 REPLICA = ReplicaRecord("r1", AppPhase.ACTIVE, 41, 23001, "v1", datetime.now(timezone.utc))
 APP = AppRecord("my-api", AppPhase.ACTIVE, "http://127.0.0.1:4000/", replicas=(REPLICA,), lines=("r1 | <b>hi</b>",),
@@ -47,22 +44,7 @@ def test_the_list_names_those_of_other_kernels() -> None:
     assert "no app is served" in apps([], []).text()
 
 
-def test_the_live_card_follows_its_app_to_the_end() -> None:
-    now, stopped = [APP], list[bool]()
-    live = LiveCard(AppState(lambda: now[0], lambda: stopped.append(True), lambda: "http://127.0.0.1:4000/?t=<x>"))
-    box = live.widget()
-    shown, (opens, stops, link) = box.children[0], box.children[1].children
-    now[0] = replace(APP, load=Load(requests=5000))
-    assert soon(lambda: "5,000 so far" in shown.value, 5)
-    opens.click()
-    assert 'href="http://127.0.0.1:4000/?t=&lt;x&gt;"' in link.value
-    assert "works once" in link.value
-    stops.click()
-    assert stopped == [True]
-    now[0] = replace(APP, phase=AppPhase.STOPPED, replicas=())
-    assert soon(lambda: "stopped" in shown.value and opens.disabled, 5)
-    time.sleep(0.5)
-    now[0] = replace(now[0], lines=("later",))
-    time.sleep(0.6)
-    assert "later" not in shown.value  # it follows no more
-    assert live.text().startswith("my-api  (app, stopped)")
+def test_the_last_minute_is_drawn_in_characters() -> None:
+    rates = (0.0,) * 40 + (10.0,) * 10 + (5.0,) * 10
+    text = card(replace(APP, history=(rates, rates))).text()
+    assert f"last minute        {'·' * 20}█████▄▄▄▄▄  (requests, at most 10.0 per second)" in text

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from importlib.util import find_spec
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import psutil
 
@@ -28,6 +28,7 @@ __all__ = ["Gateway", "terms"]
 START = "import sys; sys.path[:] = sys.argv[2:]; from flyte_nb.engine.local.apps.proxy.process import main; main()"
 _MISSING = "serving an app needs the package httptools: pip install 'flyte_nb[apps]'"
 Link = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+TICKET = "flyte_ticket"
 PATIENCE = 30.0  # seconds for the process to listen
 GRACE = 2.0  # seconds for it to end
 LONGEST_LINE = 1 << 20
@@ -132,7 +133,12 @@ class Gateway:
             return ""
         ticket = secrets.token_urlsafe(24)
         self._send({"op": "ticket", "ticket": ticket})
-        return "?" + urlencode({"flyte_ticket": ticket, **({"flyte_to": to} if to else {})})
+        return "?" + urlencode({TICKET: ticket, **({"flyte_to": to} if to else {})})
+
+    def withdraw(self, link: str) -> None:
+        """Let an address that `link` gave let nobody in any more."""
+        for ticket in parse_qs(urlsplit(link).query).get(TICKET, ()):
+            self._send({"op": "no_ticket", "ticket": ticket})
 
     def set_backends(self, backends: Sequence[Backend]) -> None:
         """Give the replicas that requests go to from now on; others finish what they have."""

@@ -21,6 +21,7 @@ from flyte_nb.engine.local.apps.replica import AppReplica
 from flyte_nb.engine.local.apps.restarts import Restarts
 from flyte_nb.engine.local.apps.scaler import Scaler
 from flyte_nb.engine.local.apps.spec import AppPhase, Limits, ReplicaRecord, Spec
+from flyte_nb.engine.local.apps.standing import Standing
 from flyte_nb.engine.local.apps.traffic import GatewayConfig, Load
 from flyte_nb.engine.local.apps.waiting import heard, within
 from flyte_nb.errors import BaseRuntimeError, FlyteError
@@ -38,7 +39,7 @@ def first_line(text: str) -> str:
     return text.partition("\n")[0]
 
 
-class Service:
+class Service(Standing):
     """An app that is served.
 
     Parameters
@@ -58,9 +59,8 @@ class Service:
     def __init__(
         self, spec: Spec, grounds: Grounds, log: AppLog, folder: Path, host: str = "127.0.0.1", port: int = 0
     ) -> None:
-        self.spec, self.log = spec, log
-        self.phase, self.why = AppPhase.STARTING, ""
-        self.load = Load()
+        super().__init__(log)
+        self.spec = spec
         self.token = secrets.token_urlsafe(32)
         self.host, self.port = host, port
         self.gateway: Gateway | None = None
@@ -85,10 +85,6 @@ class Service:
     def records(self) -> list[ReplicaRecord]:
         """What there is to show of its replicas."""
         return [replica.record for replica in self.replicas]
-
-    def say(self, text: str) -> None:
-        """Put a line of the service's own into the log."""
-        self.log.write("service", text)
 
     # --- start and stop ---
 
@@ -182,6 +178,7 @@ class Service:
         while True:
             await self._mend_gateway()
             self._look()
+            self.compare()
             await heard(self._news, TICK)
             self._news.clear()
 
@@ -202,6 +199,7 @@ class Service:
 
     def _heard(self) -> None:
         self._news.set()
+        self.changed()
 
     def _look(self) -> None:
         """Bring the replicas to what is wanted: a step, without waiting for anything."""

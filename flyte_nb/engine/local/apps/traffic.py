@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+from collections import deque
 from dataclasses import dataclass, field
 
-__all__ = ["Backend", "GatewayConfig", "Load"]
+__all__ = ["KEPT", "Backend", "GatewayConfig", "History", "Load"]
+
+KEPT = 60  # seconds that are remembered
 
 
 @dataclass(frozen=True)
@@ -98,3 +102,38 @@ class Load:
     rate: float = 0.0
     latency: float = 0.0
     per_backend: dict[str, int] = field(default_factory=dict)
+
+
+class History:
+    """What an app had to do in the last minute, second by second."""
+
+    def __init__(self) -> None:
+        self._kept: deque[tuple[int, float, float]] = deque(maxlen=KEPT)  # (second, the most per second, latency)
+        self._lock = threading.Lock()
+
+    def add(self, now: float, load: Load) -> None:
+        """Take what there is to do now; ``now`` is in seconds."""
+        second = int(now)
+        with self._lock:
+            if self._kept and self._kept[-1][0] == second:
+                _, rate, latency = self._kept.pop()
+                self._kept.append((second, max(rate, load.rate), max(latency, load.latency)))
+            else:
+                self._kept.append((second, load.rate, load.latency))
+
+    def series(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Give the requests per second and the latency in seconds of each second of the last minute, the newest last.
+
+        It ends when something was heard last: nothing is told of an app while nothing changes.
+        """
+        with self._lock:
+            kept = list(self._kept)
+        if not kept:
+            return (), ()
+        rates, latencies = [0.0] * KEPT, [0.0] * KEPT
+        first = kept[-1][0] - KEPT + 1
+        for number, (second, rate, latency) in enumerate(kept):
+            until = kept[number + 1][0] if number + 1 < len(kept) else second + 1
+            for at in range(max(second, first), until):  # what was told holds until something else is told
+                rates[at - first], latencies[at - first] = rate, latency
+        return tuple(rates), tuple(latencies)

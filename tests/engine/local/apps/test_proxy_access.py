@@ -90,6 +90,14 @@ def test_a_ticket_is_good_once_and_its_cookie_for_this_app_alone() -> None:
     assert status(Access("shop", 1, "new"), asked(b"/", (b"Cookie", access.cookie + b"=" + cookie))) == 401
 
 
+def test_a_ticket_that_is_taken_back_is_good_no_longer() -> None:
+    access = Access("a", 1, "secret", [], False)
+    access.add_ticket("t")
+    access.remove_ticket("t")
+    access.remove_ticket("t")
+    assert status(access, asked(b"/?flyte_ticket=t")) == 401
+
+
 def test_a_look_ahead_does_not_use_a_ticket_up() -> None:
     access = Access("shop", 1, TOKEN)
     access.add_ticket("t")

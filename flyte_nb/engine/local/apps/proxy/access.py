@@ -68,6 +68,10 @@ class Access:
         while len(self._tickets) > MOST_TICKETS:
             del self._tickets[next(iter(self._tickets))]
 
+    def remove_ticket(self, ticket: str) -> None:
+        """Accept a ticket no more, though nobody has used it."""
+        self._tickets.pop(hashlib.sha256(ticket.encode()).digest(), None)
+
     def admit(self, request: Request) -> None:
         """Let a request through, without what it has shown.
 

@@ -113,6 +113,8 @@ class Process:
             self.site.balance.ask(message["id"])
         elif message["op"] == "ticket":
             self.site.access.add_ticket(message["ticket"])
+        elif message["op"] == "no_ticket":
+            self.site.access.remove_ticket(message["ticket"])
         elif message["op"] == "taken":
             self._tell(message)
 
