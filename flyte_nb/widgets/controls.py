@@ -198,7 +198,8 @@ class Fold:
     """
 
     def __init__(self, title: str, make: Callable[[], Any], is_open: bool = False, note: str = "") -> None:
-        self.title, self._make, self._inner = title, make, None
+        self.title, self._make = title, make
+        self._inner: Any = None
         self.is_open = False
         self._head = button(f"▸ {title}", self.toggle, tooltip=f"Show {title}")
         self._note = Field(self._head, note)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipywidgets
 import pytest
-
 from flyte_nb.widgets import controls
 
 HOSTILE = "<script>alert(1)</script>\u202e\x00"
