@@ -11,7 +11,7 @@ from flyte_nb.environments.declaration import HIDDEN, Change, looks_secret, mask
 from flyte_nb.views import Diff, View
 from flyte_nb.widgets.environments import parts
 
-__all__ = ["View", "code", "draft"]
+__all__ = ["View", "code", "draft", "hidden"]
 
 _SIGNS = {"+ ": "+", "- ": "-"}
 _PAIR = re.compile(r"""(?P<name>[\w.-]+)(?P<between>["']?\s*[:=]\s*)(?P<value>"[^"]*"|'[^']*'|[^\s"',(){}\[\]]+)""")
@@ -46,12 +46,12 @@ def code(written: Rewritten) -> Diff:
     lines = [("!", written.reason, "offered in its place: the code to add in a new cell")] if written.reason else []
     lines += [("!", notice, "") for notice in written.notices]
     before, after = written.before.splitlines(), written.source.splitlines()
-    lines += [(_SIGNS[line[:2]], _hidden(line[2:]), "") for line in difflib.ndiff(before, after) if line[:2] in _SIGNS]
+    lines += [(_SIGNS[line[:2]], hidden(line[2:]), "") for line in difflib.ndiff(before, after) if line[:2] in _SIGNS]
     where = f"{written.where}, rewritten" if written.before else "a new cell"
     return Diff([("=", where, ""), *lines])
 
 
-def _hidden(line: str) -> str:
+def hidden(line: str) -> str:
     """Hide what looks like a secret in a line of source."""
 
     def pair(match: re.Match[str]) -> str:

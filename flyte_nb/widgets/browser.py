@@ -1,0 +1,349 @@
+"""Browser: the environments that are declared, to search, to look at and to act on; it follows what changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from flyte_nb.views import Diff, Stack, Table, Text, View, bullet, escape, shown
+from flyte_nb.widgets import controls
+from flyte_nb.widgets.interactive import Interactive
+from flyte_nb.widgets.listing import ALL, ORDERS, PAGE, SHOWN, Listing, Row, counted, listed
+from flyte_nb.widgets.timing import own_thread
+
+__all__ = ["Browser", "BrowserActions", "Stands"]
+
+_EMPTY = Diff([("!", "no environment is declared yet", "declare one with  %%flyte my-env --cpu 1")])
+_LINES = 12  # of the list that are seen at once
+_WIDTHS = (34, 10, 6, 44)  # characters: name, kind, tasks, state
+_CODE = "font-family:monospace;font-family:var(--jp-code-font-family,ui-monospace,monospace);font-size:12px"
+_COLOURS = {"!": "var(--jp-error-color1,#c62828)", "▶": "var(--jp-success-color1,#2e7d32)"}
+
+
+class Stands(Protocol):
+    """Tells how environments stand."""
+
+    def rows(self) -> list[Row]:
+        """Give a row for each, with what is known so far."""
+
+    def check(self, names: Sequence[str]) -> None:
+        """Find out of some whether they are out of date."""
+
+    def forget(self) -> bool:
+        """Forget what may have changed."""
+
+
+@dataclass(frozen=True)
+class BrowserActions:
+    """What the browser asks and does.
+
+    Parameters
+    ----------
+    stands : Stands
+        How environments stand.
+    views : mapping of str to callable
+        By the words of a button, what gives the view of an environment.
+    tooltips : mapping of str to str
+        Of each of those, what its button does.
+    serve, stop : callable
+        Serve an app and stop it, beside the cells; the second argument hears of its end: an error, or None.
+    observe : callable
+        Calls the first of two after each cell and the second after each deployment, in whatever thread that is; gives
+        what ends it.
+    """
+
+    stands: Stands
+    views: dict[str, Callable[[str], View]]
+    serve: Callable[[str, Callable[[BaseException | None], None]], None]
+    stop: Callable[[str, Callable[[BaseException | None], None]], None]
+    observe: Callable[[Callable[[], object], Callable[[], object]], Callable[[], None]]
+    tooltips: dict[str, str] = field(default_factory=dict)
+
+
+class Browser(Interactive):
+    """The environments as a list to search; where there is no front end for it, as a table.
+
+    Parameters
+    ----------
+    actions : BrowserActions
+        What it can do.
+    """
+
+    def __init__(self, actions: BrowserActions) -> None:
+        super().__init__()
+        self._actions = actions
+        self._chosen, self._kind, self._page = "", "", 0
+        self._listing = Listing((), 0, 0, 0, 1)
+        self._all: list[Row] = []
+        self._opened: Any = None
+        self._is_listing = False
+        self._end_observing: Callable[[], None] = lambda: None
+
+    # --- as it stands ---
+
+    def text(self) -> str:
+        return self._view().text()
+
+    def body(self) -> str:
+        return self._view().body()
+
+    def _view(self) -> View:
+        rows = listed(self._checked()).rows
+        if not rows:
+            return _EMPTY
+        cells = [
+            (row.sign, row.name, row.kind, ", ".join(bullet(row.tasks, 4)) or "none", row.place, row.told)
+            for row in rows
+        ]
+        left = len(self._all) - len(cells)
+        more = [Text(f"… and {left:,} more: %flyte list")] if left > 0 else []
+        return Stack([Table(("", "environment", "kind", "tasks", "declared", "state"), cells), *more])
+
+    def _checked(self) -> list[Row]:
+        """Give all rows, with what is out of date on the first page found out."""
+        self._all = self._actions.stands.rows()
+        first = [row.name for row in listed(self._all).rows if not row.is_checked]
+        if first:
+            self._actions.stands.check(first)
+            self._all = self._actions.stands.rows()
+        return self._all
+
+    # --- the widget ---
+
+    def controls(self) -> Any:
+        self._own = own_thread()
+        self._search = controls.text("search", hint="name, kind, task, state, description", tooltip="Words to look for, all of them",
+                                     width="30em")  # fmt: skip
+        self._shown = controls.dropdown("show", list(SHOWN), ALL, tooltip="Which environments are listed", width="18em")
+        self._order = controls.dropdown("sort by", list(ORDERS), "name", tooltip="In which order", width="18em")
+        self._list = self._select()
+        self._count, self._head, self._style = controls.html(), controls.html(_heading()), controls.html()
+        self._back = controls.button("Previous page", self.handler(lambda: self._turn(-1)), tooltip=f"The {PAGE} before")
+        self._next = controls.button("Next page", self.handler(lambda: self._turn(1)), tooltip=f"The next {PAGE}")
+        self._pages = controls.row()
+        self._buttons, self._detail = controls.row(), controls.stack()
+        self._open = {
+            name: controls.button(name, self.handler(lambda name=name: self.open(name)),
+                                  tooltip=self._actions.tooltips.get(name, name))  # fmt: skip
+            for name in self._actions.views
+        }
+        self._serve = controls.button("Serve", self.handler(self._serve_it), tooltip="Serve this app here: flyte.serve(app)")
+        self._stop = controls.button("Stop", self.handler(self._stop_it), tooltip="Stop this app: %flyte stop NAME")
+        for control in (self._search, self._shown, self._order):
+            control.observe(lambda _: self.handler(self._found_anew)(), "value")
+        self._list.observe(lambda _: self.handler(self._picked)(), "index")
+        self._end_observing = self._actions.observe(self.handler(self._look), self._elsewhere)
+        self.refresh()
+        finds = controls.row(self._search, self._shown, self._order)
+        box = controls.stack(self._head, self._list, self._style)
+        return controls.stack(finds, self._count, box, self._pages, self._buttons, self._detail)
+
+    def _select(self) -> Any:
+        import ipywidgets
+
+        made = ipywidgets.Select(
+            options=[], rows=_LINES, description="environments", tooltip="Arrow keys choose one; its card is shown below",
+            style={"description_width": "0"}, layout={"width": "100%", "max_width": "72em"},
+        )  # fmt: skip
+        return made.add_class(self._class)
+
+    @property
+    def _class(self) -> str:
+        return f"flyte-nb-list-{self._number}"
+
+    def left(self) -> None:
+        self._end_observing()
+        self._close_opened()
+
+    # --- what there is changes ---
+
+    def _look(self) -> None:
+        """Take in what a cell has changed; what it did not touch is not found out again."""
+        self._actions.stands.forget()
+        self.refresh()
+
+    def _elsewhere(self) -> None:
+        """Take in what happened in another thread."""
+        self._own(self.handler(self.refresh))
+
+    def refresh(self) -> None:
+        """Show what there is now."""
+        if not hasattr(self, "_list"):
+            return
+        self._all = self._actions.stands.rows()
+        self._find()
+        self.renew()
+
+    def _found_anew(self) -> None:
+        self._page = 0
+        self._find()
+
+    def _turn(self, pages: int) -> None:
+        self._page += pages
+        self._find()
+
+    def _find(self) -> None:
+        """List what is looked for; where its state matters, that is found out of all of them first."""
+        chosen = self._shown.value, self._order.value
+        if chosen[0] == "needs attention" or chosen[1] == "state":
+            self._check(self._all)
+        search = self._search.value
+        self._listing = listed(self._all, search, *chosen, self._page)
+        if self._check(self._listing.rows):
+            self._listing = listed(self._all, search, *chosen, self._page)
+        self._page = self._listing.page
+        self._show()
+
+    def _check(self, rows: Sequence[Row]) -> bool:
+        unknown = [row.name for row in rows if not row.is_checked]
+        if unknown:
+            self._actions.stands.check(unknown)
+            self._all = self._actions.stands.rows()
+        return bool(unknown)
+
+    # --- showing it ---
+
+    def _show(self) -> None:
+        listing = self._listing
+        names = [row.name for row in listing.rows]
+        self._is_listing = True
+        try:
+            lines = tuple(map(_line, listing.rows))
+            if self._list.options != lines:
+                self._list.options = lines
+            self._list.index = names.index(self._chosen) if self._chosen in names else None
+        finally:
+            self._is_listing = False
+        self._set(self._style, _style(self._class, listing.rows))
+        self._set(self._count, self._counted())
+        if listing.pages > 1:
+            self._back.disabled, self._next.disabled = listing.page == 0, listing.page + 1 == listing.pages
+            page = controls.html(f"page {listing.page + 1:,} of {listing.pages:,}")
+            self._pages.children = (self._back, page, self._next)
+        elif self._pages.children:
+            self._pages.children = ()
+        self._show_buttons()
+
+    @staticmethod
+    def _set(widget: Any, html: str) -> None:
+        if widget.value != html:
+            widget.value = html
+
+    def _counted(self) -> str:
+        listing = self._listing
+        if not listing.total:
+            return _EMPTY.html()
+        if not listing.found:
+            return Text(f"none of {listing.total:,} environments matches; take words out of the search").html()
+        told = f"{listing.total:,} environment{'s' if listing.total != 1 else ''}"
+        if listing.found != listing.total:
+            told = f"{listing.found:,} of {told}"
+        return Text(f"{told}: {counted(self._all)}" if listing.found == listing.total else told).html()
+
+    def _row(self) -> Row | None:
+        return next((row for row in self._all if row.name == self._chosen), None)
+
+    def _show_buttons(self) -> None:
+        row = self._row()
+        if row is None:
+            if self._chosen:
+                self.say(f"{self._chosen} is not declared any more")
+                self._chosen = ""
+                self._close_opened()
+            buttons: list[Any] = []
+        else:
+            is_app = row.kind in ("app", "connector")
+            is_served = row.state == "serving" or "serving" in row.note
+            buttons = [*self._open.values(), *([self._stop if is_served else self._serve] if is_app else [])]
+        if list(self._buttons.children) != buttons:
+            self._buttons.children = buttons
+
+    # --- what a person does ---
+
+    def _picked(self) -> None:
+        """Show the card of the line that was chosen."""
+        index = self._list.index
+        if self._is_listing or index is None or index >= len(self._listing.rows):
+            return
+        self._chosen = self._listing.rows[index].name
+        self._show_buttons()
+        self.say("")
+        self.open(next(iter(self._open)))
+
+    def open(self, kind: str) -> None:
+        """Show a view of the chosen environment below the list."""
+        self._close_opened()
+        if not self._chosen:
+            self.say("choose an environment first")
+            return
+        view = self._actions.views[kind](self._chosen)
+        self._opened = view
+        made = view.widget() if isinstance(view, Interactive) else controls.html(view.html())
+        self._detail.children = (made,)
+
+    def _close_opened(self) -> None:
+        opened, self._opened = self._opened, None
+        if not hasattr(self, "_detail"):
+            return
+        before, self._detail.children = self._detail.children, ()
+        if isinstance(opened, Interactive):
+            opened.close()
+        else:
+            for widget in before:
+                widget.close()
+
+    def _serve_it(self) -> None:
+        self._begin(self._actions.serve, self._serve, f"serving {self._chosen} …", f"{self._chosen} is served")
+
+    def _stop_it(self) -> None:
+        self._begin(self._actions.stop, self._stop, f"stopping {self._chosen} …", f"{self._chosen} is stopped")
+
+    def _begin(
+        self, act: Callable[[str, Callable[[BaseException | None], None]], None], button: Any, doing: str, done: str
+    ) -> None:
+        def ended(error: BaseException | None) -> None:
+            button.disabled = False
+            if error is None:
+                self.say(done, "done")
+            else:
+                self.say(str(error) or type(error).__name__, "error")
+            self._elsewhere()
+
+        button.disabled = True
+        self.say(doing)
+        try:
+            act(self._chosen, ended)
+        except BaseException:
+            button.disabled = False
+            raise
+
+
+def _line(row: Row) -> str:
+    """Give a line of the list: columns of one width."""
+    cells = (f"{row.sign} {row.name}", row.kind, str(len(row.tasks)) if row.kind == "task" else "", row.told)
+    columns = [_cut(shown(cell), width) for cell, width in zip(cells, _WIDTHS, strict=True)]
+    return "\u00a0".join([*columns, _cut(shown(row.place), 40).rstrip("\u00a0")])
+
+
+def _cut(text: str, width: int) -> str:
+    text = text.replace("\n", " ").replace(" ", "\u00a0")
+    return (text if len(text) <= width else f"{text[: width - 1]}…").ljust(width, "\u00a0")
+
+
+def _heading() -> str:
+    words = [word.ljust(width) for word, width in zip(("  environment", "kind", "tasks", "state"), _WIDTHS, strict=True)]
+    return (
+        f'<div aria-hidden="true" style="{_CODE};white-space:pre;overflow:hidden;padding-left:6px;'
+        f'color:var(--jp-ui-font-color2,#616161)">{escape(" ".join([*words, "declared"]))}</div>'
+    )
+
+
+def _style(name: str, rows: Sequence[Row]) -> str:
+    """Give the rules that make the list a table of one font, and colour the lines that need notice."""
+    coloured = "".join(
+        f".{name} option:nth-child({number}){{color:{_COLOURS[row.sign]}}}"
+        for number, row in enumerate(rows, start=1)
+        if row.sign in _COLOURS
+    )
+    return f"<style>.{name} select{{{_CODE};line-height:1.5}}.{name}>label{{display:none}}{coloured}</style>"
