@@ -65,6 +65,7 @@ if TYPE_CHECKING:
         types,
     )
     from flyte_nb.app.handle import AppHandle
+    from flyte_nb.browsing import browse
     from flyte_nb.cloning import compare_clones, preview_clone
     from flyte_nb.context.scopes import custom_context, get_custom_context, group
     from flyte_nb.context.settings import current_domain, current_project, is_control_plane_available
@@ -88,6 +89,7 @@ if TYPE_CHECKING:
     from flyte_nb.run_context import with_runcontext
     from flyte_nb.session import current_registry
     from flyte_nb.verbs import export, rerun, run
+    from flyte_nb.watching import watch
 
 __version__ = "0.1.0"
 
@@ -138,6 +140,7 @@ __all__ = [  # noqa: RUF022 - in the order of sorted()
     "TriggeredPartition",
     "__version__",
     "app",
+    "browse",
     "build",
     "build_images",
     "clustered",
@@ -190,6 +193,7 @@ __all__ = [  # noqa: RUF022 - in the order of sorted()
     "trace",
     "types",
     "version",
+    "watch",
     "with_runcontext",
     "with_servecontext",
 ]
@@ -213,6 +217,7 @@ _NAMESPACES = (
 _MISSING = ("artifacts", "git", "prefetch", "remote", "sandbox")
 _LATER = {
     "AppHandle": "flyte_nb.app.handle",
+    "browse": "flyte_nb.browsing",
     "ctx": "flyte_nb.context.task_context",
     "compare_clones": "flyte_nb.cloning",
     "current_domain": "flyte_nb.context.settings",
@@ -248,6 +253,7 @@ _LATER = {
     "run": "flyte_nb.verbs",
     "trace": "flyte_nb.context.trace",
     "serve": "flyte_nb.serving",
+    "watch": "flyte_nb.watching",
     "with_runcontext": "flyte_nb.run_context",
     "with_servecontext": "flyte_nb.serving",
     **dict.fromkeys(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
+from flyte_nb.changes import Changes
 from flyte_nb.clone_panels import clone_panel
 from flyte_nb.environments.app import AppEnvironment
 from flyte_nb.errors import UsageTypeError
@@ -29,7 +31,7 @@ _TOOLTIPS = {
     "Edit": "Edit its settings: flyte.edit(env)",
     "Clone": "See what a clone would be, and declare it: flyte.preview_clone(env, name)",
     "Plan": "See what deploying it would do: flyte.plan(env)",
-    "Deploy": "Deploy it now, with all that it depends on: flyte.deploy(env)",
+    "Deploy now": "Deploy it now, with all that it depends on: flyte.deploy(env)",
 }
 
 
@@ -51,7 +53,7 @@ def browse() -> Browser:
         "Edit": partial(_edit, session),
         "Clone": partial(_clone, session),
         "Plan": partial(_plan, session),
-        "Deploy": partial(_deploy, session),
+        "Deploy now": partial(_deploy, session),
     }
     if _editor() is None:
         del views["Edit"]
@@ -107,6 +109,9 @@ def _deploy(session: Session, name: str) -> View:
     return panel
 
 
+_serving: set[asyncio.Task[Any]] = set()
+
+
 # --- apps: what serves them is loaded with the first one ---
 
 
@@ -119,22 +124,22 @@ def _phases(session: Session) -> Mapping[str, str]:
 
 
 def _serve(session: Session, name: str, ended: Callable[[BaseException | None], None]) -> None:
-    from flyte_nb.serving import begin
+    """Serve an app beside the cells: what it needs is put together here, the rest goes on by itself."""
+    from flyte_nb.serving import serve
 
     app = session.registry.find(name)
     if not isinstance(app, AppEnvironment):
         raise UsageTypeError(f"{name!r} is a {type(app).__name__}; accepted: an app")
-    begin(session, app).add_done_callback(partial(_tell, ended))
+    task = asyncio.get_running_loop().create_task(serve.aio(app))
+    _serving.add(task)
+    task.add_done_callback(_serving.discard)
+    task.add_done_callback(lambda done: ended(asyncio.CancelledError() if done.cancelled() else done.exception()))
 
 
 def _stop(session: Session, name: str, ended: Callable[[BaseException | None], None]) -> None:
-    from flyte_nb.serving import handles
+    from flyte_nb.serving import apps_of
 
-    handle = handles(session).get(name)
-    if handle is None:
-        ended(None)
-        return
-    session.portal.submit(handle.stopped()).done.add_done_callback(partial(_tell, ended))
+    session.portal.submit(apps_of(session).stop(name)).done.add_done_callback(partial(_tell, ended))
 
 
 def _tell(ended: Callable[[BaseException | None], None], done: Future[Any]) -> None:
@@ -145,5 +150,14 @@ def _observing(
     session: Session, after_cell: Callable[[], object], elsewhere: Callable[[], object]
 ) -> Callable[[], None]:
     """Have something called after each cell, and when something else changes what is shown."""
-    ends = [observing(session, after_cell, elsewhere), session.registry.observe(lambda changes: elsewhere() and None)]
-    return lambda: [end() for end in ends] and None
+
+    def changed(changes: Changes) -> None:
+        elsewhere()
+
+    ends = [observing(session, after_cell, elsewhere), session.registry.observe(changed)]
+
+    def end() -> None:
+        for one in ends:
+            one()
+
+    return end

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from flyte_nb.changes import Changes
 from flyte_nb.clone_options import field_of, namespace, overrides
 from flyte_nb.cloning import ClonePreview
 from flyte_nb.environments.base import Environment
 from flyte_nb.environments.declaration import mask, set_fields
+from flyte_nb.environments.place import Place
 from flyte_nb.errors import FlyteError, UsageError
 from flyte_nb.session import Session
 from flyte_nb.widgets.clone_panel import Asked, CloneActions, ClonePanel, Input, Previewed
@@ -108,28 +110,34 @@ def _preview(session: Session, source: Environment, base: Base, asked: Asked) ->
 
 
 def _apply(session: Session, preview: Previewed) -> str:
-    """Declare a clone: as a cell of its own, so that what uses it finds its definition."""
+    """Declare a clone: as a cell of its own, so that what uses it finds its definition.
+
+    Raises
+    ------
+    UsageError
+        For a value that cannot be written as code, and while a cell runs.
+    """
     assert isinstance(preview, ClonePreview)
-    workbook = session.workbook
-    try:
-        code = preview.code()
-    except UsageError:  # a value that cannot be written as code
-        return str(preview.apply().place)
-    if workbook.running is not None:
-        return str(preview.apply_here().place)
-    if not workbook.run_as_cell(code):
-        return str(preview.apply().place)
+    if not session.workbook.run_as_cell(preview.code()):
+        raise UsageError("a cell runs: apply the clone when it is done")
     return str(session.registry.find(preview.name).place)
 
 
 def _files(session: Session, preview: Previewed) -> Sequence[tuple[str, int, str]]:
     assert isinstance(preview, ClonePreview)
-    return [(file.path, file.size, file.why) for file in session.shipping.includes(preview.clone or preview.source)]
+    if preview.clone is None:
+        return []
+    preview.clone.place = Place("<cell>", 1, in_cell=True)  # where it would be declared: beside the notebook
+    return [(file.path, file.size, file.why) for file in session.shipping.includes(preview.clone)]
 
 
 def _observe(session: Session, heard: Callable[[], object]) -> Callable[[], None]:
     """Have something called when what is declared changes."""
-    return session.registry.observe(lambda changes: heard() and None)
+
+    def changed(changes: Changes) -> None:
+        heard()
+
+    return session.registry.observe(changed)
 
 
 def _editor(session: Session) -> Callable[[str], Any] | None:

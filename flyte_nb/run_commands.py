@@ -1,4 +1,4 @@
-"""``%flyte run``, ``rerun``, ``runs``, ``logs``, ``cache`` and ``images``: to run, and what is kept of it."""
+"""``%flyte run``, ``watch``, ``rerun``, ``runs``, ``logs``, ``cache``, ``images``: to run, and what is kept of it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from flyte_nb.commands import Command, Parser, choose, key_values
 from flyte_nb.engine.base import Run
 from flyte_nb.run_context import with_runcontext
 from flyte_nb.session import Session
-from flyte_nb.verbs import rerun
+from flyte_nb.verbs import begin, rerun
 from flyte_nb.views import Diff, Table, Text, View, told_size
+from flyte_nb.watching import view_of
 from flyte_nb.widgets import runs as views
 
-__all__ = ["COMMANDS", "cache", "images", "logs", "rerun_task", "run_task", "runs"]
+__all__ = ["COMMANDS", "cache", "images", "logs", "rerun_task", "run_task", "runs", "watch_run"]
 
 
 def run_task(words: list[str], session: Session) -> View:
@@ -29,11 +30,28 @@ def run_task(words: list[str], session: Session) -> View:
                         help="keep inputs for %%flyte rerun; never by default")  # fmt: skip
     parser.add_argument("--name", metavar="N", help="the name of the run; made up by default")
     parser.add_argument("--overwrite-cache", action="store_true", help="compute kept outputs again")
+    parser.add_argument("--watch", action="store_true", help="go on at once, and show the run as it happens")
     options = parser.parse_args(words)
     task = session.registry.find_task(options.task)
     settings = {name: getattr(options, name) for name in ("engine", "fit", "keep", "name", "overwrite_cache")}
     inputs = task.interface.parse(key_values(options.inputs))
-    return views.run(with_runcontext(**settings).run(task, **inputs))
+    context = with_runcontext(**settings)
+    if options.watch:
+        return view_of(session, begin(options.engine, context.applied(session.work(task, (), inputs)), quietly=True))
+    return views.run(context.run(task, **inputs))
+
+
+def watch_run(words: list[str], session: Session) -> View:
+    """Show a run as it happens, or what one that has ended did."""
+    parser = _parser("watch")
+    parser.add_argument("run", nargs="?", help="the name of a run; the latest by default")
+    parser.add_argument("--text", action="store_true", help="show it once, as text")
+    options = parser.parse_args(words)
+    latest = session.store.runs(1) if options.run is None else []
+    if options.run is None and not latest:
+        return views.runs(latest)
+    view = view_of(session, session.find_run(options.run or latest[0].name))
+    return Text(view.text()) if options.text else view
 
 
 def rerun_task(words: list[str], session: Session) -> View:
@@ -130,10 +148,20 @@ def _parser(verb: str) -> Any:
 
 COMMANDS = (
     Command(
-        "%flyte run TASK [NAME=VALUE ..]",
+        "%flyte run TASK [NAME=VALUE ..] [--watch]",
         "run a task in a process of its own; --engine inline runs it in this one",
         run_task,
-        ("%flyte run double x=21", "%flyte run my-env.double x=21 --keep on-failure --name first"),
+        (
+            "%flyte run double x=21",
+            "%flyte run my-env.double x=21 --keep on-failure --name first",
+            "%flyte run my-env.sweep n=500 --watch",
+        ),
+    ),
+    Command(
+        "%flyte watch [RUN] [--text]",
+        "a run as it happens: its actions over time, their logs, and a button that ends it",
+        watch_run,
+        ("%flyte watch", "%flyte watch first", "%flyte watch first --text"),
     ),
     Command(
         "%flyte rerun RUN [--engine local]",

@@ -10,7 +10,7 @@ from typing import Any
 
 from flyte_nb.changes import Changes
 from flyte_nb.engine import codec
-from flyte_nb.engine.base import Engine, Event, Progress, Step, Work
+from flyte_nb.engine.base import Engine, Event, Progress, Run, Step, Work
 from flyte_nb.engine.definition import MAIN, SCRIPT
 from flyte_nb.engine.fingerprint import fingerprint
 from flyte_nb.engine.local.secrets import Secrets
@@ -86,6 +86,23 @@ class Session:
             if name not in self._engines:
                 self._engines[name] = self._made(name)
             return self._engines[name]
+
+    def find_run(self, name: str) -> Run:
+        """Give a run by its name: itself where it goes on in this process, else its record.
+
+        Raises
+        ------
+        UnknownNameError
+            With the nearest names.
+        """
+        for engine in list(self._engines.values()):
+            if name in engine.running:
+                return engine.running[name]
+        return self.store.run(name)
+
+    def is_running(self, run: Run) -> bool:
+        """Tell whether a run goes on in this process."""
+        return any(engine.running.get(run.name) is run for engine in list(self._engines.values()))
 
     def _made(self, name: str) -> Engine:
         """Make an engine when it is first asked for: loading one takes longer than all that comes before a run."""

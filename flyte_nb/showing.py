@@ -19,11 +19,13 @@ from flyte_nb.planning import plan
 from flyte_nb.registry import Registry
 from flyte_nb.session import Session
 from flyte_nb.views import View
+from flyte_nb.watching import view_of
 from flyte_nb.widgets import deployments as deployment_views
 from flyte_nb.widgets import environments as cards
 from flyte_nb.widgets import plan as plan_views
 from flyte_nb.widgets import runs as run_views
 from flyte_nb.widgets.graph import graph, states
+from flyte_nb.widgets.interactive import has_widgets
 
 __all__ = ["card", "deployed_card", "drawn", "outdated", "show_as_cards", "show_changes", "state"]
 
@@ -113,11 +115,25 @@ def show_as_cards(shell: Any, session: Session) -> None:
         Registry: lambda registry: cards.environments(registry, {e.name: state(session, e) for e in registry.values()}),
     }
     formatter = shell.display_formatter
+    formatter.ipython_display_formatter.for_type(Run, lambda run: _show_while_it_runs(session, run))
     for kind, view in views.items():  # as bundles: a printer of text would give way to the __repr__ of a subclass
         formatter.mimebundle_formatter.for_type(kind, lambda value, view=view: view(value)._repr_mimebundle_())
     text = formatter.formatters["text/plain"]  # it knows lists, and so does not ask for the bundle of one
     for kind in (Deployments, History):
         text.for_type(kind, lambda value, p, cycle, view=views[kind]: p.text(view(value).text()))
+
+
+def _show_while_it_runs(session: Session, run: Run) -> None:
+    """Show a run that has not ended as a view that follows it.
+
+    Raises
+    ------
+    NotImplementedError
+        For one that has, and where there is no front end: IPython shows those in the other ways that it knows.
+    """
+    if run.done() or not has_widgets():
+        raise NotImplementedError
+    view_of(session, run)._ipython_display_()
 
 
 def deployed_card(task: Deployed) -> View:

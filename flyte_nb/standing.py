@@ -9,7 +9,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from flyte_nb.changes import tasks_of
+from flyte_nb.environments.app import AppEnvironment
 from flyte_nb.environments.base import Environment
+from flyte_nb.environments.connector import ConnectorEnvironment
+from flyte_nb.environments.task import TaskEnvironment
 from flyte_nb.errors import FlyteError
 from flyte_nb.made_of import MadeOf, made_of
 from flyte_nb.session import Session
@@ -108,7 +111,7 @@ class Standing:
             note = ", ".join(filter(None, (note, "serving" if phase == "active" else f"app {phase}")))
         return Row(
             name=env.name,
-            kind=kind_of(env),
+            kind=_kind(env),
             tasks=tuple(name.rpartition(".")[2] for name in tasks_of(env)),
             place=str(env.place),
             state=state,
@@ -130,6 +133,8 @@ def _state(one: _Checked | None, version: str, digest: str) -> tuple[str, str]:
     return ("deployed", "") if version else ("declared", "")
 
 
-def kind_of(env: Environment) -> str:
+def _kind(env: Environment) -> str:
     """Give the kind of an environment in a word."""
-    return type(env).__name__.removesuffix("Environment").lower() or "environment"
+    kinds = {"connector": ConnectorEnvironment, "app": AppEnvironment, "task": TaskEnvironment}
+    own = type(env).__name__.removesuffix("Environment").lower() or "environment"
+    return next((word for word, kind in kinds.items() if isinstance(env, kind)), own)

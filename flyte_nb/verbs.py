@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from flyte_nb.engine import codec
-from flyte_nb.engine.base import Run, Work
+from flyte_nb.engine.base import Emit, Event, Run, Work
 from flyte_nb.engine.definition import refuse_while_loading
 from flyte_nb.environments.base import Environment
 from flyte_nb.environments.template import TaskTemplate
@@ -16,6 +16,7 @@ from flyte_nb.notebook.export import Export, check_target, write_export
 from flyte_nb.portal import Portal, Relay, Verb
 from flyte_nb.run_outputs import remember
 from flyte_nb.session import current_session
+from flyte_nb.widgets.run_view import is_watched
 
 __all__ = [
     "begin",
@@ -46,8 +47,19 @@ async def carry_out(relay: Relay, engine: str, work: Work) -> Run:
     return raised(run)
 
 
-def begin(engine: str, work: Work) -> Run:
+def begin(engine: str, work: Work, quietly: bool = False) -> Run:
     """Start prepared work and give its run at once, while it runs.
+
+    What it prints is shown where the caller's own output goes, but for the time that a view of it is open.
+
+    Parameters
+    ----------
+    engine : str
+        The engine's name.
+    work : Work
+        What is run.
+    quietly : bool
+        Whether nothing is shown at all.
 
     Raises
     ------
@@ -57,13 +69,23 @@ def begin(engine: str, work: Work) -> Run:
     session, began = current_session(), Future[Run]()
     if engine == "inline":
         raise UsageError("the inline engine runs in this thread, which waits for it; leave out wait=False")
-    job = session.portal.submit(session.engine(engine).run(work, session.show_run(), began.set_result))
+    show = _nothing if quietly else _unless_watched(session.show_run())
+    job = session.portal.submit(session.engine(engine).run(work, show, began.set_result))
     wait([began, job.done], return_when=FIRST_COMPLETED)
     if not began.done():
         return job.done.result()  # raises what refused it
     run = began.result()
     run.handle = job
     return run
+
+
+def _nothing(event: Event) -> None:
+    """Show nothing."""
+
+
+def _unless_watched(show: Emit) -> Emit:
+    """Show what happens in a run while no view of it is open."""
+    return lambda event: None if is_watched(event.run) else show(event)
 
 
 async def _rerun(relay: Relay, name: str, *, engine: str = "inline") -> Run:

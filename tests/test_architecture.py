@@ -19,7 +19,7 @@ PACKAGE = Path(flyte_nb.__file__).parent
 # in this list, and itself. Units of one row do not know each other.
 LAYERS = [
     ["visible"],
-    ["tracebacks", "views", "pickling", "pairs"],
+    ["tracebacks", "views", "pickling", "pairs", "observers"],
     ["errors"],
     ["environments", "absent"],
     ["context", "config"],
@@ -60,7 +60,18 @@ LAYERS = [
     ["run_outputs"],
     ["session", "widgets"],
     ["made_of"],
-    ["verbs", "planning", "comparing", "cloning", "drafting", "rolling", "served_app", "served_connectors", "standing"],
+    [
+        "verbs",
+        "planning",
+        "comparing",
+        "cloning",
+        "drafting",
+        "rolling",
+        "served_app",
+        "served_connectors",
+        "standing",
+        "watching",
+    ],
     ["deployed_tasks", "deploying"],
     ["prepared"],
     [
@@ -98,6 +109,7 @@ DEFERRED = {
     ("run_commands", "engine.local"): "most kernels never make an image",
     ("app_commands", "serve_commands"): "most kernels serve no app",
     ("planning", "engine.local"): "what only a plan needs of the engine comes with the first plan",
+    ("browsing", "serving"): "most kernels serve no app",
     ("doctor_commands", "doctor"): "most kernels need no doctor",
     ("doctor_commands", "widgets"): "most kernels need no doctor",
 }

@@ -179,6 +179,8 @@ class Engine(Protocol):
     """A way to run and to deploy; `serve` joins it with the apps."""
 
     name: str
+    #: the runs that go on, by name
+    running: dict[str, Run]
 
     async def run(self, work: Work, emit: Emit, begun: Begun | None = None) -> Run:
         """Run a task to its end, telling ``emit`` what happens; a failure is in the run's ``error``.

@@ -57,6 +57,7 @@ class InlineEngine:
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self.running: dict[str, Run] = {}
 
     async def run(self, work: Work, emit: Emit, begun: Begun | None = None) -> Run:
         """Run a task to its end in this thread; what failed it is in the run's ``error``.
@@ -76,6 +77,7 @@ class InlineEngine:
         self.store.add_run(run, work.notebook)
         runner = InlineRunner(run, self.store, emit)
         action = runner.new_action(work.task, None)
+        self.running[name] = run
         if begun is not None:
             begun(run)
         context = context_from(_told(run, action, work, str(self.store.home / "data" / name)), Report(work.task))
@@ -86,6 +88,9 @@ class InlineEngine:
             run.error = _told_error(error)
         else:
             run.result = Outputs.of(value, tuple(task.interface.outputs))
+        finally:
+            del self.running[name]
+        run.observers.tell(Event(name, replace(run.root)))
         return run
 
     def run_at_once(self, work: Work, show: Emit) -> None:
@@ -212,7 +217,9 @@ class InlineRunner:
         else:
             action.started = now()
         self._store.put_action(self._run.name, action)
-        self._emit(Event(self._run.name, replace(action)))
+        event = Event(self._run.name, replace(action))
+        self._emit(event)
+        self._run.observers.tell(event)
 
 
 @dataclass(frozen=True)

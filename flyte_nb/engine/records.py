@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from enum import Enum
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from flyte_nb.errors import BaseRuntimeError
+from flyte_nb.observers import Observers
 from flyte_nb.pairs import pair_method
 from flyte_nb.plan.files import Shipped
 
@@ -184,6 +186,8 @@ class Run:
     result: Outputs | None = field(default=None, repr=False)
     #: waits for the run and cancels it, while it may still be running
     handle: Handle | None = field(default=None, repr=False, compare=False)
+    #: hear of its events while it runs in this process
+    observers: Observers[Event] = field(default_factory=Observers, init=False, repr=False, compare=False)
 
     @property
     def root(self) -> Action:
@@ -209,6 +213,22 @@ class Run:
     def done(self) -> bool:
         """Tell whether the run has ended."""
         return self.phase.is_terminal
+
+    def observe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
+        """Have what happens in it told, while it runs in this process.
+
+        Parameters
+        ----------
+        callback : callable
+            Takes an `Event`, in the thread that carries the run out, which it must not hold up. The last one comes
+            when the run's ``error`` or outputs are there.
+
+        Returns
+        -------
+        callable
+            Ends that.
+        """
+        return self.observers.add(callback)
 
     @pair_method
     def wait(self) -> Run:

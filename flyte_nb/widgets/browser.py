@@ -10,12 +10,14 @@ from flyte_nb.views import Diff, Stack, Table, Text, View, bullet, escape, shown
 from flyte_nb.widgets import controls
 from flyte_nb.widgets.interactive import Interactive
 from flyte_nb.widgets.listing import ALL, ORDERS, PAGE, SHOWN, Listing, Row, counted, listed
-from flyte_nb.widgets.timing import own_thread
+from flyte_nb.widgets.own_thread import own_thread
 
 __all__ = ["Browser", "BrowserActions", "Stands"]
 
 _EMPTY = Diff([("!", "no environment is declared yet", "declare one with  %%flyte my-env --cpu 1")])
-_LINES = 12  # of the list that are seen at once
+_FEWEST, _LINES = 3, 12  # lines of the list that are seen at once
+_HINT = "name, kind, task, state, description"
+_TOOLTIP = "Words that are looked for; Enter shows the first environment that is found, and again the next"
 _WIDTHS = (34, 10, 6, 44)  # characters: name, kind, tasks, state
 _CODE = "font-family:monospace;font-family:var(--jp-code-font-family,ui-monospace,monospace);font-size:12px"
 _COLOURS = {"!": "var(--jp-error-color1,#c62828)", "▶": "var(--jp-success-color1,#2e7d32)"}
@@ -113,23 +115,27 @@ class Browser(Interactive):
 
     def controls(self) -> Any:
         self._own = own_thread()
-        self._search = controls.text("search", hint="name, kind, task, state, description", tooltip="Words to look for, all of them",
-                                     width="30em")  # fmt: skip
-        self._shown = controls.dropdown("show", list(SHOWN), ALL, tooltip="Which environments are listed", width="18em")
-        self._order = controls.dropdown("sort by", list(ORDERS), "name", tooltip="In which order", width="18em")
+        self._search = _narrow(controls.text("search", hint=_HINT, tooltip=_TOOLTIP, width="34em"))
+        self._shown = _narrow(controls.dropdown("show", list(SHOWN), ALL, tooltip="Which are listed", width="15em"))
+        self._order = _narrow(
+            controls.dropdown("sort by", list(ORDERS), "name", tooltip="In which order", width="15em")
+        )
         self._list = self._select()
         self._count, self._head, self._style = controls.html(), controls.html(_heading()), controls.html()
-        self._back = controls.button("Previous page", self.handler(lambda: self._turn(-1)), tooltip=f"The {PAGE} before")
-        self._next = controls.button("Next page", self.handler(lambda: self._turn(1)), tooltip=f"The next {PAGE}")
+        self._back = controls.button(
+            "Previous page", self.handler(lambda: self._turn(-1)), tooltip=f"The {PAGE} before"
+        )
+        self._next = controls.button("Next page", self.handler(lambda: self._turn(1)), tooltip=f"{PAGE} more")
         self._pages = controls.row()
-        self._buttons, self._detail = controls.row(), controls.stack()
-        self._open = {
-            name: controls.button(name, self.handler(lambda name=name: self.open(name)),
-                                  tooltip=self._actions.tooltips.get(name, name))  # fmt: skip
-            for name in self._actions.views
-        }
-        self._serve = controls.button("Serve", self.handler(self._serve_it), tooltip="Serve this app here: flyte.serve(app)")
+        self._buttons, self._detail = controls.row(), self._box()
+        self._open = {name: self._opener(name) for name in self._actions.views}
+        self._serve = controls.button("Serve", self.handler(self._serve_it), tooltip="Serve it here: flyte.serve(app)")
         self._stop = controls.button("Stop", self.handler(self._stop_it), tooltip="Stop this app: %flyte stop NAME")
+        self._former = controls.button(
+            "Previous", self.handler(lambda: self._move(-1)), tooltip="Choose the line above"
+        )
+        self._latter = controls.button("Next", self.handler(lambda: self._move(1)), tooltip="The line below")
+        self._search.on_msg(lambda _, told, __: self._move(1) if told.get("event") == "submit" else None)
         for control in (self._search, self._shown, self._order):
             control.observe(lambda _: self.handler(self._found_anew)(), "value")
         self._list.observe(lambda _: self.handler(self._picked)(), "index")
@@ -137,13 +143,31 @@ class Browser(Interactive):
         self.refresh()
         finds = controls.row(self._search, self._shown, self._order)
         box = controls.stack(self._head, self._list, self._style)
-        return controls.stack(finds, self._count, box, self._pages, self._buttons, self._detail)
+        return controls.stack(finds, self._count, box, self._pages, self._buttons, self.status(), self._detail)
+
+    def _move(self, lines: int) -> None:
+        """Choose a line further up or down; the first one where none is chosen."""
+        names = [row.name for row in self._listing.rows]
+        if names:
+            at = names.index(self._chosen) + lines if self._chosen in names else 0
+            self._list.index = at % len(names)
+
+    @staticmethod
+    def _box() -> Any:
+        import ipywidgets
+
+        line = "1px solid var(--jp-border-color2,#e0e0e0)"
+        return ipywidgets.VBox(layout={"border_left": line, "padding": "2px 0 2px 10px", "margin": "4px 0 0 2px"})
+
+    def _opener(self, name: str) -> Any:
+        tooltip = self._actions.tooltips.get(name, name)
+        return controls.button(name, self.handler(lambda: self.open(name)), tooltip=tooltip)
 
     def _select(self) -> Any:
         import ipywidgets
 
         made = ipywidgets.Select(
-            options=[], rows=_LINES, description="environments", tooltip="Arrow keys choose one; its card is shown below",
+            options=[], rows=_FEWEST, description="environments", tooltip="Choose one: its card is shown below",
             style={"description_width": "0"}, layout={"width": "100%", "max_width": "72em"},
         )  # fmt: skip
         return made.add_class(self._class)
@@ -212,6 +236,7 @@ class Browser(Interactive):
             lines = tuple(map(_line, listing.rows))
             if self._list.options != lines:
                 self._list.options = lines
+                self._list.rows = min(max(len(lines), _FEWEST), _LINES)
             self._list.index = names.index(self._chosen) if self._chosen in names else None
         finally:
             self._is_listing = False
@@ -255,7 +280,8 @@ class Browser(Interactive):
         else:
             is_app = row.kind in ("app", "connector")
             is_served = row.state == "serving" or "serving" in row.note
-            buttons = [*self._open.values(), *([self._stop if is_served else self._serve] if is_app else [])]
+            moves = [self._former, self._latter] if self._listing.found > 1 else []
+            buttons = [*moves, *self._open.values(), *([self._stop if is_served else self._serve] if is_app else [])]
         if list(self._buttons.children) != buttons:
             self._buttons.children = buttons
 
@@ -274,6 +300,7 @@ class Browser(Interactive):
     def open(self, kind: str) -> None:
         """Show a view of the chosen environment below the list."""
         self._close_opened()
+        self._point_out(kind)
         if not self._chosen:
             self.say("choose an environment first")
             return
@@ -281,6 +308,13 @@ class Browser(Interactive):
         self._opened = view
         made = view.widget() if isinstance(view, Interactive) else controls.html(view.html())
         self._detail.children = (made,)
+
+    def _point_out(self, kind: str) -> None:
+        """Set the words of the button in bold whose view is open."""
+        for name, button in self._open.items():
+            style = controls.shared(type(button.style), **({"font_weight": "bold"} if name == kind else {}))
+            if button.style is not style:
+                button.style = style
 
     def _close_opened(self) -> None:
         opened, self._opened = self._opened, None
@@ -319,6 +353,12 @@ class Browser(Interactive):
             raise
 
 
+def _narrow(control: Any) -> Any:
+    """Let a control's label be as wide as its words."""
+    control.style = controls.shared(type(control.style), description_width="initial")
+    return control
+
+
 def _line(row: Row) -> str:
     """Give a line of the list: columns of one width."""
     cells = (f"{row.sign} {row.name}", row.kind, str(len(row.tasks)) if row.kind == "task" else "", row.told)
@@ -332,9 +372,11 @@ def _cut(text: str, width: int) -> str:
 
 
 def _heading() -> str:
-    words = [word.ljust(width) for word, width in zip(("  environment", "kind", "tasks", "state"), _WIDTHS, strict=True)]
+    words = [
+        word.ljust(width) for word, width in zip(("  environment", "kind", "tasks", "state"), _WIDTHS, strict=True)
+    ]
     return (
-        f'<div aria-hidden="true" style="{_CODE};white-space:pre;overflow:hidden;padding-left:6px;'
+        f'<div aria-hidden="true" style="{_CODE};white-space:pre;overflow:hidden;padding-left:3px;'
         f'color:var(--jp-ui-font-color2,#616161)">{escape(" ".join([*words, "declared"]))}</div>'
     )
 

@@ -10,10 +10,14 @@ from flyte_nb.environments.declaration import looks_secret
 from flyte_nb.errors import FlyteError
 from flyte_nb.views import Fold, Stack, Table, Text, View, told_size
 from flyte_nb.widgets import controls
+from flyte_nb.widgets.controls import Field
 from flyte_nb.widgets.drafts import hidden
 from flyte_nb.widgets.interactive import Interactive
 
 __all__ = ["Asked", "CloneActions", "ClonePanel", "Previewed"]
+
+
+_WIDE = "32em"  # of an input with its label
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,9 @@ class ClonePanel(Interactive):
         return self._view().body()
 
     def _view(self) -> View:
-        return Stack([self.preview.view(self._declared), self._files(), *([] if self.preview.errors else [self._code()])])
+        return Stack(
+            [self.preview.view(self._declared), self._files(), *([] if self.preview.errors else [self._code()])]
+        )
 
     def _files(self) -> View:
         try:
@@ -149,31 +155,41 @@ class ClonePanel(Interactive):
     # --- the widget ---
 
     def controls(self) -> Any:
-        self._name = controls.Field(controls.text("name", self._asked.name, tooltip="The name of the clone"))
+        self._name = controls.Field(
+            controls.text("name", self._asked.name, tooltip="The name of the clone", width=_WIDE)
+        )
         self._fields = {one.key: self._input(one) for one in self._inputs}
         self._boxes = {
-            name: controls.checkbox(name, name in self._asked.reset, tooltip=f"Reset {name} to its default", width="auto")
+            name: controls.checkbox(
+                name, name in self._asked.reset, tooltip=f"Reset {name} to its default", width="auto"
+            )
             for name in self._resettable
         }
         for control in [self._name.control, *(one.control for one in self._fields.values()), *self._boxes.values()]:
             control.observe(lambda _: self.handler(self._typed)(), "value")
-        self._shown, self._code_area = controls.html(), controls.area(
-            "code", "", rows=4, tooltip="The statement that makes the clone: copy it into a cell"
+        self._shown, self._code_area = (
+            controls.html(),
+            controls.area("code", "", rows=4, tooltip="The statement that makes the clone: copy it into a cell"),
         )
         self._apply = controls.button("Apply", self.handler(self.apply), is_main=True,
-                                      tooltip="Declare the clone now, as a cell would: flyte.preview_clone(…).apply()")  # fmt: skip
+                                      tooltip="Declare the clone now: flyte.preview_clone(…).apply()")  # fmt: skip
         self._copies = controls.Fold("Copy code", lambda: self._code_area)
-        self._edits = controls.button("Edit the clone", self.handler(self._edit), tooltip="Open its editor: flyte.edit(env)")
+        self._edits = controls.button(
+            "Edit the clone", self.handler(self._edit), tooltip="Open its editor: flyte.edit(env)"
+        )
         self._below = controls.stack()
         self._buttons = controls.row(self._apply)
         self._end_observing = self._actions.observe(self.handler(self._again))
         self._show()
         resets = [controls.row(controls.html("Reset to the default:"), *self._boxes.values())] if self._boxes else []
-        columns = controls.stack(self._name.widget, *(one.widget for one in self._fields.values()), *resets)
-        return controls.stack(columns, self._buttons, self._copies.widget, self._shown, self._below)
+        form = controls.stack(self._name.widget, *(one.widget for one in self._fields.values()), *resets)
+        left = controls.stack(form, self._buttons, self.status(), self._copies.widget)
+        return controls.stack(_beside(left, self._shown), self._below)
 
-    def _input(self, one: Input) -> controls.Field:
-        made = controls.text(one.label, self._asked.texts.get(one.key, ""), hint=one.hint, tooltip=one.tooltip)
+    def _input(self, one: Input) -> Field:
+        made = controls.text(
+            one.label, self._asked.texts.get(one.key, ""), hint=one.hint, tooltip=one.tooltip, width=_WIDE
+        )
         made.continuous_update = one.key != "env"
         return controls.Field(made)
 
@@ -200,7 +216,7 @@ class ClonePanel(Interactive):
         kept = [_without_secret(word) for word in words]
         if kept != words:
             field.control.value = " ".join(kept)
-            self.say("a value that looks like a secret was taken out; declare secrets= and give it with flyte secret set",
+            self.say("what looks like a secret was taken out: declare secrets=, and give it with %flyte secret set",
                      "error")  # fmt: skip
 
     def _again(self) -> None:
@@ -214,8 +230,8 @@ class ClonePanel(Interactive):
     def _show(self) -> None:
         errors = dict(self.preview.errors)
         self._name.tell(errors.pop("name", ""), "error")
-        for field, given in self._by_field().items():
-            self._tell_field(given, errors.pop(field, ""))
+        for name, given in self._by_field().items():
+            self._tell_field(given, errors.pop(name, ""))
         self._apply.disabled = bool(self.preview.errors) or bool(self._declared)
         code = "" if self.preview.errors else self._shown_code()
         if self._code_area.value != code:
@@ -272,3 +288,9 @@ def _without_secret(word: str) -> str:
     return f"{name}=" if equals and value and looks_secret(name, value) else word
 
 
+def _beside(form: Any, shown: Any) -> Any:
+    """Put what is filled in beside what becomes of it; below, where the page is narrow."""
+    import ipywidgets
+
+    shown.layout = ipywidgets.Layout(flex="1 1 30em", min_width="0", margin="0 0 0 16px")
+    return ipywidgets.HBox([form, shown], layout={"flex_flow": "row wrap", "align_items": "flex-start"})

@@ -58,7 +58,7 @@ class Going:
         took = self._took if not self.is_on else self._clock() - self._began
         line = f"{done:,} of {len(steps):,} environments done · {took:.1f} s"
         if self.is_on and whole is not None:
-            line = f"{line} · {str(whole)}"
+            line = f"{line} · {whole!s}"
         rows = [_row(name, one) for name, one in sorted(steps.items(), key=_rank)]
         more = [("…", f"and {len(rows) - MOST:,} more", _counts(steps))] if len(rows) > MOST else []
         return Stack([Text(line), Table(("", "environment", "step"), [*rows[:MOST], *more])])

@@ -18,6 +18,9 @@ from flyte_nb.widgets.runs import deployments
 __all__ = ["HistoryPanel"]
 
 
+_BEFORE = ", the one before"
+
+
 class HistoryPanel:
     """A part of a view that folds: history and going back.
 
@@ -51,9 +54,11 @@ class HistoryPanel:
     def _make(self) -> Any:
         handler = self._view.handler
         self._choice = controls.dropdown("environment", self.names, self.names[0], tooltip="Whose versions are shown")
-        self._version = controls.dropdown("version", [], None, tooltip="The version that becomes current again")  # type: ignore[arg-type]
+        self._version = controls.dropdown(
+            "version", [""], "", tooltip="The version that becomes current again", width="28em"
+        )
         self._button = controls.button("Go back", handler(self.go_back),
-                                       tooltip="Make the chosen version current: flyte.rollback(env, version=…)")  # fmt: skip
+                                       tooltip="Make it current: flyte.rollback(env, version=…)")  # fmt: skip
         self._table = controls.html()
         self._choice.observe(lambda _: handler(self.refresh)(), "value")
         self.refresh()
@@ -73,7 +78,9 @@ class HistoryPanel:
         self._table.value = shown.html()
         former = [one for one in found if not one.current]
         newest = max(former, key=lambda one: one.until or one.created, default=None)
-        self._version.options = [(f"{one.version}{', the one before' if one is newest else ''}", one.version) for one in former]
+        self._version.options = [
+            (f"{one.version}{', the one before' if one is newest else ''}", one.version) for one in former
+        ]
         self._version.value = newest.version if newest is not None else None
         self._button.disabled = newest is None
 

@@ -19,8 +19,9 @@ from flyte_nb.widgets import plan as plans
 from flyte_nb.widgets.going import Going
 from flyte_nb.widgets.history_panel import HistoryPanel
 from flyte_nb.widgets.interactive import Interactive
+from flyte_nb.widgets.own_thread import own_thread
+from flyte_nb.widgets.pace import Pace
 from flyte_nb.widgets.runs import deployments
-from flyte_nb.widgets.timing import Throttle, own_thread
 
 __all__ = ["Carried", "PlanActions", "PlanPanel"]
 
@@ -85,6 +86,8 @@ class PlanPanel(Interactive):
         self.plan, self._actions = plan, actions
         self._carried: Carried | None = None
         self._changed = ""
+        #: whether it is deployed as soon as it is shown
+        self.starts = False
         self._going: Going | None = None
         self._made: Deployments | None = None
         self._failed = ""
@@ -122,11 +125,13 @@ class PlanPanel(Interactive):
                                         tooltip="Stop deploying; what was current stays current")  # fmt: skip
         self._large = controls.checkbox("Allow more than 100 MiB", False, tooltip="flyte.deploy(…, allow_large=True)")
         self._rows = controls.stack()
-        self._tell_progress = Throttle(self._show_progress)
+        self._tell_progress = Pace(self._show_progress)
         names = [change.environment for change in self.plan.changes]
         self.history = HistoryPanel(self, names, self._actions.history, self._actions.back, self._own)
         self._end_observing = self._actions.observe(self.handler(self._look), self._deployed)
         self._show()
+        if self.starts and self.plan:
+            self.handler(self.deploy)()
         return controls.stack(self._rows, self._shown, self.history.fold.widget)
 
     def _twin(self) -> str:
@@ -135,6 +140,7 @@ class PlanPanel(Interactive):
 
     def left(self) -> None:
         self._end_observing()
+        self._tell_progress.end()
 
     def _show(self) -> None:
         """Bring the whole panel up to date."""
@@ -146,7 +152,7 @@ class PlanPanel(Interactive):
         if not going and self._carried is not None and self._carried.is_heavy:
             buttons.append(self._large)
         self._set(self._notice, Diff([("!", CHANGED, self._changed)]).html() if self._changed else "")
-        self._rows.children = (controls.row(*buttons), self._notice, self._progress)
+        self._rows.children = (controls.row(*buttons), self.status(), self._notice, self._progress)
         self._set(self._shown, f'<div style="{_SCROLL}">{self.html()}</div>')
         self.renew()
 
@@ -161,7 +167,7 @@ class PlanPanel(Interactive):
         self._own(self.handler(lambda: self._look(deployed=True)))
 
     def _look(self, deployed: bool = False) -> None:
-        """See after a cell whether what is shown still holds; large plans are looked at when they are to be deployed."""
+        """See after a cell whether what is shown still holds; a large plan is looked at when it is deployed."""
         if self._made is not None or (self._going is not None and self._going.is_on):
             return
         if self._carried is None and len(self.plan.order) > self.most_checked:
@@ -192,7 +198,7 @@ class PlanPanel(Interactive):
         self._changed, self._failed, self._made, self._going = "", "", None, None
         self.history.names = [change.environment for change in self.plan.changes]
         self._set(self._progress, "")
-        self.say("this is what is declared now" if self.plan else "nothing to deploy: all is deployed as it is declared")
+        self.say("this is what is declared now" if self.plan else "nothing to deploy: all is as it is declared")
         self._show()
 
     def deploy(self) -> None:
@@ -204,7 +210,10 @@ class PlanPanel(Interactive):
             self.say(f"nothing was deployed: {CHANGED}", "error")
             self._show()
             return
-        self._failed, self._going = "", Going(change.environment for change in carried.plan.changes if change.what != "same")
+        self._failed, self._going = (
+            "",
+            Going(change.environment for change in carried.plan.changes if change.what != "same"),
+        )
         try:
             self._cancel = carried.begin(self._hear, self._ended, allow_large=self._large.value)
         except FlyteError as error:
@@ -218,7 +227,7 @@ class PlanPanel(Interactive):
         """Take a step of the deployment, in a thread of the engine."""
         if self._going is not None:
             self._going.take(progress)
-            self._tell_progress()
+            self._tell_progress.ask()
 
     def _show_progress(self) -> None:
         going = self._going
@@ -239,7 +248,7 @@ class PlanPanel(Interactive):
             self._failed = "it was cancelled" if cancelled else str(error) or type(error).__name__
             self.say("not deployed; what was deployed before goes on", "error")
         with contextlib.suppress(Exception):  # the front end may be gone
-            self._tell_progress.flush()
+            self._show_progress() if error is not None else self._set(self._progress, "")
             self._show()
             self.history.refresh()
 

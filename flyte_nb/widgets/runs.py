@@ -10,31 +10,35 @@ from flyte_nb.environments.declaration import shorten
 from flyte_nb.views import Card, Diff, Table, View, bounded, bullet, told_size
 from flyte_nb.widgets.tree import told, tree
 
-__all__ = ["data", "deployments", "run", "runs", "told"]
+__all__ = ["data", "deployments", "head", "run", "runs", "told"]
 
 _FILES = 20  # files of a deployment that are listed
 
 
 def run(made: Run) -> Card:
     """Show one run: its phase, times, inputs, outputs, and the tasks it called."""
+    card = head(made)
+    if called := tree(made.actions):
+        card.sections.append(("tasks called", called))
+    return card
+
+
+def head(made: Run) -> Card:
+    """Show one run without the tasks that it called."""
     rows = [("inputs", made.inputs or "none", "")]
     if made.result is not None:
         rows += [(name, shorten(value, 300), "") for name, value in _outputs(made).items()]
     if made.error is not None:
         rows.append(("error", f"{made.error.code}: {made.error}", ""))
+    elif made.root.error:  # it was cancelled
+        rows.append(("error", made.root.error, ""))
     if made.root.peak_memory:
         rows.append(("peak memory", f"{made.root.peak_memory / (1 << 20):.0f} MiB", ""))
     strip = [made.phase.value, *filter(None, [told(made.root.duration)])]
     strip += ["kept outputs"] if made.root.cached else []
     strip += [f"attempt {made.root.attempt + 1}"] if made.root.attempt else []
-    sections = [("to know", made.root.notice.splitlines()), ("tasks called", tree(made.actions))]
-    return Card(
-        title=made.name,
-        kind=made.task,
-        strip=strip,
-        rows=rows,
-        sections=[section for section in sections if section[1]],
-    )
+    to_know = made.root.notice.splitlines()
+    return Card(made.name, made.task, strip, rows, [("to know", to_know)] if to_know else [])
 
 
 def _outputs(made: Run) -> dict[str, object]:

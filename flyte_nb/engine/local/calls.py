@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flyte_nb.engine import codec
-from flyte_nb.engine.base import Action, Outputs, Phase, Run, Work, now
+from flyte_nb.engine.base import Action, Event, Outputs, Phase, Run, Work, now
 from flyte_nb.engine.local.admission import Lease
 from flyte_nb.engine.local.journal import Journal
 from flyte_nb.engine.local.pool import Given
@@ -176,7 +176,11 @@ class Outcome:
     cause: tuple[Part, ...] = ()
 
     def tell(self, run: Run) -> None:
-        """Tell a run what became of it: its error, or what its task returned."""
+        """Tell a run what became of it, its error or what its task returned; and those who follow it that it did."""
+        self._settle(run)
+        run.observers.tell(Event(run.name, run.root.copy()))
+
+    def _settle(self, run: Run) -> None:
         run.error = self.error
         if self.error is not None:
             return

@@ -70,6 +70,7 @@ class LocalEngine:
 
     def __init__(self, store: Store, secrets: Secrets | None = None, fills: bool = True) -> None:
         self.store = store
+        self.running: dict[str, Run] = {}
         self.pool = Pool(fills)
         self.secrets = secrets or Secrets(store.home.parent)
         self._exchange = Exchange(self._idle, self._child)
@@ -91,14 +92,16 @@ class LocalEngine:
         call, run = self._begin(work, emit)
         self._surroundings.check(call)
         call.journal.begin()
+        self.running[run.name] = run
         if begun is not None:
             begun(run)
         try:
             outcome = await self._carry_out(call)
+            outcome.tell(run)
         finally:
             call.journal.close()
             self.pool.end_run(run.name)
-        outcome.tell(run)
+            del self.running[run.name]
         if work.settings.keep == "always" or (work.settings.keep == "on-failure" and outcome.error is not None):
             await asyncio.to_thread(
                 self.store.put_value, run.name, run.root.id, "inputs", tuple(map(as_bytes, work.inputs))

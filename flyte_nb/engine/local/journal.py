@@ -85,7 +85,7 @@ class Journal:
     def put(self, action: Action) -> None:
         """Record an action as it is now, and tell of it."""
         self._store.put_action(self.run.name, action)
-        self._emit(Event(self.run.name, action.copy()))
+        self._hear(Event(self.run.name, action.copy()))
 
     def put_attempt(self, action: Action, error: str) -> None:
         """Record that an attempt at an action has failed."""
@@ -117,7 +117,12 @@ class Journal:
         with contextlib.suppress(OSError):  # a full disk shall not hold the task
             self._write(data)
             self._store.put_log(self.run.name, action.id, stream, self._size - len(data), len(data))
-        self._emit(Event(self.run.name, action.copy(), stream, text))
+        self._hear(Event(self.run.name, action.copy(), stream, text))
+
+    def _hear(self, event: Event) -> None:
+        self._emit(event)
+        if self.run.observers:
+            self.run.observers.tell(event)
 
     def _write(self, data: bytes) -> None:
         if self.run.log is None:

@@ -39,19 +39,29 @@ class Logs(File):
         """Record that an action printed a part of its run's log."""
         self._put(_PART, (run, action, stream, offset, length))
 
-    def log_parts(self, run: str, action: str | None = None) -> list[LogPart]:
-        """Give the parts of a run's log in the order they were printed, or those of one action."""
-        query = "SELECT * FROM log_parts WHERE run = ? AND (? IS NULL OR action = ?) ORDER BY id"
+    def log_parts(self, run: str, action: str | None = None, last: int = -1) -> list[LogPart]:
+        """Give the parts of a run's log in the order they were printed, or those of one action.
+
+        Parameters
+        ----------
+        run : str
+            The run.
+        action : str, optional
+            Only those of one action.
+        last : int
+            How many pieces are looked at, the newest; all of them by default.
+        """
+        query = "SELECT * FROM log_parts WHERE run = ? AND (? IS NULL OR action = ?) ORDER BY id DESC LIMIT ?"
         parts: list[LogPart] = []
-        for row in self._rows(query, (run, action, action)):
+        for row in reversed(self._rows(query, (run, action, action, last))):
             part = LogPart(row["action"], row["stream"], row["start"], row["length"])
-            last = parts[-1] if parts else None
+            before = parts[-1] if parts else None
             if (
-                last is not None
-                and (last.action, last.stream) == (part.action, part.stream)
-                and (last.offset + last.length == part.offset)
+                before is not None
+                and (before.action, before.stream) == (part.action, part.stream)
+                and (before.offset + before.length == part.offset)
             ):
-                parts[-1] = LogPart(part.action, part.stream, last.offset, last.length + part.length)
+                parts[-1] = LogPart(part.action, part.stream, before.offset, before.length + part.length)
             else:
                 parts.append(part)
         return parts
