@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,7 +12,7 @@ from flyte_nb.changes import Changes
 from flyte_nb.clone_options import field_of, namespace, overrides
 from flyte_nb.cloning import ClonePreview
 from flyte_nb.environments.base import Environment
-from flyte_nb.environments.declaration import mask, set_fields
+from flyte_nb.environments.declaration import looks_secret, mask, set_fields
 from flyte_nb.environments.place import Place
 from flyte_nb.errors import FlyteError, UsageError
 from flyte_nb.session import Session
@@ -118,6 +119,12 @@ def _apply(session: Session, preview: Previewed) -> str:
         For a value that cannot be written as code, and while a cell runs.
     """
     assert isinstance(preview, ClonePreview)
+    for name, value in (preview.overrides.get("env_vars") or {}).items():
+        if looks_secret(name, value) and name not in os.environ:  # its code reads it there
+            raise UsageError(
+                f"{name!r} looks like a secret, which no code holds; accepted: secrets=[flyte.Secret({name!r})], "
+                f"or {name} in the environment of this process"
+            )
     if not session.workbook.run_as_cell(preview.code()):
         raise UsageError("a cell runs: apply the clone when it is done")
     return str(session.registry.find(preview.name).place)

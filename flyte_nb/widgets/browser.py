@@ -231,13 +231,14 @@ class Browser(Interactive):
     def _show(self) -> None:
         listing = self._listing
         names = [row.name for row in listing.rows]
+        lines = tuple(map(_line, listing.rows))
         self._is_listing = True
         try:
-            lines = tuple(map(_line, listing.rows))
-            if self._list.options != lines:
-                self._list.options = lines
-                self._list.rows = min(max(len(lines), _FEWEST), _LINES)
-            self._list.index = names.index(self._chosen) if self._chosen in names else None
+            with self._list.hold_sync():  # the front end must not see the first line chosen in between
+                if self._list.options != lines:
+                    self._list.options = lines
+                    self._list.rows = min(max(len(lines), _FEWEST), _LINES)
+                self._list.index = names.index(self._chosen) if self._chosen in names else None
         finally:
             self._is_listing = False
         self._set(self._style, _style(self._class, listing.rows))
@@ -290,7 +291,8 @@ class Browser(Interactive):
     def _picked(self) -> None:
         """Show the card of the line that was chosen."""
         index = self._list.index
-        if self._is_listing or index is None or index >= len(self._listing.rows):
+        rows = self._listing.rows
+        if self._is_listing or index is None or index >= len(rows) or rows[index].name == self._chosen:
             return
         self._chosen = self._listing.rows[index].name
         self._show_buttons()
@@ -384,7 +386,7 @@ def _heading() -> str:
 def _style(name: str, rows: Sequence[Row]) -> str:
     """Give the rules that make the list a table of one font, and colour the lines that need notice."""
     coloured = "".join(
-        f".{name} option:nth-child({number}){{color:{_COLOURS[row.sign]}}}"
+        f".{name} option:nth-child({number}):not(:checked){{color:{_COLOURS[row.sign]}}}"
         for number, row in enumerate(rows, start=1)
         if row.sign in _COLOURS
     )

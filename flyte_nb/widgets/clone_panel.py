@@ -18,6 +18,7 @@ __all__ = ["Asked", "CloneActions", "ClonePanel", "Previewed"]
 
 
 _WIDE = "32em"  # of an input with its label
+_FEWEST, _MOST = 3, 14  # lines of code that are seen
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ class ClonePanel(Interactive):
             code = self.preview.code()
         except FlyteError as error:
             return f"# {error}"
-        shown = "\n".join(map(hidden, code.split("\n")))
+        shown = "\n".join(line if "os.environ[" in line else hidden(line) for line in code.split("\n"))
         return shown if shown == code else f"{shown}\n# what looks like a secret is hidden here; preview.code() has it"
 
     # --- the widget ---
@@ -183,8 +184,8 @@ class ClonePanel(Interactive):
         self._show()
         resets = [controls.row(controls.html("Reset to the default:"), *self._boxes.values())] if self._boxes else []
         form = controls.stack(self._name.widget, *(one.widget for one in self._fields.values()), *resets)
-        left = controls.stack(form, self._buttons, self.status(), self._copies.widget)
-        return controls.stack(_beside(left, self._shown), self._below)
+        left = controls.stack(form, self._buttons, self.status())
+        return controls.stack(_beside(left, self._shown), self._copies.widget, self._below)
 
     def _input(self, one: Input) -> Field:
         made = controls.text(
@@ -236,6 +237,7 @@ class ClonePanel(Interactive):
         code = "" if self.preview.errors else self._shown_code()
         if self._code_area.value != code:
             self._code_area.value = code
+            self._code_area.rows = min(max(code.count("\n") + 1, _FEWEST), _MOST)
         html = Stack([self.preview.view(self._declared), self._files()]).html()
         if self._shown.value != html:
             self._shown.value = html
@@ -292,5 +294,6 @@ def _beside(form: Any, shown: Any) -> Any:
     """Put what is filled in beside what becomes of it; below, where the page is narrow."""
     import ipywidgets
 
+    form.layout = ipywidgets.Layout(flex="0 1 36em", max_width="36em")
     shown.layout = ipywidgets.Layout(flex="1 1 30em", min_width="0", margin="0 0 0 16px")
     return ipywidgets.HBox([form, shown], layout={"flex_flow": "row wrap", "align_items": "flex-start"})

@@ -16,7 +16,7 @@ MOST = 12  # environments that are shown
 _ENDS = (Step.DEPLOYED, Step.FAILED, Step.UNCHANGED)
 #: what needs notice first, each with its sign
 _SIGNS = {Step.FAILED: "!", Step.DEPLOYING: "…", Step.RECORDING: "…", Step.DEPLOYED: "✓", Step.UNCHANGED: "="}
-_ORDER = {step: rank for rank, step in enumerate(_SIGNS)}
+_ORDER = (Step.FAILED, Step.DEPLOYING, Step.RECORDING, None, Step.DEPLOYED, Step.UNCHANGED)
 
 
 class Going:
@@ -66,7 +66,8 @@ class Going:
 
 def _rank(item: tuple[str, Progress | None]) -> int:
     """Sort what failed first, then what goes on, what waits, what is done."""
-    return 2 if item[1] is None else _ORDER.get(item[1].step, 1) * 2 - (_ORDER.get(item[1].step, 1) < 2)
+    step = None if item[1] is None else item[1].step
+    return _ORDER.index(step) if step in _ORDER else 1
 
 
 def _row(name: str, one: Progress | None) -> tuple[str, str, str]:

@@ -124,7 +124,7 @@ class PlanPanel(Interactive):
         self._cancels = controls.button("Cancel", self.handler(lambda: self._cancel()),
                                         tooltip="Stop deploying; what was current stays current")  # fmt: skip
         self._large = controls.checkbox("Allow more than 100 MiB", False, tooltip="flyte.deploy(…, allow_large=True)")
-        self._rows = controls.stack()
+        self._buttons = controls.row()
         self._tell_progress = Pace(self._show_progress)
         names = [change.environment for change in self.plan.changes]
         self.history = HistoryPanel(self, names, self._actions.history, self._actions.back, self._own)
@@ -132,7 +132,8 @@ class PlanPanel(Interactive):
         self._show()
         if self.starts and self.plan:
             self.handler(self.deploy)()
-        return controls.stack(self._rows, self._shown, self.history.fold.widget)
+        head = (self._buttons, self.status(), self._notice, self._progress)
+        return controls.stack(*head, self._shown, self.history.fold.widget)
 
     def _twin(self) -> str:
         asked = ", ".join(bullet(self.plan.asked, 3)) or "everything that is declared"
@@ -143,17 +144,17 @@ class PlanPanel(Interactive):
         self._tell_progress.end()
 
     def _show(self) -> None:
-        """Bring the whole panel up to date."""
-        if not self.is_open and not hasattr(self, "_shown"):
-            return
-        going = self._going is not None and self._going.is_on
-        buttons = [self._cancels] if going else [self._deploy, self._again]
-        self._deploy.disabled = not self.plan or bool(self._changed) or self._made is not None
-        if not going and self._carried is not None and self._carried.is_heavy:
-            buttons.append(self._large)
-        self._set(self._notice, Diff([("!", CHANGED, self._changed)]).html() if self._changed else "")
-        self._rows.children = (controls.row(*buttons), self.status(), self._notice, self._progress)
-        self._set(self._shown, f'<div style="{_SCROLL}">{self.html()}</div>')
+        """Bring the whole panel up to date; whichever thread comes last shows what is so by then."""
+        with self._lock:
+            going = self._going is not None and self._going.is_on
+            buttons = [self._cancels] if going else [self._deploy, self._again]
+            if not going and self._carried is not None and self._carried.is_heavy:
+                buttons.append(self._large)
+            self._deploy.disabled = not self.plan or bool(self._changed) or self._made is not None
+            if list(self._buttons.children) != buttons:
+                self._buttons.children = buttons
+            self._set(self._notice, Diff([("!", CHANGED, self._changed)]).html() if self._changed else "")
+            self._set(self._shown, f'<div style="{_SCROLL}">{self.html()}</div>')
         self.renew()
 
     @staticmethod
@@ -210,17 +211,14 @@ class PlanPanel(Interactive):
             self.say(f"nothing was deployed: {CHANGED}", "error")
             self._show()
             return
-        self._failed, self._going = (
-            "",
-            Going(change.environment for change in carried.plan.changes if change.what != "same"),
-        )
+        names = [change.environment for change in carried.plan.changes if change.what != "same"]
+        self._failed, self._going = "", Going(names)
+        self.say("deploying …")
         try:
             self._cancel = carried.begin(self._hear, self._ended, allow_large=self._large.value)
         except FlyteError as error:
             self._going, self._failed = None, str(error)
             self.say("nothing was deployed", "error")
-        else:
-            self.say("deploying …")
         self._show()
 
     def _hear(self, progress: Progress) -> None:
@@ -231,7 +229,7 @@ class PlanPanel(Interactive):
 
     def _show_progress(self) -> None:
         going = self._going
-        if going is not None:
+        if going is not None and self._made is None:
             with contextlib.suppress(Exception):  # the front end may be gone
                 self._set(self._progress, going.view().html())
 
@@ -251,6 +249,7 @@ class PlanPanel(Interactive):
             self._show_progress() if error is not None else self._set(self._progress, "")
             self._show()
             self.history.refresh()
+            self._deployed()  # a part of it may have been deployed
 
 
 def _words(made: Deployments) -> str:
