@@ -6,7 +6,7 @@ What is found out is kept until a cell changes something that the environment is
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flyte_nb.changes import tasks_of
 from flyte_nb.environments.app import AppEnvironment
@@ -47,34 +47,35 @@ class Standing:
     def __init__(self, session: Session, served: Callable[[], Mapping[str, str]]) -> None:
         self._session, self._served = session, served
         self._checked: dict[str, _Checked] = {}
+        self._fixed: dict[str, tuple[Environment, int, Row]] = {}
+        self._phases: Mapping[str, str] = {}
 
     def rows(self) -> list[Row]:
         """Give a row for every environment, with what is known of it so far."""
-        deployed, served = self._session.store.current_digests(), self._served()
-        return [self._row(env, deployed.get(env.name), served.get(env.name, "")) for env in self._envs()]
+        envs = list(self._session.registry.values())
+        self._fixed = {env.name: self._fixed[env.name] for env in envs if env.name in self._fixed}
+        return self._rows(envs)
 
-    def _envs(self) -> list[Environment]:
-        return list(self._session.registry.values())
+    def _rows(self, envs: Iterable[Environment]) -> list[Row]:
+        deployed, self._phases = self._session.store.current_digests(), dict(self._served())
+        return [self._row(env, deployed.get(env.name), self._phases.get(env.name, "")) for env in envs]
 
-    def unchecked(self, rows: Iterable[Row]) -> list[str]:
-        """Name those of some rows of which it is not known yet whether they are out of date."""
-        return [row.name for row in rows if not row.is_checked]
-
-    def check(self, names: Iterable[str]) -> None:
-        """Find out of some environments whether they are out of date; of those together that can be."""
+    def check(self, names: Iterable[str]) -> dict[str, Row]:
+        """Find out of some environments whether they are out of date, and give their rows by name."""
         wanted = [self._session.registry[name] for name in names if name in self._session.registry]
         with self._session.workbook.quiet():
             found = self._together(wanted)
             if found is None:
                 found = {env.name: self._alone(env) for env in wanted}
         self._checked.update(found)
+        return {row.name: row for row in self._rows(wanted)}
 
     def forget(self) -> bool:
-        """Forget what may have changed; tell whether there was any."""
+        """Forget what may have changed; tell whether there was any, or an app stands otherwise."""
         changed = [name for name, one in self._checked.items() if one.may_have_changed()]
         for name in changed:
             del self._checked[name]
-        return bool(changed)
+        return bool(changed) or dict(self._served()) != self._phases
 
     def _together(self, envs: list[Environment]) -> dict[str, _Checked] | None:
         """Look at several environments as one bundle, which is quick; None where one of them cannot be put together."""
@@ -109,17 +110,23 @@ class Standing:
             note = "" if phase in ("active", "failed") else phase
         elif phase:
             note = ", ".join(filter(None, (note, "serving" if phase == "active" else f"app {phase}")))
-        return Row(
-            name=env.name,
-            kind=_kind(env),
-            tasks=tuple(name.rpartition(".")[2] for name in tasks_of(env)),
-            place=str(env.place),
+        return replace(
+            self._fixed_part(env),
             state=state,
             version=version,
             note=note,
-            description=env.description or "",
             is_checked=one is not None or not (version or self._session.shipping.has_run(env)),
         )
+
+    def _fixed_part(self, env: Environment) -> Row:
+        """Give what a declaration alone tells; kept while it is the same one, with as many tasks."""
+        count = len(tasks_of(env))
+        known = self._fixed.get(env.name)
+        if known is None or known[0] is not env or known[1] != count:
+            tasks = tuple(name.rpartition(".")[2] for name in tasks_of(env))
+            row = Row(env.name, _kind(env), tasks, str(env.place), description=env.description or "")
+            known = self._fixed[env.name] = env, count, row
+        return known[2]
 
 
 def _state(one: _Checked | None, version: str, digest: str) -> tuple[str, str]:

@@ -78,7 +78,7 @@ def test_what_a_cell_did_not_touch_is_not_found_out_again(opened: tuple[Kernel, 
     kernel.run("_ = flyte.deploy(base, top)")
     kernel.run(
         "from flyte_nb.standing import Standing\nasked, check = [], Standing.check\n"
-        "def counted(self, names): names = list(names); asked.append(names); check(self, names)\n"
+        "def counted(self, names): names = list(names); asked.append(names); return check(self, names)\n"
         "Standing.check = counted"
     )
     kernel.run("flyte.browse()")
@@ -139,10 +139,12 @@ def test_the_views_of_the_chosen_one(opened: tuple[Kernel, WidgetClient]) -> Non
 
 def test_one_that_was_withdrawn_is_said(opened: tuple[Kernel, WidgetClient]) -> None:
     kernel, client = opened
-    kernel.run("one = flyte.TaskEnvironment('one')")
+    kernel.run("is_there = True")
+    kernel.run("if is_there: one = flyte.TaskEnvironment('one')")
     kernel.run("flyte.browse()")
     choose(client, "one")
-    kernel.run("from flyte_nb.registry import process_registry as r; del r._entries['one']")
+    kernel.run("is_there = False")
+    kernel.run("if is_there: one = flyte.TaskEnvironment('one')")  # the same cell again
     client.wait(lambda: "one is not declared any more" in client.html())
     assert lines(client) == []
 

@@ -107,8 +107,11 @@ def test_a_plan_that_is_behind_when_it_is_shown_is_not_deployed(opened: tuple[Ke
 
 def test_what_was_withdrawn_is_said(opened: tuple[Kernel, WidgetClient]) -> None:
     kernel, client = opened
-    kernel.run("extra = flyte.TaskEnvironment('extra')\nplan = flyte.plan(extra)\nplan")
-    kernel.run("from flyte_nb.registry import process_registry as r; del r._entries['extra']")
+    kernel.run("is_there = True")
+    kernel.run("if is_there: extra = flyte.TaskEnvironment('extra')")
+    kernel.run("flyte.plan(extra)")
+    kernel.run("is_there = False")
+    kernel.run("if is_there: extra = flyte.TaskEnvironment('extra')")  # the same cell again
     client.wait(lambda: "has changed since" in client.html())
     client.press("Plan again")
     client.wait(lambda: "extra" in client.html() and "! " in client.html())

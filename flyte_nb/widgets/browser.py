@@ -29,11 +29,11 @@ class Stands(Protocol):
     def rows(self) -> list[Row]:
         """Give a row for each, with what is known so far."""
 
-    def check(self, names: Sequence[str]) -> None:
-        """Find out of some whether they are out of date."""
+    def check(self, names: Sequence[str]) -> dict[str, Row]:
+        """Find out of some whether they are out of date; give their rows by name."""
 
     def forget(self) -> bool:
-        """Forget what may have changed."""
+        """Forget what may have changed; tell whether there was any."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Browser(Interactive):
         self._listing = Listing((), 0, 0, 0, 1)
         self._all: list[Row] = []
         self._opened: Any = None
-        self._is_listing = False
+        self._is_listing = self._is_asked = False
         self._end_observing: Callable[[], None] = lambda: None
 
     # --- as it stands ---
@@ -91,7 +91,10 @@ class Browser(Interactive):
         return self._view().body()
 
     def _view(self) -> View:
-        rows = listed(self._checked()).rows
+        if not self.is_open:
+            self._all = self._actions.stands.rows()
+        self._check(listed(self._all).rows)
+        rows = listed(self._all).rows
         if not rows:
             return _EMPTY
         cells = [
@@ -101,15 +104,6 @@ class Browser(Interactive):
         left = len(self._all) - len(cells)
         more = [Text(f"… and {left:,} more: %flyte list")] if left > 0 else []
         return Stack([Table(("", "environment", "kind", "tasks", "declared", "state"), cells), *more])
-
-    def _checked(self) -> list[Row]:
-        """Give all rows, with what is out of date on the first page found out."""
-        self._all = self._actions.stands.rows()
-        first = [row.name for row in listed(self._all).rows if not row.is_checked]
-        if first:
-            self._actions.stands.check(first)
-            self._all = self._actions.stands.rows()
-        return self._all
 
     # --- the widget ---
 
@@ -183,18 +177,23 @@ class Browser(Interactive):
     # --- what there is changes ---
 
     def _look(self) -> None:
-        """Take in what a cell has changed; what it did not touch is not found out again."""
-        self._actions.stands.forget()
-        self.refresh()
+        """Take in what a cell has changed, once it is done; what it did not touch is not found out again."""
+        if self._actions.stands.forget():
+            self._elsewhere()
 
     def _elsewhere(self) -> None:
-        """Take in what happened in another thread."""
-        self._own(self.handler(self.refresh))
+        """Have the list brought up to date in the kernel's own thread: once for all that asks for it until then."""
+        if not self._is_asked:
+            self._is_asked = True
+            self._own(self.handler(self._once_asked))
+
+    def _once_asked(self) -> None:
+        self._is_asked = False
+        if self.is_open:
+            self.refresh()
 
     def refresh(self) -> None:
         """Show what there is now."""
-        if not hasattr(self, "_list"):
-            return
         self._all = self._actions.stands.rows()
         self._find()
         self.renew()
@@ -222,8 +221,8 @@ class Browser(Interactive):
     def _check(self, rows: Sequence[Row]) -> bool:
         unknown = [row.name for row in rows if not row.is_checked]
         if unknown:
-            self._actions.stands.check(unknown)
-            self._all = self._actions.stands.rows()
+            known = self._actions.stands.check(unknown)
+            self._all = [known.get(row.name, row) for row in self._all]
         return bool(unknown)
 
     # --- showing it ---

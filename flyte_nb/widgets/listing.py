@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 __all__ = ["ALL", "ORDERS", "PAGE", "SHOWN", "Listing", "Row", "counted", "listed"]
 
 PAGE = 50  # rows
+_NUMBER = re.compile(r"(\d+)")
 ALL = "all"
 #: the states that a row can have, what needs notice first, each with its sign
 SIGNS = {"out of date": "!", "cannot be deployed": "!", "failed": "!", "serving": "▶", "declared": "+", "deployed": "="}
@@ -63,6 +65,12 @@ class Row:
         version = f"deployed at {self.version}" if self.version else ""
         more = ", ".join(filter(None, (self.note, version)))
         return f"{self.state} ({more})" if more else self.state
+
+
+@functools.lru_cache(maxsize=20_000)
+def _natural(text: str) -> tuple[tuple[int, str], ...]:
+    """Give a key that sorts ``env-2`` before ``env-10``."""
+    return tuple((int(part), "") if part.isdecimal() else (-1, part) for part in _NUMBER.split(text))
 
 
 #: what of the rows is shown, by what a person chooses
@@ -146,8 +154,3 @@ def _has(row: Row, words: Sequence[str]) -> bool:
         return True
     text = "\n".join((row.name, row.kind, *row.tasks, row.place, row.told, row.description)).casefold()
     return all(word in text for word in words)
-
-
-def _natural(text: str) -> list[tuple[int, str]]:
-    """Give a key that sorts ``env-2`` before ``env-10``."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", text)]

@@ -1,8 +1,8 @@
 """What views with controls cost: ``python tests/benchmarks/widgets.py [NAME ..]``, NAME one of the measures below.
 
 Each measure has a kernel of its own, whose widgets are moved by the messages of a front end, without a browser: a time
-is from a message that is sent to the kernel's being idle again, in milliseconds, the median of a few. Bytes are those of
-the comm messages that the kernel sends. A further measure is a function that gives rows, and its place in MEASURES.
+is from a message that is sent to the kernel's being idle again, the median of a few. Bytes are those of the comm
+messages that the kernel sends meanwhile. A further measure is a function that gives rows, and its place in MEASURES.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
 
-from kernels import Kernel
-from widget_client import WidgetClient, widget_kernel
+from kernels import Kernel  # noqa: E402 - from the folder above
+from widget_client import WidgetClient, widget_kernel  # noqa: E402
 
 Rows = Iterator[tuple[str, str, str]]  # what is measured, its time, its bytes
 COUNT = 1_000
