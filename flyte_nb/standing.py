@@ -124,7 +124,7 @@ class Standing:
         known = self._fixed.get(env.name)
         if known is None or known[0] is not env or known[1] != count:
             tasks = tuple(name.rpartition(".")[2] for name in tasks_of(env))
-            row = Row(env.name, _kind(env), tasks, str(env.place), description=env.description or "")
+            row = Row(env.name, _kind(env), tasks, str(env.place), description=env.description or "", number=id(env))
             known = self._fixed[env.name] = env, count, row
         return known[2]
 

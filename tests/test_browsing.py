@@ -86,8 +86,8 @@ def test_what_a_cell_did_not_touch_is_not_found_out_again(opened: tuple[Kernel, 
     kernel.run("asked.clear(); UNREAD = 1")
     assert kernel.value("asked") == "[]"
     kernel.run("FACTOR = 3")
-    assert kernel.value("asked") == "[['base']]"
     client.wait(lambda: lines(client)[0].startswith("! base"))
+    assert kernel.value("asked") == "[['base']]"
 
 
 def test_searching_narrowing_and_choosing(opened: tuple[Kernel, WidgetClient]) -> None:

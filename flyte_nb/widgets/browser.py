@@ -79,6 +79,7 @@ class Browser(Interactive):
         self._listing = Listing((), 0, 0, 0, 1)
         self._all: list[Row] = []
         self._opened: Any = None
+        self._seen: Row | None = None
         self._is_listing = self._is_asked = False
         self._end_observing: Callable[[], None] = lambda: None
 
@@ -120,7 +121,7 @@ class Browser(Interactive):
             "Previous page", self.handler(lambda: self._turn(-1)), tooltip=f"The {PAGE} before"
         )
         self._next = controls.button("Next page", self.handler(lambda: self._turn(1)), tooltip=f"{PAGE} more")
-        self._pages = controls.row()
+        self._pages, self._where = controls.row(), controls.html()
         self._buttons, self._detail = controls.row(), self._box()
         self._open = {name: self._opener(name) for name in self._actions.views}
         self._serve = controls.button("Serve", self.handler(self._serve_it), tooltip="Serve it here: flyte.serve(app)")
@@ -196,7 +197,14 @@ class Browser(Interactive):
         """Show what there is now."""
         self._all = self._actions.stands.rows()
         self._find()
+        self._show_again()
         self.renew()
+
+    def _show_again(self) -> None:
+        """Show the view of the chosen environment anew where that has changed; a panel looks after itself."""
+        row = self._row()
+        if row is not None and row != self._seen and self._kind and not isinstance(self._opened, Interactive):
+            self.open(self._kind)
 
     def _found_anew(self) -> None:
         self._page = 0
@@ -244,8 +252,8 @@ class Browser(Interactive):
         self._set(self._count, self._counted())
         if listing.pages > 1:
             self._back.disabled, self._next.disabled = listing.page == 0, listing.page + 1 == listing.pages
-            page = controls.html(f"page {listing.page + 1:,} of {listing.pages:,}")
-            self._pages.children = (self._back, page, self._next)
+            self._set(self._where, f"page {listing.page + 1:,} of {listing.pages:,}")
+            self._pages.children = (self._back, self._where, self._next)
         elif self._pages.children:
             self._pages.children = ()
         self._show_buttons()
@@ -305,6 +313,7 @@ class Browser(Interactive):
         if not self._chosen:
             self.say("choose an environment first")
             return
+        self._kind, self._seen = kind, self._row()
         view = self._actions.views[kind](self._chosen)
         self._opened = view
         made = view.widget() if isinstance(view, Interactive) else controls.html(view.html())
@@ -318,7 +327,7 @@ class Browser(Interactive):
                 button.style = style
 
     def _close_opened(self) -> None:
-        opened, self._opened = self._opened, None
+        opened, self._opened, self._kind = self._opened, None, ""
         if not hasattr(self, "_detail"):
             return
         before, self._detail.children = self._detail.children, ()

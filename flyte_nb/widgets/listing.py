@@ -40,6 +40,8 @@ class Row:
         What it says of itself.
     is_checked : bool
         Whether it is known that what is deployed is what is declared.
+    number : int
+        Another one for another declaration.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Row:
     note: str = ""
     description: str = ""
     is_checked: bool = True
+    number: int = 0
 
     @property
     def sign(self) -> str:
