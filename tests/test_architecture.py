@@ -19,7 +19,7 @@ PACKAGE = Path(flyte_nb.__file__).parent
 # in this list, and itself. Units of one row do not know each other.
 LAYERS = [
     ["visible"],
-    ["tracebacks", "views", "pickling", "pairs"],
+    ["tracebacks", "views", "pickling", "pairs", "history"],
     ["errors"],
     ["environments", "absent"],
     ["context", "config"],
