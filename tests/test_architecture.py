@@ -43,6 +43,7 @@ LAYERS = [
     ["registry", "notebook", "plugins", "storage"],
     [
         "cell_line",
+        "form",
         "plan",
         "engine.definition",
         "engine.fingerprint",
