@@ -12,6 +12,7 @@ from flyte_nb import (
     clone_commands,
     deploy_commands,
     doctor_commands,
+    edit_commands,
     environment_commands,
     mapping,
     plan_commands,
@@ -59,6 +60,7 @@ CELL = Command(
 VERBS = by_name(
     (
         *environment_commands.COMMANDS,
+        *edit_commands.COMMANDS,
         *clone_commands.COMMANDS,
         *plan_commands.COMMANDS,
         *deploy_commands.COMMANDS,

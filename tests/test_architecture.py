@@ -61,7 +61,7 @@ LAYERS = [
     ["run_outputs"],
     ["session", "widgets"],
     ["verbs", "planning", "comparing", "cloning", "drafting", "rolling", "served_app", "served_connectors"],
-    ["deployed_tasks", "deploying"],
+    ["deployed_tasks", "deploying", "editing"],
     ["run_context", "showing", "secret_commands", "completion", "serving"],
     [
         "run_commands",
@@ -69,6 +69,7 @@ LAYERS = [
         "deploy_commands",
         "plan_commands",
         "clone_commands",
+        "edit_commands",
         "doctor_commands",
     ],
     ["serve_commands", "serve_forever"],

@@ -11,21 +11,24 @@ from typing import Any
 from flyte_nb.views import escape, shown
 
 __all__ = [
+    "HIDDEN",
     "Field",
     "Fold",
     "area",
     "button",
     "checkbox",
+    "close",
     "dropdown",
     "html",
-    "masked",
+    "labelled",
     "row",
+    "seen",
     "shared",
     "stack",
     "text",
 ]
 
-LABEL, INPUT = "8.5em", "22em"  # the width of a label, and of an input with its label
+LABEL, INPUT, WIDE = "8.5em", "22em", "31em"  # the width of a label, and of inputs with their labels
 HIDDEN = "•" * 8
 _MARKS = {
     "": ("", "color:var(--jp-ui-font-color2,#616161)"),
@@ -64,38 +67,87 @@ def _layout(**values: Any) -> Any:
 # --- inputs: each has a description, which is its label ---
 
 
-def text(description: str, value: str = "", *, hint: str = "", tooltip: str = "", width: str = INPUT) -> Any:
-    """Make a line to type in; what is typed arrives with every key."""
+def text(
+    description: str,
+    value: str = "",
+    *,
+    hint: str = "",
+    tooltip: str = "",
+    width: str = INPUT,
+    label: str = LABEL,
+    offers: Sequence[str] = (),
+) -> Any:
+    """Make a line to type in; what is typed arrives with every key.
+
+    Parameters
+    ----------
+    description : str
+        Its label.
+    value : str
+        What stands in it.
+    hint : str
+        What is seen while nothing does.
+    tooltip : str
+        More about it.
+    width, label : str
+        The width of both, and of the label.
+    offers : sequence of str
+        What may be picked in the place of typing it.
+    """
     import ipywidgets
 
-    return _labelled(ipywidgets.Text, description, tooltip, width, value=value, placeholder=hint or "\u200b")
+    kind = ipywidgets.Combobox if offers else ipywidgets.Text
+    more = {"options": [shown(offer) for offer in offers]} if offers else {}
+    hint = shown(hint) or "\u200b"
+    return _labelled(kind, description, tooltip, width, label, value=value, placeholder=hint, **more)
 
 
-def area(description: str, value: str = "", *, rows: int = 3, tooltip: str = "", width: str = "100%") -> Any:
+def area(
+    description: str,
+    value: str = "",
+    *,
+    rows: int = 3,
+    hint: str = "",
+    tooltip: str = "",
+    width: str = WIDE,
+    label: str = LABEL,
+) -> Any:
     """Make several lines to type in."""
     import ipywidgets
 
-    return _labelled(ipywidgets.Textarea, description, tooltip, width, value=value, rows=rows)
+    hint = shown(hint) or "\u200b"
+    return _labelled(ipywidgets.Textarea, description, tooltip, width, label, value=value, rows=rows, placeholder=hint)
 
 
-def dropdown(description: str, options: Sequence[str], value: str, *, tooltip: str = "", width: str = INPUT) -> Any:
+def dropdown(
+    description: str,
+    options: Sequence[str],
+    value: str,
+    *,
+    tooltip: str = "",
+    width: str = INPUT,
+    label: str = LABEL,
+) -> Any:
     """Make a list to choose from; what it shows of an option has no characters that mislead."""
     import ipywidgets
 
     pairs = [(shown(option), option) for option in options]
-    return _labelled(ipywidgets.Dropdown, description, tooltip, width, options=pairs, value=value)
+    return _labelled(ipywidgets.Dropdown, description, tooltip, width, label, options=pairs, value=value)
 
 
 def checkbox(description: str, value: bool, *, tooltip: str = "", width: str = INPUT) -> Any:
     """Make a box to tick, its words beside it."""
     import ipywidgets
 
-    return _labelled(ipywidgets.Checkbox, description, tooltip, width, value=value, indent=False)
+    style = shared(ipywidgets.Checkbox.style.klass, description_width="initial")
+    wide = _layout(width=width, max_width="100%", margin=f"1px 2px 1px {LABEL}")
+    return ipywidgets.Checkbox(
+        description=shown(description), tooltip=tooltip or None, value=value, indent=False, style=style, layout=wide
+    )
 
 
-def _labelled(kind: Any, description: str, tooltip: str, width: str, **values: Any) -> Any:
-    wide = {} if "indent" in values else {"description_width": LABEL}
-    style = shared(kind.style.klass, **wide)
+def _labelled(kind: Any, description: str, tooltip: str, width: str, label: str = LABEL, **values: Any) -> Any:
+    style = shared(kind.style.klass, description_width=label)
     values["layout"] = _layout(width=width, max_width="100%", margin="1px 2px")
     return kind(description=shown(description), tooltip=tooltip or None, style=style, **values)
 
@@ -117,18 +169,19 @@ def button(
 # --- where they stand ---
 
 
-def row(*controls: Any) -> Any:
+def row(*controls: Any, align: str = "baseline") -> Any:
     """Put controls beside each other; where the page is narrow, below."""
     import ipywidgets
 
-    return ipywidgets.HBox(controls, layout=_layout(flex_flow="row wrap", align_items="baseline"))
+    return ipywidgets.HBox(controls, layout=_layout(flex_flow="row wrap", align_items=align))
 
 
-def stack(*controls: Any, indent: bool = False) -> Any:
-    """Put controls below each other."""
+def stack(*controls: Any, indent: bool = False, flex: str = "") -> Any:
+    """Put controls below each other; ``flex`` says how wide they are in a row."""
     import ipywidgets
 
-    return ipywidgets.VBox(controls, layout=_layout(**({"padding": "0 0 4px 1.2em"} if indent else {})))
+    style = {"padding": "0 0 4px 1.2em"} if indent else {}
+    return ipywidgets.VBox(controls, layout=_layout(**style, **({"flex": flex, "min_width": "0"} if flex else {})))
 
 
 def html(value: str = "") -> Any:
@@ -139,10 +192,20 @@ def html(value: str = "") -> Any:
     return ipywidgets.HTML(value, style=style, layout=_layout(margin="0 2px"))
 
 
-def masked(description: str, why: str = "hidden, as it looks like a secret") -> Any:
-    """Show that there is a value, and not the value: it never leaves the kernel."""
-    label = f'<span style="display:inline-block;min-width:{LABEL};text-align:right">{escape(description)}</span>'
-    return html(f'{label} {HIDDEN} <span style="{_MARKS[""][1]}">{escape(why)}</span>')
+def labelled(description: str, value: str, note: str = "") -> str:
+    """Give HTML that stands where a control with a label would, for what cannot be typed."""
+    label = f'<span style="display:inline-block;width:{LABEL};text-align:right">{escape(description)}</span>'
+    more = f' <span style="{_MARKS[""][1]}">{escape(note)}</span>' if note else ""
+    return f'<div style="white-space:pre-wrap">{label} {escape(value)}{more}</div>'
+
+
+def seen(widget: Any, is_seen: bool) -> None:
+    """Show a control, or hide it; where it stood nothing is left."""
+    usual = getattr(widget, "_usual_layout", widget.layout)
+    widget._usual_layout = usual
+    wanted = usual if is_seen else _layout(**_GONE)
+    if widget.layout is not wanted:
+        widget.layout = wanted
 
 
 class Field:
@@ -217,8 +280,15 @@ class Fold:
             self._inner = stack(self._make(), indent=True)
             self.widget.children = (*self.widget.children, self._inner)
         elif self._inner is not None:
-            self._inner.layout = _layout(padding="0 0 4px 1.2em") if self.is_open else _layout(**_GONE)
+            seen(self._inner, self.is_open)
 
     def tell(self, words: str = "", kind: str = "") -> None:
         """Say something beside the button."""
         self._note.tell(words, kind)
+
+
+def close(*widgets: Any) -> None:
+    """Close widgets and all that is in them; what they share with others stays."""
+    for widget in widgets:
+        close(*getattr(widget, "children", ()))
+        widget.close()

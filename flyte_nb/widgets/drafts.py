@@ -11,7 +11,7 @@ from flyte_nb.environments.declaration import HIDDEN, Change, looks_secret, mask
 from flyte_nb.views import Diff, View
 from flyte_nb.widgets.environments import parts
 
-__all__ = ["View", "code", "draft"]
+__all__ = ["View", "code", "draft", "hides", "unwritable"]
 
 _SIGNS = {"+ ": "+", "- ": "-"}
 _PAIR = re.compile(r"""(?P<name>[\w.-]+)(?P<between>["']?\s*[:=]\s*)(?P<value>"[^"]*"|'[^']*'|[^\s"',(){}\[\]]+)""")
@@ -49,6 +49,16 @@ def code(written: Rewritten) -> Diff:
     lines += [(_SIGNS[line[:2]], _hidden(line[2:]), "") for line in difflib.ndiff(before, after) if line[:2] in _SIGNS]
     where = f"{written.where}, rewritten" if written.before else "a new cell"
     return Diff([("=", where, ""), *lines])
+
+
+def unwritable(why: str) -> Diff:
+    """Show that there is no code to show."""
+    return Diff([("!", "it cannot be written as code", why)])
+
+
+def hides(source: str) -> bool:
+    """Tell whether a source holds what must not be shown."""
+    return any(_hidden(line) != line for line in source.splitlines())
 
 
 def _hidden(line: str) -> str:

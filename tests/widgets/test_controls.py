@@ -71,10 +71,17 @@ def test_a_fold_makes_its_part_once_and_when_it_is_opened() -> None:
     assert len(made) == 1
 
 
-def test_a_hidden_value_is_not_there() -> None:
-    assert "API_KEY" in controls.masked("API_KEY").value
-    assert "•••" in controls.masked("API_KEY").value
-    assert "<script" not in controls.masked(HOSTILE).value
+def test_what_cannot_be_typed_stands_where_a_control_would() -> None:
+    told = controls.labelled(HOSTILE, controls.HIDDEN, HOSTILE)
+    assert "••••" in told
+    assert "<script" not in told
+    assert "\u202e" not in told
+
+
+def test_a_line_may_offer_what_to_pick() -> None:
+    made = controls.text("environment", offers=["a", HOSTILE])
+    assert type(made).__name__ == "Combobox"
+    assert "\u202e" not in "".join(made.options)
 
 
 def test_what_is_offered_shows_no_characters_that_mislead() -> None:
