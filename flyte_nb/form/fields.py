@@ -121,4 +121,4 @@ def told_error(error: Exception) -> str:
     """Word why a text is refused, for the line beside its field: the field and the text are seen there already."""
     if not isinstance(error, DeclarationError):
         return str(error) or type(error).__name__
-    return f"{error.reason}; accepted: {error.accepted}" if error.reason else f"accepted: {error.accepted}"
+    return error.reason or f"accepted: {error.accepted}"

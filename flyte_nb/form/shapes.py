@@ -53,6 +53,8 @@ class Shape:
 
     def says(self, value: Any) -> bool:
         """Tell whether a text can say a value."""
+        if not self.of:
+            return False
         if self.choices and value is not None:
             return self.show(value) in self.choices
         if self.kind == "lines" and isinstance(value, self.of) and len(value):

@@ -8,8 +8,10 @@ import re
 from flyte_nb.declared_source import Rewritten
 from flyte_nb.environments.base import Environment
 from flyte_nb.environments.declaration import HIDDEN, Change, looks_secret, mask
+from flyte_nb.environments.image import Image
 from flyte_nb.views import Diff, View
 from flyte_nb.widgets.environments import parts
+from flyte_nb.widgets.settings import told_setting
 
 __all__ = ["View", "code", "draft", "hides", "unwritable"]
 
@@ -32,13 +34,17 @@ def draft(env: Environment, changes: list[Change], stale: str = "") -> Diff:
     """
     lines = [("!", "this draft cannot be applied as it stands", stale)] if stale else []
     lines += [
-        ("~", f"{env.name}.{c.field}", f"{mask(c.field, c.before)} → {mask(c.field, c.after)}")
+        ("~", f"{env.name}.{c.field}", f"{_word(c.field, c.before)} → {_word(c.field, c.after)}")
         for change in changes
         for c in parts(change)
     ]
     if not changes:
         lines.append(("=", f"a draft of {env.name}", "no changes yet: draft.set('resources.memory', '8Gi')"))
     return Diff(lines)
+
+
+def _word(field: str, value: object) -> str:
+    return told_setting(field, value) if isinstance(value, Image) else mask(field, value)
 
 
 def code(written: Rewritten) -> Diff:

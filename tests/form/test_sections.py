@@ -132,7 +132,7 @@ def test_a_field_that_is_cleared_is_at_its_default(kind: Any, settings: dict[str
     [
         (flyte.TaskEnvironment, "resources.memory", "10", "write the unit"),
         (flyte.TaskEnvironment, "resources.memory", "2Gi:1Gi", "is more than the limit"),
-        (flyte.TaskEnvironment, "resources.cpu", "two", "accepted: cores as a number"),
+        (flyte.TaskEnvironment, "resources.cpu", "two", "not a number with a unit"),
         (flyte.TaskEnvironment, "resources.gpu", "A1000:1", "did you mean"),
         (flyte.TaskEnvironment, "reusable.idle_ttl", "5s", "less than 30 seconds"),
         (flyte.TaskEnvironment, "reusable.replicas", "4:1", "the minimum is above the maximum"),
@@ -144,7 +144,7 @@ def test_a_field_that_is_cleared_is_at_its_default(kind: Any, settings: dict[str
         (AppEnvironment, "timeouts.request", "2h", "longer than an hour"),
         (AppEnvironment, "args", "'open", "a shell cannot split it"),
         (ConnectorEnvironment, "port", "9092", "publishes its metrics there"),
-        (Tiered, "tier", "bronze", "accepted: "),
+        (Tiered, "tier", "bronze", "gold"),
         (Tiered, "share", "x", "not a number"),
     ],
 )

@@ -115,6 +115,6 @@ def test_what_a_text_cannot_say() -> None:
     assert not shapes.TEXT.says(object())
     assert not shapes.choice(("a", "b")).says("c")
     assert not shapes.FIXED.says(1)
-    assert shapes.FIXED.says(None)
+    assert not shapes.FIXED.says(None)
     assert not shapes.LINES.says(("a\nb",))
     assert not shapes.VARIABLES.says({"A": "1\n2"})

@@ -6,16 +6,18 @@ from collections.abc import Callable
 from typing import Any
 
 from flyte_nb.environments.accelerators import DEVICES, PARTITIONS, QUANTITIES
+from flyte_nb.environments.declaration import HIDDEN
 from flyte_nb.form.fields import FormField
 from flyte_nb.views import shown
 from flyte_nb.widgets import controls
 
-__all__ = ["Input", "made_input"]
+__all__ = ["Fixed", "Input", "made_input"]
 
 Heard = Callable[[str], None]
 _NONE, _ANY, _WHOLE = "none", "any GPU", "whole"
-_SHORT = "13em"
-_COUNTS = ("1", "2", "3", "4", "5", "6", "7", "8", "16", "32", "64")
+_LIMIT, _SHORT = "7em", "13em"
+_COUNTS = ["1", "2", "3", "4", "5", "6", "7", "8", "16", "32", "64"]
+_DEVICES = [_NONE, _ANY, *(name for names in DEVICES.values() for name in names)]
 
 
 class Input:
@@ -25,15 +27,18 @@ class Input:
     ----------
     field : FormField
         What is edited.
+    text : str
+        What stands in it at first.
     heard : callable
         Gets the text that a person has made of it.
     """
 
-    def __init__(self, field: FormField, heard: Heard) -> None:
+    def __init__(self, field: FormField, text: str, heard: Heard) -> None:
         self._field, self._heard, self._is_set = field, heard, False
-        self.widget = self._made()
+        #: the controls, beside each other
+        self.widgets: tuple[Any, ...] = self._made(text)
 
-    def _made(self) -> Any:
+    def _made(self, text: str) -> tuple[Any, ...]:
         raise NotImplementedError
 
     @property
@@ -72,10 +77,10 @@ class Input:
 
 
 class _Text(Input):
-    def _made(self) -> Any:
-        self._line = controls.text(self._field.label, hint=self._hint, tooltip=self._tooltip)
+    def _made(self, text: str) -> tuple[Any, ...]:
+        self._line = controls.text(self._field.label, text, hint=self._hint, tooltip=self._tooltip)
         self._listen(self._line)
-        return self._line
+        return (self._line,)
 
     @property
     def text(self) -> str:
@@ -86,18 +91,20 @@ class _Text(Input):
 
 
 class _Lines(_Text):
-    def _made(self) -> Any:
-        self._line = controls.area(self._field.label, rows=3, hint=self._hint, tooltip=self._tooltip)
+    def _made(self, text: str) -> tuple[Any, ...]:
+        self._line = controls.area(
+            self._field.label, text, rows=3, hint=self._hint, tooltip=self._tooltip, width=controls.WIDE
+        )
         self._listen(self._line)
-        return self._line
+        return (self._line,)
 
 
 class _Choice(_Text):
-    def _made(self) -> Any:
-        choices = list(self._field.shape.choices)
-        self._line = controls.dropdown(self._field.label, choices, choices[0], tooltip=self._tooltip)
+    def _made(self, text: str) -> tuple[Any, ...]:
+        choices = _offered(list(self._field.shape.choices), text)
+        self._line = controls.dropdown(self._field.label, choices, text, tooltip=self._tooltip)
         self._listen(self._line)
-        return self._line
+        return (self._line,)
 
     @property
     def text(self) -> str:
@@ -108,10 +115,10 @@ class _Choice(_Text):
 
 
 class _Flag(Input):
-    def _made(self) -> Any:
-        self._box = controls.checkbox(self._field.label, False, tooltip=self._tooltip)
+    def _made(self, text: str) -> tuple[Any, ...]:
+        self._box = controls.checkbox(self._field.label, text == "yes", tooltip=self._tooltip, is_indented=True)
         self._listen(self._box)
-        return self._box
+        return (self._box,)
 
     @property
     def text(self) -> str:
@@ -124,15 +131,15 @@ class _Flag(Input):
 class _Pair(Input):
     """A request, and a limit where that is another."""
 
-    def _made(self) -> Any:
-        label = self._field.label
-        self._request = controls.text(label, hint=self._hint, tooltip=self._tooltip, width="18em")
+    def _made(self, text: str) -> tuple[Any, ...]:
+        label, (request, _, limit) = self._field.label, text.partition(":")
+        self._request = controls.text(label, request, hint=self._hint, tooltip=self._tooltip, width=controls.SHORT)
         self._limit = controls.text(
-            f"{label} limit", hint="the same", tooltip=f"the most of it  ({self._field.path})",
-            width=_SHORT, label="auto",
+            f"{label} limit", limit, hint="the same", tooltip=f"the most of it  ({self._field.path})",
+            width="15em", label=_LIMIT,
         )  # fmt: skip
         self._listen(self._request, self._limit)
-        return controls.row(self._request, self._limit)
+        return self._request, self._limit
 
     @property
     def text(self) -> str:
@@ -147,20 +154,29 @@ class _Pair(Input):
 class _Accelerator(Input):
     """A device, how many of it, and how each is cut."""
 
-    def _made(self) -> Any:
-        names = [_NONE, _ANY, *(name for names in DEVICES.values() for name in names)]
-        self._device = controls.dropdown(self._field.label, names, _NONE, tooltip=self._tooltip, width="18em")
-        self._count = controls.dropdown(
-            "count", ["1"], "1", tooltip="how many of it  (resources.gpu)", width="8em", label="auto"
-        )
-        self._partition = controls.dropdown(
-            "partition", [_WHOLE], _WHOLE, tooltip="how each is cut  (resources.gpu)", width=_SHORT, label="auto"
-        )
-        self._names = names
-        self._fit()
+    def _made(self, text: str) -> tuple[Any, ...]:
+        device, count, cut = self._parts(text)
+        self._device = self._list(self._field.label, _DEVICES, device, self._tooltip, controls.SHORT, controls.LABEL)
+        self._count = self._list("count", self._counts(device), count, "how many of it  (resources.gpu)", "7.5em")
+        self._partition = self._list("partition", self._cuts(device), cut, "how each is cut  (resources.gpu)", _SHORT)
         self._device.observe(self._picked, "value")
         self._listen(self._count, self._partition)
-        return controls.row(self._device, self._count, self._partition)
+        return self._device, self._count, self._partition
+
+    def _list(self, label: str, choices: list[str], choice: str, tooltip: str, width: str, wide: str = "auto") -> Any:
+        offered = _offered(choices, choice)
+        return controls.dropdown(label, offered, choice, tooltip=tooltip, width=width, label=wide)
+
+    @staticmethod
+    def _parts(text: str) -> tuple[str, str, str]:
+        """Split a text into the device, the count, and how it is cut."""
+        head, _, cut = text.partition("/")
+        device, colon, count = head.partition(":")
+        if not text:
+            return _NONE, "1", _WHOLE
+        if not colon and device.isdecimal():
+            return _ANY, device, _WHOLE
+        return device, count or "1", cut or _WHOLE
 
     @property
     def text(self) -> str:
@@ -172,16 +188,10 @@ class _Accelerator(Input):
         return f"{device}:{count}{f'/{cut}' if cut != _WHOLE else ''}"
 
     def _write(self, text: str) -> None:
-        head, _, cut = text.partition("/")
-        device, colon, count = head.partition(":")
-        if not text:
-            device, count = _NONE, "1"
-        elif not colon and device.isdecimal():
-            device, count = _ANY, device
-        _choose(self._device, self._names, device)
-        self._fit()
-        _choose(self._count, list(self._counts()), count or "1")
-        _choose(self._partition, self._cuts(), cut or _WHOLE)
+        device, count, cut = self._parts(text)
+        _choose(self._device, _DEVICES, device)
+        _choose(self._count, self._counts(device), count)
+        _choose(self._partition, self._cuts(device), cut)
 
     def _picked(self, _: Any) -> None:
         if self._is_set:
@@ -193,26 +203,29 @@ class _Accelerator(Input):
             self._is_set = False
         self._changed()
 
-    def _counts(self) -> tuple[str, ...]:
-        return tuple(map(str, QUANTITIES.get(self._device.value, ()))) or _COUNTS
+    @staticmethod
+    def _counts(device: str) -> list[str]:
+        return ["1"] if device == _NONE else list(map(str, QUANTITIES.get(device, ()))) or _COUNTS
 
-    def _cuts(self) -> list[str]:
-        return [_WHOLE, *PARTITIONS.get(self._device.value, ())]
+    @staticmethod
+    def _cuts(device: str) -> list[str]:
+        return [_WHOLE, *PARTITIONS.get(device, ())]
 
     def _fit(self) -> None:
         """Offer the counts and the partitions that there are of the device."""
-        is_none = self._device.value == _NONE
-        for dropdown, choices in ((self._count, list(self._counts())), (self._partition, self._cuts())):
-            held = dropdown.value
-            if [choice for _, choice in dropdown.options] != choices:
-                dropdown.options = [(choice, choice) for choice in choices]
-                dropdown.value = held if held in choices else choices[0]
-            dropdown.disabled = is_none or len(choices) == 1
+        device = self._device.value
+        for dropdown, choices in ((self._count, self._counts(device)), (self._partition, self._cuts(device))):
+            _choose(dropdown, choices, dropdown.value if dropdown.value in choices else choices[0])
+
+
+def _offered(choices: list[str], choice: str) -> list[str]:
+    """Give what a list offers, with what is chosen where that is something else."""
+    return choices if choice in choices else [choice, *choices]
 
 
 def _choose(dropdown: Any, choices: list[str], choice: str) -> None:
     """Choose one of what a list offers; what it does not offer is added to it."""
-    wanted = choices if choice in choices else [choice, *choices]
+    wanted = _offered(choices, choice)
     if [value for _, value in dropdown.options] != wanted:
         dropdown.options = [(shown(value), value) for value in wanted]
     dropdown.value = choice
@@ -229,17 +242,14 @@ class Fixed:
 
     def __init__(self, field: FormField) -> None:
         self._field = field
-        self.widget = controls.html()
-        self.text = ""
+        self._told = controls.html()
+        self.widgets = (self._told,)
 
-    def set(self, told: str, is_hidden: bool = False) -> None:
+    def set(self, told: str) -> None:
         """Show the value in words."""
-        how = f"draft.set('{self._field.path}', …)"
-        self.widget.value = controls.labelled(
-            self._field.label,
-            controls.HIDDEN if is_hidden else told or "none",
-            f"hidden, as it looks like a secret; {how}" if is_hidden else f"in code: {how}",
-        )
+        why = "hidden, as it looks like a secret; in code" if told == HIDDEN else "in code"
+        note = f"{why}: draft.set('{self._field.path}', …)"
+        self._told.value = controls.labelled(self._field.label, told, note)
 
 
 _KINDS: dict[str, type[Input]] = {
@@ -247,6 +257,6 @@ _KINDS: dict[str, type[Input]] = {
 }  # fmt: skip
 
 
-def made_input(field: FormField, heard: Heard) -> Input:
+def made_input(field: FormField, text: str, heard: Heard) -> Input:
     """Make the control for a field."""
-    return _KINDS[field.shape.kind](field, heard)
+    return _KINDS[field.shape.kind](field, text, heard)

@@ -14,9 +14,9 @@ __all__ = ["Items"]
 
 #: what each setting calls its things, and what it takes to add one
 _WORDS = {
-    "env_vars": ("variable", "value"),
-    "secrets": ("secret", "group"),
-    "depends_on": ("dependency", ""),
+    "env_vars": ("variable", "new variable", "value"),
+    "secrets": ("secret", "new secret", "group"),
+    "depends_on": ("dependency", "environment", ""),
 }
 MOST = 100  # lines
 Put = Callable[[str, str], None]
@@ -49,20 +49,19 @@ class Items:
     ) -> None:
         self._path, self._put, self._remove, self._offers, self._attempt = path, put, remove, offers, attempt
         self._rows: dict[str, _Row] = {}
-        self._list = controls.stack()
         self._told = controls.html()
-        self.widget = controls.stack(self._list, self._told, self._adder())
+        self._below = (self._told, self._adder())
+        self.widget = controls.stack(*self._below)
 
     def _adder(self) -> Any:
-        what, more = _WORDS[self._path]
+        what, label, more = _WORDS[self._path]
         offered = list(self._offers())[:MOST]
-        self._name = controls.text(f"new {what}", offers=offered, tooltip=f"its name  ({self._path})", width="18em")
-        self._value = controls.text(more, tooltip=f"its {more}  ({self._path})", width="14em", label="auto")
+        self._name = controls.text(label, offers=offered, tooltip=f"its name  ({self._path})", width=controls.SHORT)
+        self._value = controls.text(more, tooltip=f"its {more}  ({self._path})", width="13em", label="auto")
         add = controls.button(f"Add {what}", self._add, tooltip=_twin(self._path))
         self._name.observe(lambda _: self._guard(), "value")
         self._value.observe(lambda _: self._guard(), "value")
-        inputs = controls.row(self._name, *([self._value] if more else []), add)
-        self._adding = controls.Field(inputs)
+        self._adding = controls.Field(self._name, *([self._value] if more else []), add)
         return self._adding.widget
 
     def _guard(self) -> None:
@@ -94,10 +93,10 @@ class Items:
             if item.name not in self._rows:
                 self._rows[item.name] = _Row(item, self._typed, self._take_away)
             self._rows[item.name].show(item)
-        wanted = tuple(self._rows[name].widget for name in names)
-        if self._list.children != wanted:
-            left = [child for child in self._list.children if child not in wanted]
-            self._list.children = wanted
+        wanted = (*(self._rows[name].widget for name in names), *self._below)
+        if self.widget.children != wanted:
+            left = [child for child in self.widget.children if child not in wanted]
+            self.widget.children = wanted
             controls.close(*left)
         more = len(items) - MOST
         self._told.value = f"… and {more:,} more: see them with draft.{self._path}" if more > 0 else ""
@@ -120,7 +119,7 @@ class _Row:
     def __init__(self, item: Item, typed: Callable[[str, str], None], remove: Callable[[str], None]) -> None:
         self._name, self.is_hidden, self._is_set = item.name, item.is_hidden, False
         self.note = self.kind = ""
-        take = controls.button("Remove", lambda: remove(item.name), tooltip=f"Remove {shown(item.name)}")
+        take = controls.button("Remove", lambda: remove(item.name), tooltip=f"Remove {item.name}")
         if item.text is None or item.is_hidden:
             held = controls.HIDDEN if item.is_hidden else ""
             self._line = None
@@ -128,7 +127,7 @@ class _Row:
         else:
             self._line = head = controls.text(item.name, item.text, tooltip="its value", width=controls.WIDE)
             head.observe(lambda change: None if self._is_set else typed(item.name, str(change["new"])), "value")
-        self.field = controls.Field(controls.row(head, take))
+        self.field = controls.Field(head, take)
         self.widget = self.field.widget
 
     def show(self, item: Item) -> None:

@@ -27,17 +27,20 @@ class Line:
     """
 
     def __init__(self, field: FormField, state: FieldState, typed: Callable[[str], None]) -> None:
-        self.form, self._typed = field, typed
+        self._form, self._typed = field, typed
         self._text = state.text
-        self._is_free = state.told == ""
-        self._input = self._made()
-        self._field = controls.Field(self._input.widget)
+        self._input = self._made(state)
+        self._field = controls.Field(*self._input.widgets)
         #: the control, and the line beside it
         self.widget: Any = self._field.widget
-        self.show(state)
+        self._tell(state)
 
-    def _made(self) -> Input | Fixed:
-        return made_input(self.form, self._typed) if self._is_free else Fixed(self.form)
+    def _made(self, state: FieldState) -> Input | Fixed:
+        if not state.told:
+            return made_input(self._form, state.text, self._typed)
+        fixed = Fixed(self._form)
+        fixed.set(state.told)
+        return fixed
 
     def show(self, state: FieldState, is_typing: bool = False) -> None:
         """Show how the field stands.
@@ -49,13 +52,16 @@ class Line:
         is_typing : bool
             Whether a person types in it, so that its text stays as it is.
         """
-        if self._is_free != (state.told == ""):
-            self._swap()
         self._text = state.text
-        if isinstance(self._input, Fixed):
+        if isinstance(self._input, Fixed) != bool(state.told):
+            self._swap(state)
+        elif isinstance(self._input, Fixed):
             self._input.set(state.told)
         elif not is_typing:
             self._input.set(state.text)
+        self._tell(state)
+
+    def _tell(self, state: FieldState) -> None:
         words, kind = [], ""
         if state.was is not None:
             words, kind = [f"was {state.was}"], "changed"
@@ -71,9 +77,8 @@ class Line:
         """Tell whether the draft says of the field what it said when the field was shown last."""
         return self._text == state.text
 
-    def _swap(self) -> None:
+    def _swap(self, state: FieldState) -> None:
         """Put another control in the place of the one there is: what it holds may be seen now, or not any more."""
-        old, self._is_free = self._input.widget, not self._is_free
-        self._input = self._made()
-        self.widget.children = (self._input.widget, *self.widget.children[1:])
-        controls.close(old)
+        old, self._input = self._input.widgets, self._made(state)
+        self.widget.children = (*self._input.widgets, *(w for w in self.widget.children if w not in old))
+        controls.close(*old)

@@ -12,6 +12,7 @@ from flyte_nb.widgets.editor.state import Edited, Editing
 __all__ = ["Panel", "silent"]
 
 Do = Callable[[Callable[[], str]], None]
+_NONE = "none yet: type in a field, or draft.set('resources.memory', '8Gi') in a cell"
 _COPY = "press Ctrl+A and Ctrl+C (⌘ on a Mac) in the box: a widget cannot reach the clipboard"
 
 
@@ -30,7 +31,7 @@ class Panel:
 
     def __init__(self, editing: Editing, do: Do, undo: Callable[[], None]) -> None:
         self._editing, self._do = editing, do
-        self._undo = controls.button("Undo", undo, tooltip="Go back a step, as draft.undo()")
+        self._undo = controls.button("Undo", undo, tooltip="Go back a step, as draft.undo()", can=False)
         self._redo = self._button("Redo", silent(editing.redo), "Make the step again, as draft.redo()")
         self._discard = self._button(
             "Take all back", silent(editing.discard), "Take all changes back, as draft.discard()"
@@ -41,26 +42,27 @@ class Panel:
         self._code = self._button("Copy code", self._show_code, "Show the code to copy, as draft.code()")
         self._cell = self._button("Write to a new cell", editing.offer, "Put the code in a cell, as draft.offer()")
         self._file = self._button("Write the file", editing.write, "Edit the file that declares it, as draft.write()")
-        self._clone = self._button("Clone as …", self._show_clone, "See a clone with the changes, as preview_clone()")
+        self._clone = self._button(
+            "Clone as …", self._show_clone, "See a clone with the changes, as preview_clone()", can=True
+        )
         #: the buttons
         self.bar = controls.row(self._apply, self._undo, self._redo, self._discard)
         self._seen = controls.html()
-        self._below = controls.stack()
+        self._buttons = controls.row(self._code, self._cell, self._file, self._clone)
         #: the changes, and the code
-        self.widget = controls.stack(
-            self._seen, controls.row(self._code, self._cell, self._file, self._clone), self._below
-        )
+        self.widget = controls.stack(self._seen, self._buttons, flex="2 1 22em")
         self._is_code = False
 
-    def _button(self, name: str, act: Callable[[], str], tooltip: str, is_main: bool = False) -> Any:
-        return controls.button(name, lambda: self._do(act), tooltip=tooltip, is_main=is_main)
+    def _button(self, name: str, act: Callable[[], str], tooltip: str, is_main: bool = False, can: bool = False) -> Any:
+        return controls.button(name, lambda: self._do(act), tooltip=tooltip, is_main=is_main, can=can)
 
     def show(self, edited: Edited, is_pending: bool = False) -> None:
         """Show a draft as it is now; ``is_pending``: something that is typed is not accepted."""
-        parts = [_headed("Changes", edited.changes.body())]
+        none = f'<div style="color:var(--jp-ui-font-color2,#616161)">{escape(_NONE)}</div>'
+        parts = [_headed("Changes", edited.changes.body() if edited.has_changes else none)]
         if edited.code is not None:
             parts.append(_headed("In the source", edited.code.body()))
-        _put(self._seen, "value", "".join(parts))
+        _put(self._seen, "value", controls.close_lines("".join(parts)))
         can_write = edited.code is not None
         states = (
             (self._undo, edited.can_undo or is_pending), (self._redo, edited.can_redo),
@@ -76,26 +78,29 @@ class Panel:
             self._empty()
 
     def _empty(self) -> None:
-        old, self._below.children, self._is_code = self._below.children, (), False
+        usual, old = self.widget.children[:2], self.widget.children[2:]
+        self.widget.children, self._is_code = usual, False
         controls.close(*old)
+
+    def _open(self, *parts: Any) -> None:
+        self._empty()
+        self.widget.children = (*self.widget.children, *parts)
 
     def _show_code(self) -> str:
         code = self._editing.code()
-        self._empty()
         rows = min(max(len(code.splitlines()), 3), 20)
         area = controls.area("code", code, rows=rows, tooltip=_COPY, width="100%", label="auto")
-        self._below.children = (area, controls.html(escape(_COPY)))
+        self._open(area, controls.html(controls.close_lines(escape(_COPY))))
         self._is_code = True
         return ""
 
     def _show_clone(self) -> str:
-        self._empty()
         name = controls.text("clone as", tooltip="the name of the clone", hint="a name, such as gpu-env")
         field, seen = controls.Field(name), controls.html()
 
         def look(_: Any = None) -> None:
             try:
-                seen.value = self._editing.preview(name.value).body() if name.value else ""
+                seen.value = controls.close_lines(self._editing.preview(name.value).body() if name.value else "")
                 field.tell()
             except Exception as error:  # whatever is wrong with what was typed is said beside it
                 field.tell(str(error), "error")
@@ -106,9 +111,9 @@ class Panel:
             return told
 
         name.observe(look, "value")
-        make = self._button("Declare the clone", declare, "Declare it in this kernel, as preview.apply()", True)
-        leave = self._button("Not now", silent(self._empty), "Close this part")
-        self._below.children = (field.widget, seen, controls.row(make, leave))
+        make = self._button("Declare the clone", declare, "Declare it in this kernel, as preview.apply()", True, True)
+        leave = self._button("Not now", silent(self._empty), "Close this part", can=True)
+        self._open(field.widget, seen, controls.row(make, leave))
         return ""
 
 

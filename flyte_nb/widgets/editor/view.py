@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -94,25 +95,25 @@ class EditorView(Interactive):
             f"{escape(edited.kind)}, declared at {escape(edited.place)}</span></div>"
         )
         self._folds = {
-            section.title: controls.Fold(section.title, self._maker(section), section.title in _OPEN)
+            section.title: controls.Fold(
+                section.title, self._maker(section, edited), section.title in _OPEN, self.handler(self.changed)
+            )
             for section in self._editing.form
         }
         form = controls.stack(*(fold.widget for fold in self._folds.values()), flex="3 1 34em")
-        beside = controls.stack(self._panel.widget, flex="2 1 22em")
-        whole = controls.stack(
-            controls.html(head), self._panel.bar, self._banner, controls.row(form, beside, align="flex-start")
-        )
+        columns = controls.row(form, self._panel.widget, align="flex-start")
         self._refresh(edited)
-        return whole
+        bar = controls.row(self._panel.bar, self.status())
+        return controls.stack(controls.html(head), bar, self._banner, columns)
 
     def left(self) -> None:
         self._forget()
 
-    def _maker(self, section: Section) -> Callable[[], Any]:
-        """Give what makes the controls of a section when it is opened."""
+    def _maker(self, section: Section, first: Edited) -> Callable[[], Any]:
+        """Give what makes the controls of a section when it is opened; at ``first`` the draft is known."""
 
         def make() -> Any:
-            edited = self._editing.look()
+            edited = first if section.title not in self._folds else self._editing.look()
             made = [self._control(field, edited) for field in section.fields]
             if section.title == "Resources":
                 made.append(controls.html(controls.labelled("this machine", edited.here)))
@@ -233,9 +234,11 @@ class EditorView(Interactive):
         if items:
             told = ", ".join(bullet((item.name for item in items), 4))
             return (f"{told}; {missing} missing", "notice") if missing else (told, "")
-        held = [edited.fields[path] for path in paths if path in edited.fields]
-        texts = [(state.told or state.text).replace("\n", ", ") for state in held]
-        return ", ".join(text for text in texts if text not in ("", "no"))[:60], ""
+        if self._folds[section.title].is_open:
+            return "", ""  # it is seen there
+        held = [(field, edited.fields[field.path]) for field in section.fields if field.path in edited.fields]
+        words = [_word(section, field, state.told or state.text) for field, state in held]
+        return ", ".join(filter(None, words))[:80], ""
 
     def _show_banner(self, edited: Edited) -> None:
         """Show why the draft cannot be applied, and what is to be decided, each with its two buttons."""
@@ -248,13 +251,13 @@ class EditorView(Interactive):
         controls.close(*old)
 
     def _lost(self, why: str) -> Any:
-        field = controls.Field(controls.html())
+        field = controls.Field()
         field.tell(f"{shown(why)}; the draft is kept, and so is its code", "notice")
         return field.widget
 
     def _conflict(self, choice: Choice) -> Any:
         path = choice.path
-        said = controls.Field(controls.html())
+        said = controls.Field()
         said.tell(f"{path} was declared otherwise since: {_choices(choice)}", "notice")
         keep = self._decision(f"Keep mine ({path})", lambda: self._editing.keep(path), f"as draft.keep('{path}')")
         take = self._decision(
@@ -275,10 +278,20 @@ class EditorView(Interactive):
             self._files.value = _listed(self._editing.files())
 
 
+def _word(section: Section, field: FormField, text: str) -> str:
+    """Word what a field holds, for beside the title of its section."""
+    if text in ("", "no", "not set"):
+        return ""
+    one = text.replace("\n", ", ")
+    named = field.label.startswith(section.title.lower())
+    return field.label if text == "yes" else one if named else f"{field.label} {one}"
+
+
 def _choices(choice: Choice) -> str:
     return f"it was {choice.before}, yours is {choice.mine}, theirs is {choice.theirs}"
 
 
 def _listed(files: Iterable[str]) -> str:
-    lines = "".join(f"<div>{escape(file)}</div>" for file in files)
-    return f'<div style="margin-left:8.5em">{lines}</div>' if lines else ""
+    text = "\n".join(shown(file) for file in files)
+    style = f"margin-left:calc({controls.LABEL} + 10px);white-space:pre-wrap;overflow-wrap:anywhere"
+    return controls.close_lines(f'<div style="{style}">{html.escape(text)}</div>') if text else ""
