@@ -105,7 +105,7 @@ class Work:
             items=dict(self._items()),
             changes=told.draft(draft.env, draft.changes),
             code=code,
-            has_changes=bool(draft.changes),
+            changed=frozenset(change.field for change in draft.changes),
             can_undo=draft.can_undo,
             can_redo=draft.can_redo,
             lost=self._refused or draft.stale,
@@ -253,7 +253,8 @@ class Work:
         return preview_clone(self.draft.env, name, reset=reset, **given)
 
     def preview(self, name: str) -> View:
-        return self._preview(name).view()
+        preview = self._preview(name)
+        return told.clone(name, self.draft.env, preview.errors, preview.notices)
 
     def clone(self, name: str) -> str:
         preview = self._preview(name)

@@ -43,8 +43,8 @@ from flyte_nb.form.shapes import (
 
 __all__ = ["form_of"]
 
-_AMOUNT = "such as 512Mi or 4Gi"
-_DURATION = "such as 90s, 5m or 1h"
+_AMOUNT = "512Mi or 4Gi"
+_DURATION = "90s, 5m or 1h"
 _REPLICAS = "a number, or MIN:MAX"
 _ITEMS = Shape("items", lambda value: "", str, of=(object,))
 
@@ -55,12 +55,12 @@ def _cache(part: str, label: str, shape: Shape, hint: str) -> FormField:
 
 def _own() -> Iterator[FormField]:
     """Give the fields that are not simply what the schema says, in the order in which they are shown."""
-    yield FormField("resources.cpu", "cpu", CORES, "cores, such as 2, 0.5 or 500m")
+    yield FormField("resources.cpu", "cpu", CORES, "2, 0.5 or 500m")
     yield FormField("resources.memory", "memory", BYTES, _AMOUNT)
-    yield FormField("resources.gpu", "accelerator", ACCELERATOR, "such as A100:1, A100:1/1g.5gb, or a count")
+    yield FormField("resources.gpu", "accelerator", ACCELERATOR, "A100:1, A100:1/1g.5gb, or a count")
     yield FormField("resources.disk", "disk", TEXT, _AMOUNT)
     yield FormField("resources.shm", "shared memory", TEXT, f"{_AMOUNT}, or auto")
-    yield FormField("image", "image", TEXT, "auto, debian, debian 3.12 or a URI", "auto", base_of, with_base)
+    yield FormField("image", "image", TEXT, "auto, debian 3.12 or a URI", "auto", base_of, with_base)
     yield FormField(
         "image.packages", "packages", LINES, "one a line, such as pandas>=2", "", packages_of, with_packages
     )
@@ -68,7 +68,7 @@ def _own() -> Iterator[FormField]:
     yield FormField("secrets", "secrets", _ITEMS)
     yield FormField("cache", "cache", choice(("disable", "auto", "override")),
                     "whether outputs are used again", "", cache_behavior, with_cache_behavior)  # fmt: skip
-    yield _cache("version_override", "version", TEXT, "in the place of one made of the code")
+    yield _cache("version_override", "version", TEXT, "by default of the code")
     yield _cache("salt", "salt", TEXT, "goes into the version")
     yield _cache("ignored_inputs", "ignored inputs", LINES, "names, one a line")
     yield _cache("max_age", "max age", DURATION, _DURATION)
@@ -82,13 +82,13 @@ def _own() -> Iterator[FormField]:
     yield FormField("scaling.metric", "measured", choice(("", *METRICS)), "what makes it more or fewer", "",
                     metric, with_metric)  # fmt: skip
     yield FormField("scaling.target", "target", COUNT, "for each replica", "", metric_target, with_metric_target)
-    yield FormField("scaling.scaledown_after", "fewer after", DURATION, f"without requests, {_DURATION}")
-    yield FormField("port", "port", COUNT, "1 to 65535, but some", "8080", port_part("port"), with_port_part("port"))
+    yield FormField("scaling.scaledown_after", "fewer after", DURATION, "90s or 5m without any")
+    yield FormField("port", "port", COUNT, "1 to 65535", "8080", port_part("port"), with_port_part("port"))
     yield FormField("port.name", "protocol", TEXT, "http1 or h2c", "", port_part("name"), with_port_part("name"))
     yield FormField("requires_auth", "asks for a token", FLAG, "callers have to show one")
-    yield FormField("timeouts.request", "request timeout", DURATION, f"at most 1h, {_DURATION}")
-    yield FormField("type", "type", TEXT, "a word where it is shown")
-    yield FormField("command", "command", WORDS, "what is run; Flyte's server by default")
+    yield FormField("timeouts.request", "request timeout", DURATION, "90s or 5m, at most 1h")
+    yield FormField("type", "type", TEXT, "a word")
+    yield FormField("command", "command", WORDS, "Flyte's server")
     yield FormField("args", "arguments", WORDS, "what follows the command")
     yield FormField("domain.subdomain", "subdomain", TEXT)
     yield FormField("domain.custom_domain", "domain", TEXT, "a whole host name")
@@ -97,7 +97,7 @@ def _own() -> Iterator[FormField]:
     yield FormField("description", "description", TEXT, "cut at 255 characters")
     yield FormField("interruptible", "interruptible", FLAG, "its machine may be taken away")
     yield FormField("pod_template", "pod template", TEXT, "the name of one")
-    yield FormField("service_account", "account", TEXT, "the Kubernetes account it runs as")
+    yield FormField("service_account", "account", TEXT, "a Kubernetes account")
 
 
 #: what is shown where: fields by name, each with its parts

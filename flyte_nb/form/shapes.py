@@ -124,7 +124,7 @@ def _duration(text: str) -> timedelta:
         raise ValueError("it is longer than can be told") from None
 
 
-TEXT = Shape("text", _text, str)
+TEXT = Shape("text", _text, str.strip)
 COUNT = Shape("text", _text, _count, of=(int,))
 NUMBER = Shape("text", _text, _decimal, of=(int, float))
 DURATION = Shape("text", _show_duration, _duration, of=(int, timedelta))
@@ -151,7 +151,9 @@ def pair(read: Callable[[str], Any], kind: str = "pair") -> Shape:
     """Give the shape of one value or a pair of two, written ``1:2``."""
 
     def show(value: Any) -> str:
-        return ":".join(map(_text, value)) if isinstance(value, tuple) else _text(value)
+        if not isinstance(value, tuple):
+            return _text(value)
+        return ":".join(map(_text, value if value[0] != value[-1] else value[:1]))
 
     def read_pair(text: str) -> Any:
         parts = [part.strip() for part in text.split(":")]

@@ -31,9 +31,14 @@ __all__ = [
 
 LABEL, SHORT, INPUT, WIDE = "8.5em", "17em", "22em", "31em"  # the width of a label, and of inputs with labels
 HIDDEN = "•" * 8
+#: red, but dark or light enough to be read in every theme
+_RED = (
+    "color:var(--jp-ui-font-color1,#212121);"
+    "color:color-mix(in srgb,var(--jp-error-color1,#c62828) 65%,var(--jp-ui-font-color1,#212121))"
+)
 _MARKS = {
     "": ("", "color:var(--jp-ui-font-color2,#616161)"),
-    "error": ("! ", "color:var(--jp-error-color0,#b71c1c);font-weight:600"),
+    "error": ("! ", f"{_RED};font-weight:600"),
     "notice": ("! ", "color:var(--jp-ui-font-color1,#212121)"),
     "changed": ("~ ", "color:var(--jp-ui-font-color1,#212121)"),
     "done": ("✓ ", "color:var(--jp-ui-font-color1,#212121)"),
@@ -274,6 +279,7 @@ class Field:
         value = f'<div role="status" style="{_CLOSE};{style}">{sign}{escape(words)}</div>' if words else ""
         if self._line is None and value:  # most lines never say anything
             self._line = html(value)
+            self._line.layout = _layout(margin="0 2px", flex="1 1 11em", min_width="11em")
             self._place(self._line)
         elif self._line is not None and value != self._line.value:
             self._line.value = value

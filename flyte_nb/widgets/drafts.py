@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import re
+import textwrap
+from collections.abc import Mapping
 
 from flyte_nb.declared_source import Rewritten
 from flyte_nb.environments.base import Environment
@@ -13,7 +15,7 @@ from flyte_nb.views import Diff, View
 from flyte_nb.widgets.environments import parts
 from flyte_nb.widgets.settings import told_setting
 
-__all__ = ["View", "code", "draft", "hides", "unwritable"]
+__all__ = ["View", "clone", "code", "draft", "hides", "unwritable"]
 
 _SIGNS = {"+ ": "+", "- ": "-"}
 _PAIR = re.compile(r"""(?P<name>[\w.-]+)(?P<between>["']?\s*[:=]\s*)(?P<value>"[^"]*"|'[^']*'|[^\s"',(){}\[\]]+)""")
@@ -52,9 +54,18 @@ def code(written: Rewritten) -> Diff:
     lines = [("!", written.reason, "offered in its place: the code to add in a new cell")] if written.reason else []
     lines += [("!", notice, "") for notice in written.notices]
     before, after = written.before.splitlines(), written.source.splitlines()
-    lines += [(_SIGNS[line[:2]], _hidden(line[2:]), "") for line in difflib.ndiff(before, after) if line[:2] in _SIGNS]
+    found = [line for line in difflib.ndiff(before, after) if line[:2] in _SIGNS]
+    shown = textwrap.dedent("\n".join(line[2:] for line in found)).split("\n")
+    lines += [(_SIGNS[line[:2]], _hidden(text), "") for line, text in zip(found, shown, strict=False)]
     where = f"{written.where}, rewritten" if written.before else "a new cell"
     return Diff([("=", where, ""), *lines])
+
+
+def clone(name: str, env: Environment, errors: Mapping[str, str], notices: list[str]) -> Diff:
+    """Show what a clone with the changes of a draft would be: they are shown beside it."""
+    lines = [("+", name, f"a clone of {env.name} with these changes; not declared yet")]
+    lines += [("!", field or "refused", error) for field, error in errors.items()]
+    return Diff([*lines, *(("!", notice, "") for notice in notices)])
 
 
 def unwritable(why: str) -> Diff:

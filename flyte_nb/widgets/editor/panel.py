@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from flyte_nb.errors import UsageError
 from flyte_nb.views import escape
 from flyte_nb.widgets import controls
 from flyte_nb.widgets.editor.state import Edited, Editing
@@ -51,7 +52,7 @@ class Panel:
         self._buttons = controls.row(self._code, self._cell, self._file, self._clone)
         #: the changes, and the code
         self.widget = controls.stack(self._seen, self._buttons, flex="2 1 22em")
-        self._is_code = False
+        self._area: Any = None  # the code to copy, while it is open
 
     def _button(self, name: str, act: Callable[[], str], tooltip: str, is_main: bool = False, can: bool = False) -> Any:
         return controls.button(name, lambda: self._do(act), tooltip=tooltip, is_main=is_main, can=can)
@@ -59,27 +60,35 @@ class Panel:
     def show(self, edited: Edited, is_pending: bool = False) -> None:
         """Show a draft as it is now; ``is_pending``: something that is typed is not accepted."""
         none = f'<div style="color:var(--jp-ui-font-color2,#616161)">{escape(_NONE)}</div>'
-        parts = [_headed("Changes", edited.changes.body() if edited.has_changes else none)]
+        parts = [_headed("Changes", edited.changes.body() if edited.changed else none)]
         if edited.code is not None:
             parts.append(_headed("In the source", edited.code.body()))
         _put(self._seen, "value", controls.close_lines("".join(parts)))
         can_write = edited.code is not None
         states = (
             (self._undo, edited.can_undo or is_pending), (self._redo, edited.can_redo),
-            (self._discard, edited.has_changes),
-            (self._apply, edited.has_changes and not edited.lost and not edited.conflicts),
+            (self._discard, bool(edited.changed)),
+            (self._apply, bool(edited.changed) and not edited.lost and not edited.conflicts),
             (self._code, can_write), (self._cell, can_write), (self._file, can_write),
         )  # fmt: skip
         for button, can in states:
             _put(button, "disabled", not can)
         controls.seen(self._file, bool(edited.file))
         controls.seen(self._cell, not edited.file)
-        if self._is_code:
+        if self._area is not None and edited.code is None:
+            self._empty()
+        elif self._area is not None:
+            self._renew_code()
+
+    def _renew_code(self) -> None:
+        try:
+            _put(self._area, "value", self._editing.code())
+        except UsageError:  # it holds now what must not be shown
             self._empty()
 
     def _empty(self) -> None:
         usual, old = self.widget.children[:2], self.widget.children[2:]
-        self.widget.children, self._is_code = usual, False
+        self.widget.children, self._area = usual, None
         controls.close(*old)
 
     def _open(self, *parts: Any) -> None:
@@ -91,11 +100,11 @@ class Panel:
         rows = min(max(len(code.splitlines()), 3), 20)
         area = controls.area("code", code, rows=rows, tooltip=_COPY, width="100%", label="auto")
         self._open(area, controls.html(controls.close_lines(escape(_COPY))))
-        self._is_code = True
+        self._area = area
         return ""
 
     def _show_clone(self) -> str:
-        name = controls.text("clone as", tooltip="the name of the clone", hint="a name, such as gpu-env")
+        name = controls.text("clone as", tooltip="the name of the clone", hint="such as gpu-env", label="auto")
         field, seen = controls.Field(name), controls.html()
 
         def look(_: Any = None) -> None:

@@ -93,6 +93,10 @@ class Edited:
         What the draft changes.
     code : View
         The lines of source that it changes; None where there are none.
+    changed : frozenset of str
+        The names of the settings that it changes.
+    can_undo, can_redo : bool
+        Whether there is a step to go back, and one to make again.
     lost : str
         Why the draft cannot be applied; empty where it can.
     conflicts : sequence of Choice
@@ -110,7 +114,7 @@ class Edited:
     items: Mapping[str, Sequence[Item]]
     changes: View
     code: View | None = None
-    has_changes: bool = False
+    changed: frozenset[str] = frozenset()
     can_undo: bool = False
     can_redo: bool = False
     lost: str = ""

@@ -53,7 +53,7 @@ class EditorView(Interactive):
         self._panel: Panel | None = None
         self._files: Any = None
         self._included: str | None = None
-        self._decided: list[Choice] = []
+        self._decided: dict[Choice, Any] = {}
 
     # --- the still form ---
 
@@ -228,7 +228,7 @@ class EditorView(Interactive):
         items = [item for path in paths for item in edited.items.get(path, ())]
         missing = sum(item.kind == "notice" for item in items)
         changed = sum(edited.fields[path].was is not None for path in paths if path in edited.fields)
-        changed += sum(item.kind == "changed" for item in items)
+        changed += sum(path in edited.changed for path in paths if path in edited.items)
         if changed:
             return f"{changed} changed", "changed"
         if items:
@@ -244,11 +244,12 @@ class EditorView(Interactive):
         """Show why the draft cannot be applied, and what is to be decided, each with its two buttons."""
         wanted = [Choice("", edited.lost, "", "")] if edited.lost else []
         wanted += edited.conflicts
-        if wanted == self._decided:
+        if wanted == list(self._decided):
             return
-        old, self._decided = self._banner.children, wanted
-        self._banner.children = [self._lost(c.before) if not c.path else self._conflict(c) for c in wanted]
-        controls.close(*old)
+        old = self._decided
+        self._decided = {c: old.get(c) or (self._conflict(c) if c.path else self._lost(c.before)) for c in wanted}
+        self._banner.children = list(self._decided.values())
+        controls.close(*(widget for choice, widget in old.items() if choice not in self._decided))
 
     def _lost(self, why: str) -> Any:
         field = controls.Field()

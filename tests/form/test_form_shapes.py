@@ -13,6 +13,12 @@ from flyte_nb.form import shapes
 from hypothesis import given
 from hypothesis import strategies as st
 
+
+def pairs(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Give single values, and pairs of two that differ: a pair of the same is told as one."""
+    return st.one_of(values, st.tuples(values, values).filter(lambda pair: pair[0] != pair[1]))
+
+
 amounts = st.sampled_from(["512Mi", "4Gi", "1e3", "1Ti"])
 cores = st.one_of(st.integers(0, 512), st.floats(0, 512, allow_nan=False).filter(lambda f: "e" not in repr(f)))
 cores = st.one_of(cores, st.sampled_from(["500m", "2k"]))
@@ -29,15 +35,15 @@ def devices(draw: Any) -> Device:
 
 
 SHAPES: list[tuple[str, shapes.Shape, st.SearchStrategy[Any]]] = [
-    ("text", shapes.TEXT, st.text(min_size=1)),
+    ("text", shapes.TEXT, st.text(min_size=1).filter(lambda text: text == text.strip())),
     ("count", shapes.COUNT, st.integers(-(10**17), 10**17)),
     ("flag", shapes.FLAG, st.booleans()),
-    ("cores", shapes.CORES, st.one_of(cores, st.tuples(cores, cores))),
-    ("bytes", shapes.BYTES, st.one_of(amounts, st.tuples(amounts, amounts))),
+    ("cores", shapes.CORES, pairs(cores)),
+    ("bytes", shapes.BYTES, pairs(amounts)),
     (
         "replicas",
         shapes.PAIR_OF_COUNTS,
-        st.one_of(st.integers(0, 99), st.tuples(st.integers(0, 99), st.integers(0, 99))),
+        pairs(st.integers(0, 99)),
     ),
     ("duration", shapes.DURATION, st.integers(0, 10**9).map(lambda s: timedelta(seconds=s))),
     ("lines", shapes.LINES, lines),
