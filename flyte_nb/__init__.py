@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     from flyte_nb.deployed_tasks import deployed
     from flyte_nb.deploying import deploy, deployments, prune, rollback
     from flyte_nb.drafting import draft
+    from flyte_nb.editing import edit
     from flyte_nb.environments.triggers import (
         Cron,
         FixedRate,
@@ -157,6 +158,7 @@ __all__ = [  # noqa: RUF022 - in the order of sorted()
     "deployments",
     "draft",
     "durable",
+    "edit",
     "errors",
     "export",
     "extend",
@@ -235,6 +237,7 @@ _LATER = {
     "deployed": "flyte_nb.deployed_tasks",
     "deployments": "flyte_nb.deploying",
     "draft": "flyte_nb.drafting",
+    "edit": "flyte_nb.editing",
     "export": "flyte_nb.verbs",
     "get_custom_context": "flyte_nb.context.scopes",
     "group": "flyte_nb.context.scopes",

@@ -14,6 +14,7 @@ from flyte_nb import (
     clone_commands,
     deploy_commands,
     doctor_commands,
+    edit_commands,
     environment_commands,
     mapping,
     plan_commands,
@@ -67,6 +68,7 @@ CELL = Command(
 VERBS = by_name(
     (
         *environment_commands.COMMANDS,
+        *edit_commands.COMMANDS,
         *clone_commands.COMMANDS,
         *plan_commands.COMMANDS,
         *deploy_commands.COMMANDS,

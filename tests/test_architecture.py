@@ -19,7 +19,7 @@ PACKAGE = Path(flyte_nb.__file__).parent
 # in this list, and itself. Units of one row do not know each other.
 LAYERS = [
     ["visible"],
-    ["tracebacks", "views", "pickling", "pairs", "observers"],
+    ["tracebacks", "views", "pickling", "pairs", "observers", "history"],
     ["errors"],
     ["environments", "absent"],
     ["context", "config"],
@@ -43,6 +43,7 @@ LAYERS = [
     ["registry", "notebook", "plugins", "storage"],
     [
         "cell_line",
+        "form",
         "plan",
         "engine.definition",
         "engine.fingerprint",
@@ -72,7 +73,7 @@ LAYERS = [
         "standing",
         "watching",
     ],
-    ["deployed_tasks", "deploying"],
+    ["deployed_tasks", "deploying", "editing"],
     ["prepared"],
     [
         "run_context",
@@ -90,6 +91,7 @@ LAYERS = [
         "deploy_commands",
         "plan_commands",
         "clone_commands",
+        "edit_commands",
         "doctor_commands",
     ],
     ["serve_commands", "serve_forever"],

@@ -11,7 +11,7 @@ from flyte_nb.errors import FlyteError
 from flyte_nb.views import Fold, Stack, Table, Text, View, told_size
 from flyte_nb.widgets import controls
 from flyte_nb.widgets.controls import Field
-from flyte_nb.widgets.drafts import hidden
+from flyte_nb.widgets.drafts import hides
 from flyte_nb.widgets.interactive import Interactive
 
 __all__ = ["Asked", "CloneActions", "ClonePanel", "Previewed"]
@@ -150,8 +150,8 @@ class ClonePanel(Interactive):
             code = self.preview.code()
         except FlyteError as error:
             return f"# {error}"
-        shown = "\n".join(line if "os.environ[" in line else hidden(line) for line in code.split("\n"))
-        return shown if shown == code else f"{shown}\n# what looks like a secret is hidden here; preview.code() has it"
+        shown = "\n".join(_without_secrets(line) for line in code.split("\n"))
+        return shown if shown == code else f"{shown}\n# what looks like a secret is left out; preview.code() has it"
 
     # --- the widget ---
 
@@ -283,6 +283,13 @@ class ClonePanel(Interactive):
         assert self._actions.edit is not None
         self._editor = self._actions.edit(self.preview.name)
         self._below.children = (self._editor.widget(),)
+
+
+def _without_secrets(line: str) -> str:
+    """Leave out a line of code that holds what looks like a secret; that of the process's environment holds none."""
+    if "os.environ[" in line or not hides(line):
+        return line
+    return f"{line[: len(line) - len(line.lstrip())]}...  # looks like a secret"
 
 
 def _without_secret(word: str) -> str:

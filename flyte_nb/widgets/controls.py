@@ -11,30 +11,40 @@ from typing import Any
 from flyte_nb.views import escape, shown
 
 __all__ = [
+    "HIDDEN",
     "Field",
     "Fold",
     "area",
     "button",
     "checkbox",
+    "close",
+    "close_lines",
     "dropdown",
     "html",
-    "masked",
+    "labelled",
     "row",
+    "seen",
     "shared",
     "stack",
     "text",
 ]
 
-LABEL, INPUT = "8.5em", "22em"  # the width of a label, and of an input with its label
+LABEL, SHORT, INPUT, WIDE = "8.5em", "17em", "22em", "31em"  # the width of a label, and of inputs with labels
 HIDDEN = "•" * 8
+#: red, but dark or light enough to be read in every theme
+_RED = (
+    "color:var(--jp-ui-font-color1,#212121);"
+    "color:color-mix(in srgb,var(--jp-error-color1,#c62828) 65%,var(--jp-ui-font-color1,#212121))"
+)
 _MARKS = {
     "": ("", "color:var(--jp-ui-font-color2,#616161)"),
-    "error": ("! ", "color:var(--jp-error-color0,#b71c1c);font-weight:600"),
+    "error": ("! ", f"{_RED};font-weight:600"),
     "notice": ("! ", "color:var(--jp-ui-font-color1,#212121)"),
     "changed": ("~ ", "color:var(--jp-ui-font-color1,#212121)"),
     "done": ("✓ ", "color:var(--jp-ui-font-color1,#212121)"),
 }
 _GONE = {"display": "none"}
+_CLOSE = "line-height:1.4"  # ipywidgets puts lines as far apart as controls
 _shared: dict[Any, Any] = {}
 
 
@@ -64,51 +74,129 @@ def _layout(**values: Any) -> Any:
 # --- inputs: each has a description, which is its label ---
 
 
-def text(description: str, value: str = "", *, hint: str = "", tooltip: str = "", width: str = INPUT) -> Any:
-    """Make a line to type in; what is typed arrives with every key."""
+def text(
+    description: str,
+    value: str = "",
+    *,
+    hint: str = "",
+    tooltip: str = "",
+    width: str = INPUT,
+    label: str = LABEL,
+    offers: Sequence[str] = (),
+) -> Any:
+    """Make a line to type in; what is typed arrives with every key.
+
+    Parameters
+    ----------
+    description : str
+        Its label.
+    value : str
+        What stands in it.
+    hint : str
+        What is seen while nothing does.
+    tooltip : str
+        More about it.
+    width, label : str
+        The width of both, and of the label.
+    offers : sequence of str
+        What may be picked in the place of typing it.
+    """
     import ipywidgets
 
-    return _labelled(ipywidgets.Text, description, tooltip, width, value=value, placeholder=hint or "\u200b")
+    kind = ipywidgets.Combobox if offers else ipywidgets.Text
+    more = {"options": [shown(offer) for offer in offers]} if offers else {}
+    hint = shown(hint) or "\u200b"
+    return _labelled(kind, description, tooltip, width, label, value=value, placeholder=hint, **more)
 
 
-def area(description: str, value: str = "", *, rows: int = 3, tooltip: str = "", width: str = "100%") -> Any:
+def area(
+    description: str,
+    value: str = "",
+    *,
+    rows: int = 3,
+    hint: str = "",
+    tooltip: str = "",
+    width: str = "100%",
+    label: str = LABEL,
+) -> Any:
     """Make several lines to type in."""
     import ipywidgets
 
-    return _labelled(ipywidgets.Textarea, description, tooltip, width, value=value, rows=rows)
+    hint = shown(hint) or "\u200b"
+    return _labelled(ipywidgets.Textarea, description, tooltip, width, label, value=value, rows=rows, placeholder=hint)
 
 
-def dropdown(description: str, options: Sequence[str], value: str, *, tooltip: str = "", width: str = INPUT) -> Any:
+def dropdown(
+    description: str,
+    options: Sequence[str],
+    value: str,
+    *,
+    tooltip: str = "",
+    width: str = INPUT,
+    label: str = LABEL,
+) -> Any:
     """Make a list to choose from; what it shows of an option has no characters that mislead."""
     import ipywidgets
 
     pairs = [(shown(option), option) for option in options]
-    return _labelled(ipywidgets.Dropdown, description, tooltip, width, options=pairs, value=value)
+    return _labelled(ipywidgets.Dropdown, description, tooltip, width, label, options=pairs, value=value)
 
 
-def checkbox(description: str, value: bool, *, tooltip: str = "", width: str = INPUT) -> Any:
-    """Make a box to tick, its words beside it."""
+def checkbox(description: str, value: bool, *, tooltip: str = "", width: str = INPUT, is_indented: bool = False) -> Any:
+    """Make a box to tick, its words beside it; indented it stands where other controls have theirs."""
     import ipywidgets
 
-    return _labelled(ipywidgets.Checkbox, description, tooltip, width, value=value, indent=False)
+    style = shared(ipywidgets.Checkbox.style.klass, description_width="initial")
+    wide = _layout(
+        width=width, max_width="100%", margin=f"1px 2px 1px {f'calc({LABEL} + 8px)' if is_indented else '2px'}"
+    )
+    return ipywidgets.Checkbox(
+        description=shown(description), tooltip=tooltip or None, value=value, indent=False, style=style, layout=wide
+    )
 
 
-def _labelled(kind: Any, description: str, tooltip: str, width: str, **values: Any) -> Any:
-    wide = {} if "indent" in values else {"description_width": LABEL}
-    style = shared(kind.style.klass, **wide)
+def _labelled(kind: Any, description: str, tooltip: str, width: str, label: str = LABEL, **values: Any) -> Any:
+    style = shared(kind.style.klass, description_width=label)
     values["layout"] = _layout(width=width, max_width="100%", margin="1px 2px")
     return kind(description=shown(description), tooltip=tooltip or None, style=style, **values)
 
 
 def button(
-    description: str, act: Callable[[], object], *, tooltip: str, is_main: bool = False, width: str = "auto"
+    description: str,
+    act: Callable[[], object],
+    *,
+    tooltip: str,
+    is_main: bool = False,
+    is_plain: bool = False,
+    width: str = "auto",
+    can: bool = True,
 ) -> Any:
-    """Make a button; ``act`` is called when it is pressed, so wrap it in the view's ``handler``."""
+    """Make a button; ``act`` is called when it is pressed, so wrap it in the view's ``handler``.
+
+    Parameters
+    ----------
+    description : str
+        What it says.
+    act : callable
+        Is called without arguments.
+    tooltip : str
+        What it does, and the function that does the same.
+    is_main : bool
+        Whether it is what one does in the end.
+    is_plain : bool
+        Whether it looks like a heading.
+    width : str
+        Its width.
+    can : bool
+        Whether it can be pressed.
+    """
     import ipywidgets
 
-    style = shared(ipywidgets.Button.style.klass, **({"font_weight": "600"} if is_main else {}))
+    bold = {"font_weight": "600"} if is_main or is_plain else {}
+    style = shared(ipywidgets.Button.style.klass, **bold, **({"button_color": "transparent"} if is_plain else {}))
+    layout = _layout(width=width, margin="1px 2px")
     made = ipywidgets.Button(
-        description=shown(description), tooltip=tooltip, style=style, layout=_layout(width=width, margin="1px 2px")
+        description=shown(description), tooltip=shown(tooltip), disabled=not can, style=style, layout=layout
     )
     made.on_click(lambda _: act())
     return made
@@ -117,18 +205,24 @@ def button(
 # --- where they stand ---
 
 
-def row(*controls: Any) -> Any:
+def row(*controls: Any, align: str = "baseline") -> Any:
     """Put controls beside each other; where the page is narrow, below."""
     import ipywidgets
 
-    return ipywidgets.HBox(controls, layout=_layout(flex_flow="row wrap", align_items="baseline"))
+    return ipywidgets.HBox(controls, layout=_layout(flex_flow="row wrap", align_items=align))
 
 
-def stack(*controls: Any, indent: bool = False) -> Any:
-    """Put controls below each other."""
+def stack(*controls: Any, indent: bool = False, flex: str = "") -> Any:
+    """Put controls below each other; ``flex`` says how wide they are in a row."""
     import ipywidgets
 
-    return ipywidgets.VBox(controls, layout=_layout(**({"padding": "0 0 4px 1.2em"} if indent else {})))
+    style = {"padding": "0 0 4px 1.2em"} if indent else {}
+    return ipywidgets.VBox(controls, layout=_layout(**style, **({"flex": flex, "min_width": "0"} if flex else {})))
+
+
+def close_lines(inner: str) -> str:
+    """Give HTML with its lines as close as those of text; in a widget they are as far apart as controls."""
+    return f'<div style="{_CLOSE}">{inner}</div>' if inner else ""
 
 
 def html(value: str = "") -> Any:
@@ -139,48 +233,62 @@ def html(value: str = "") -> Any:
     return ipywidgets.HTML(value, style=style, layout=_layout(margin="0 2px"))
 
 
-def masked(description: str, why: str = "hidden, as it looks like a secret") -> Any:
-    """Show that there is a value, and not the value: it never leaves the kernel."""
-    label = f'<span style="display:inline-block;min-width:{LABEL};text-align:right">{escape(description)}</span>'
-    return html(f'{label} {HIDDEN} <span style="{_MARKS[""][1]}">{escape(why)}</span>')
+def labelled(description: str, value: str, note: str = "") -> str:
+    """Give HTML that stands where a control with a label would, for what cannot be typed."""
+    wide = f"display:inline-block;width:{LABEL};margin-right:8px;text-align:right;overflow-wrap:anywhere"
+    label = f'<span style="{wide}">{escape(description)}</span>'
+    more = f' <span style="{_MARKS[""][1]}">{escape(note)}</span>' if note else ""
+    return f"<div>{label}{escape(value)}{more}</div>"
+
+
+def seen(widget: Any, is_seen: bool) -> None:
+    """Show a control, or hide it; where it stood nothing is left."""
+    usual = getattr(widget, "_usual_layout", widget.layout)
+    widget._usual_layout = usual
+    wanted = usual if is_seen else _layout(**_GONE)
+    if widget.layout is not wanted:
+        widget.layout = wanted
 
 
 class Field:
-    """A control with a line beside it that says what is wrong with it, or what it was.
+    """Controls with a line beside them that says what is wrong, or what it was.
 
     Parameters
     ----------
-    control : ipywidgets.Widget
-        The input, or a row of inputs.
-    note : str, optional
-        What the line says while there is nothing else to say.
+    *controls : ipywidgets.Widget
+        The input, or several that belong together.
     """
 
-    def __init__(self, control: Any, note: str = "") -> None:
-        self.control, self._usual = control, note
-        self._line = html()
-        #: both
-        self.widget = row(control, self._line)
-        self.tell()
+    def __init__(self, *controls: Any) -> None:
+        self.control = controls[0] if controls else None
+        self._line: Any = None
+        #: the controls, and the line
+        self.widget = row(*controls)
 
     def tell(self, words: str = "", kind: str = "") -> None:
-        """Say something beside the control; screen readers read it out.
+        """Say something beside the controls; screen readers read it out.
 
         Parameters
         ----------
         words : str
-            Plain text; empty for the usual note.
+            Plain text; empty to take back what was said.
         kind : "" or "error" or "notice" or "changed" or "done"
             What it is; each has a sign of its own.
         """
-        sign, style = _MARKS[kind if words else ""]
-        words = words or self._usual
-        value = f'<span role="status" style="{style}">{sign}{escape(words)}</span>' if words else ""
-        if value != self._line.value:
+        sign, style = _MARKS[kind]
+        value = f'<div role="status" style="{_CLOSE};{style}">{sign}{escape(words)}</div>' if words else ""
+        if self._line is None and value:  # most lines never say anything
+            self._line = html(value)
+            self._line.layout = _layout(margin="0 2px", flex="1 1 11em", min_width="11em")
+            self._place(self._line)
+        elif self._line is not None and value != self._line.value:
             self._line.value = value
 
+    def _place(self, line: Any) -> None:
+        self.widget.children = (*self.widget.children, line)
 
-class Fold:
+
+class Fold(Field):
     """A part below a button that opens it; what is in it is made when it is first opened.
 
     ipywidgets' own accordion cannot be reached with the keyboard, and makes all of its parts at once.
@@ -188,37 +296,56 @@ class Fold:
     Parameters
     ----------
     title : str
-        What the button says.
+        What the button says; ``tell`` says something beside it.
     make : callable
         Makes the part.
     is_open : bool
         Whether it is open at first.
-    note : str, optional
-        What stands beside the button, such as how many things are in the part.
+    toggled : callable, optional
+        Hears when it was opened or closed.
     """
 
-    def __init__(self, title: str, make: Callable[[], Any], is_open: bool = False, note: str = "") -> None:
-        self.title, self._make = title, make
-        self._inner: Any = None
-        self.is_open = False
-        self._head = button(f"▸ {title}", self.toggle, tooltip=f"Show {title}")
-        self._note = Field(self._head, note)
-        #: the button, and the part below it
-        self.widget = stack(self._note.widget)
-        if is_open:
-            self.toggle()
+    def __init__(
+        self,
+        title: str,
+        make: Callable[[], Any],
+        is_open: bool = False,
+        toggled: Callable[[], object] = lambda: None,
+    ) -> None:
+        self.title, self._make, self.is_open, self._toggled = shown(title), make, is_open, toggled
+        words, tooltip = self._worded()
+        self._head = button(words, self.toggle, tooltip=tooltip, is_plain=True)
+        self._inner: Any = self._made() if is_open else None
+        super().__init__(self._head, *([self._inner] if is_open else []))
+
+    def _worded(self) -> tuple[str, str]:
+        return (f"▾ {self.title}", f"Hide {self.title}") if self.is_open else (f"▸ {self.title}", f"Show {self.title}")
+
+    def _made(self) -> Any:
+        made = self._make()
+        inner = made if hasattr(made, "children") else stack(made)
+        inner.layout = _layout(flex="1 1 100%", padding="0 0 6px 1.2em", min_width="0")
+        return inner
+
+    def _place(self, line: Any) -> None:
+        head, *inner = self.widget.children
+        self.widget.children = (head, line, *inner)
 
     def toggle(self) -> None:
         """Open it, or close it."""
         self.is_open = not self.is_open
-        self._head.description = f"{'▾' if self.is_open else '▸'} {shown(self.title)}"
-        self._head.tooltip = f"{'Hide' if self.is_open else 'Show'} {shown(self.title)}"
+        with self._head.hold_sync():
+            self._head.description, self._head.tooltip = self._worded()
         if self.is_open and self._inner is None:
-            self._inner = stack(self._make(), indent=True)
+            self._inner = self._made()
             self.widget.children = (*self.widget.children, self._inner)
-        elif self._inner is not None:
-            self._inner.layout = _layout(padding="0 0 4px 1.2em") if self.is_open else _layout(**_GONE)
+        else:
+            seen(self._inner, self.is_open)
+        self._toggled()
 
-    def tell(self, words: str = "", kind: str = "") -> None:
-        """Say something beside the button."""
-        self._note.tell(words, kind)
+
+def close(*widgets: Any) -> None:
+    """Close widgets and all that is in them; what they share with others stays."""
+    for widget in widgets:
+        close(*getattr(widget, "children", ()))
+        widget.close()
