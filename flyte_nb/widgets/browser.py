@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from flyte_nb.views import Diff, Stack, Table, Text, View, bullet, escape, shown
+from flyte_nb.views import Diff, Stack, Table, Text, View, bullet
 from flyte_nb.widgets import controls
 from flyte_nb.widgets.interactive import Interactive
+from flyte_nb.widgets.lines import heading, line_of, style_of
 from flyte_nb.widgets.listing import ALL, ORDERS, PAGE, SHOWN, Listing, Row, counted, listed
 from flyte_nb.widgets.own_thread import own_thread
 
@@ -18,9 +19,6 @@ _EMPTY = Diff([("!", "no environment is declared yet", "declare one with  %%flyt
 _FEWEST, _LINES = 3, 12  # lines of the list that are seen at once
 _HINT = "name, kind, task, state, description"
 _TOOLTIP = "Words that are looked for; Enter shows the first environment that is found, and again the next"
-_WIDTHS = (34, 10, 6, 44)  # characters: name, kind, tasks, state
-_CODE = "font-family:monospace;font-family:var(--jp-code-font-family,ui-monospace,monospace);font-size:12px"
-_COLOURS = {"!": "var(--jp-error-color1,#c62828)", "▶": "var(--jp-success-color1,#2e7d32)"}
 
 
 class Stands(Protocol):
@@ -116,7 +114,7 @@ class Browser(Interactive):
             controls.dropdown("sort by", list(ORDERS), "name", tooltip="In which order", width="15em")
         )
         self._list = self._select()
-        self._count, self._head, self._style = controls.html(), controls.html(_heading()), controls.html()
+        self._count, self._head, self._style = controls.html(), controls.html(heading()), controls.html()
         self._back = controls.button(
             "Previous page", self.handler(lambda: self._turn(-1)), tooltip=f"The {PAGE} before"
         )
@@ -238,7 +236,7 @@ class Browser(Interactive):
     def _show(self) -> None:
         listing = self._listing
         names = [row.name for row in listing.rows]
-        lines = tuple(map(_line, listing.rows))
+        lines = tuple(map(line_of, listing.rows))
         self._is_listing = True
         try:
             with self._list.hold_sync():  # the front end must not see the first line chosen in between
@@ -248,7 +246,7 @@ class Browser(Interactive):
                 self._list.index = names.index(self._chosen) if self._chosen in names else None
         finally:
             self._is_listing = False
-        self._set(self._style, _style(self._class, listing.rows))
+        self._set(self._style, style_of(self._class, listing.rows))
         self._set(self._count, self._counted())
         if listing.pages > 1:
             self._back.disabled, self._next.disabled = listing.page == 0, listing.page + 1 == listing.pages
@@ -367,35 +365,3 @@ def _narrow(control: Any) -> Any:
     """Let a control's label be as wide as its words."""
     control.style = controls.shared(type(control.style), description_width="initial")
     return control
-
-
-def _line(row: Row) -> str:
-    """Give a line of the list: columns of one width."""
-    cells = (f"{row.sign} {row.name}", row.kind, str(len(row.tasks)) if row.kind == "task" else "", row.told)
-    columns = [_cut(shown(cell), width) for cell, width in zip(cells, _WIDTHS, strict=True)]
-    return "\u00a0".join([*columns, _cut(shown(row.place), 40).rstrip("\u00a0")])
-
-
-def _cut(text: str, width: int) -> str:
-    text = text.replace("\n", " ").replace(" ", "\u00a0")
-    return (text if len(text) <= width else f"{text[: width - 1]}…").ljust(width, "\u00a0")
-
-
-def _heading() -> str:
-    words = [
-        word.ljust(width) for word, width in zip(("  environment", "kind", "tasks", "state"), _WIDTHS, strict=True)
-    ]
-    return (
-        f'<div aria-hidden="true" style="{_CODE};white-space:pre;overflow:hidden;padding-left:3px;'
-        f'color:var(--jp-ui-font-color2,#616161)">{escape(" ".join([*words, "declared"]))}</div>'
-    )
-
-
-def _style(name: str, rows: Sequence[Row]) -> str:
-    """Give the rules that make the list a table of one font, and colour the lines that need notice."""
-    coloured = "".join(
-        f".{name} option:nth-child({number}):not(:checked){{color:{_COLOURS[row.sign]}}}"
-        for number, row in enumerate(rows, start=1)
-        if row.sign in _COLOURS
-    )
-    return f"<style>.{name} select{{{_CODE};line-height:1.5}}.{name}>label{{display:none}}{coloured}</style>"

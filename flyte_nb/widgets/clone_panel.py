@@ -156,43 +156,36 @@ class ClonePanel(Interactive):
     # --- the widget ---
 
     def controls(self) -> Any:
-        self._name = controls.Field(
-            controls.text("name", self._asked.name, tooltip="The name of the clone", width=_WIDE)
-        )
-        self._fields = {one.key: self._input(one) for one in self._inputs}
+        typed = {"": self._asked.name, **self._asked.texts}
+        inputs = (Input("", "name", "name", "", "The clone's name"), *self._inputs)
+        self._typed_in = {
+            one.key: controls.text(one.label, typed.get(one.key, ""), hint=one.hint, tooltip=one.tooltip, width=_WIDE)
+            for one in inputs
+        }
+        if "env" in self._typed_in:
+            self._typed_in["env"].continuous_update = False  # a value is looked at when it is whole
+        self._fields = {key: Field(control) for key, control in self._typed_in.items()}
         self._boxes = {
-            name: controls.checkbox(
-                name, name in self._asked.reset, tooltip=f"Reset {name} to its default", width="auto"
-            )
+            name: controls.checkbox(name, name in self._asked.reset, tooltip=f"Reset {name}", width="auto")
             for name in self._resettable
         }
-        for control in [self._name.control, *(one.control for one in self._fields.values()), *self._boxes.values()]:
+        for control in (*self._typed_in.values(), *self._boxes.values()):
             control.observe(lambda _: self.handler(self._typed)(), "value")
-        self._shown, self._code_area = (
-            controls.html(),
-            controls.area("code", "", rows=4, tooltip="The statement that makes the clone: copy it into a cell"),
-        )
-        self._apply = controls.button("Apply", self.handler(self.apply), is_main=True,
-                                      tooltip="Declare the clone now: flyte.preview_clone(…).apply()")  # fmt: skip
-        self._copies = controls.Fold("Copy code", lambda: self._code_area)
-        self._edits = controls.button(
-            "Edit the clone", self.handler(self._edit), tooltip="Open its editor: flyte.edit(env)"
-        )
-        self._below = controls.stack()
-        self._buttons = controls.row(self._apply)
+        self._shown, self._buttons, self._below = controls.html(), controls.row(), controls.stack()
+        self._make_buttons()
         self._end_observing = self._actions.observe(self.handler(self._again))
         self._show()
         resets = [controls.row(controls.html("Reset to the default:"), *self._boxes.values())] if self._boxes else []
-        form = controls.stack(self._name.widget, *(one.widget for one in self._fields.values()), *resets)
-        left = controls.stack(form, self._buttons, self.status())
-        return controls.stack(_beside(left, self._shown), self._copies.widget, self._below)
+        form = controls.stack(*(one.widget for one in self._fields.values()), *resets, self._buttons, self.status())
+        return controls.stack(_beside(form, self._shown), self._copies.widget, self._below)
 
-    def _input(self, one: Input) -> Field:
-        made = controls.text(
-            one.label, self._asked.texts.get(one.key, ""), hint=one.hint, tooltip=one.tooltip, width=_WIDE
-        )
-        made.continuous_update = one.key != "env"
-        return controls.Field(made)
+    def _make_buttons(self) -> None:
+        self._code_area = controls.area("code", "", rows=_FEWEST, tooltip="What makes the clone: copy it into a cell")
+        self._copies = controls.Fold("Copy code", lambda: self._code_area)
+        tooltip = "Declare the clone now: flyte.preview_clone(…).apply()"
+        self._apply = controls.button("Apply", self.handler(self.apply), is_main=True, tooltip=tooltip)
+        tooltip = "Open its editor: flyte.edit(env)"
+        self._edits = controls.button("Edit the clone", self.handler(self._edit), tooltip=tooltip)
 
     def left(self) -> None:
         self._end_observing()
@@ -203,20 +196,20 @@ class ClonePanel(Interactive):
     def _typed(self) -> None:
         """Take in what was typed, and preview that."""
         self._take_secrets_out()
-        texts = {key: one.control.value for key, one in self._fields.items() if one.control.value.strip()}
+        texts = {key: one.value for key, one in self._typed_in.items() if key and one.value.strip()}
         reset = tuple(name for name, box in self._boxes.items() if box.value)
-        self._asked, self._declared = Asked(self._name.control.value, texts, reset), ""
+        self._asked, self._declared = Asked(self._typed_in[""].value, texts, reset), ""
         self._again()
 
     def _take_secrets_out(self) -> None:
         """Let no value that looks like a secret stay in an input: a saved notebook may keep what is in one."""
-        field = self._fields.get("env")
-        if field is None:
+        typed = self._typed_in.get("env")
+        if typed is None:
             return
-        words = field.control.value.split(" ")
+        words = typed.value.split(" ")
         kept = [_without_secret(word) for word in words]
         if kept != words:
-            field.control.value = " ".join(kept)
+            typed.value = " ".join(kept)
             self.say("what looks like a secret was taken out: declare secrets=, and give it with %flyte secret set",
                      "error")  # fmt: skip
 
@@ -230,7 +223,7 @@ class ClonePanel(Interactive):
 
     def _show(self) -> None:
         errors = dict(self.preview.errors)
-        self._name.tell(errors.pop("name", ""), "error")
+        self._fields[""].tell(errors.pop("name", ""), "error")
         for name, given in self._by_field().items():
             self._tell_field(given, errors.pop(name, ""))
         self._apply.disabled = bool(self.preview.errors) or bool(self._declared)
@@ -254,7 +247,7 @@ class ClonePanel(Interactive):
     def _tell_field(self, inputs: list[Input], error: str) -> None:
         """Say what is wrong beside the input that it is about; of several of one field, the one that is named."""
         named = [one for one in inputs if error.startswith(f"{one.key}:")]
-        typed = [one for one in inputs if self._fields[one.key].control.value.strip()]
+        typed = [one for one in inputs if self._typed_in[one.key].value.strip()]
         blamed = (named or typed or inputs)[0].key if error else ""
         for one in inputs:
             self._fields[one.key].tell(error if one.key == blamed else "", "error")
