@@ -44,6 +44,7 @@ LAYERS = [
     [
         "cell_line",
         "form",
+        "clone_options",
         "plan",
         "engine.definition",
         "engine.fingerprint",
@@ -55,7 +56,7 @@ LAYERS = [
     ["engine.base"],
     ["engine.codec", "engine.store", "portal"],
     ["engine.inline", "engine.local", "engine.cluster", "syncify"],
-    ["workbook", "doctor", "clone_options"],
+    ["workbook", "doctor"],
     ["cell_connectors"],
     ["shipping", "declared_source"],
     ["run_outputs"],

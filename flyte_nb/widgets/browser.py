@@ -150,7 +150,8 @@ class Browser(Interactive):
         import ipywidgets
 
         line = "1px solid var(--jp-border-color2,#e0e0e0)"
-        return ipywidgets.VBox(layout={"border_left": line, "padding": "2px 0 2px 10px", "margin": "4px 0 0 2px"})
+        layout = {"border_left": line, "padding": "2px 0 2px 10px", "margin": "4px 0 0 2px", "display": "none"}
+        return ipywidgets.VBox(layout=layout)
 
     def _opener(self, name: str) -> Any:
         tooltip = self._actions.tooltips.get(name, name)
@@ -316,6 +317,7 @@ class Browser(Interactive):
         self._opened = view
         made = view.widget() if isinstance(view, Interactive) else controls.html(view.html())
         self._detail.children = (made,)
+        self._detail.layout.display = "flex"
 
     def _point_out(self, kind: str) -> None:
         """Set the words of the button in bold whose view is open."""
@@ -329,6 +331,7 @@ class Browser(Interactive):
         if not hasattr(self, "_detail"):
             return
         before, self._detail.children = self._detail.children, ()
+        self._detail.layout.display = "none"
         if isinstance(opened, Interactive):
             opened.close()
         else:
