@@ -75,7 +75,7 @@ COMMANDS = (
         "%flyte browse",
         "the environments as a list to search, to look at and to act on; in a front end with widgets also  %flyte",
         _browse,
-        ("%flyte browse", "%flyte"),
+        ("%flyte browse",),
     ),
     Command(
         "%flyte show NAME [--json]", "one environment, with its settings and tasks", _show, ("%flyte show my-env",)
