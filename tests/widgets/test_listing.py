@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from flyte_nb.widgets.listing import ALL, ORDERS, PAGE, SHOWN, SIGNS, Row, counted, listed
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 words = st.text(st.sampled_from("ab-10 \u202e<"), max_size=6)
@@ -24,6 +24,7 @@ rows = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(rows, words, st.sampled_from(list(SHOWN)), st.sampled_from(list(ORDERS)), st.integers(1, 7))
 def test_the_pages_together_are_what_is_found(all_: list[Row], search: str, shown: str, order: str, size: int) -> None:
     first = listed(all_, search, shown, order, 0, size)
@@ -41,6 +42,7 @@ def test_the_pages_together_are_what_is_found(all_: list[Row], search: str, show
         assert (row in found) == fits
 
 
+@settings(deadline=None)
 @given(rows, st.integers(-5, 50))
 def test_a_page_that_is_not_there_is_the_nearest(all_: list[Row], page: int) -> None:
     found = listed(all_, page=page, size=4)
