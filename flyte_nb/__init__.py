@@ -65,6 +65,7 @@ if TYPE_CHECKING:
         types,
     )
     from flyte_nb.app.handle import AppHandle
+    from flyte_nb.browsing import browse
     from flyte_nb.cloning import compare_clones, preview_clone
     from flyte_nb.context.scopes import custom_context, get_custom_context, group
     from flyte_nb.context.settings import current_domain, current_project, is_control_plane_available
@@ -73,6 +74,7 @@ if TYPE_CHECKING:
     from flyte_nb.deployed_tasks import deployed
     from flyte_nb.deploying import deploy, deployments, prune, rollback
     from flyte_nb.drafting import draft
+    from flyte_nb.editing import edit
     from flyte_nb.environments.triggers import (
         Cron,
         FixedRate,
@@ -139,6 +141,7 @@ __all__ = [  # noqa: RUF022 - in the order of sorted()
     "TriggeredPartition",
     "__version__",
     "app",
+    "browse",
     "build",
     "build_images",
     "clustered",
@@ -155,6 +158,7 @@ __all__ = [  # noqa: RUF022 - in the order of sorted()
     "deployments",
     "draft",
     "durable",
+    "edit",
     "errors",
     "export",
     "extend",
@@ -215,6 +219,7 @@ _NAMESPACES = (
 _MISSING = ("artifacts", "git", "prefetch", "remote", "sandbox")
 _LATER = {
     "AppHandle": "flyte_nb.app.handle",
+    "browse": "flyte_nb.browsing",
     "ctx": "flyte_nb.context.task_context",
     "compare_clones": "flyte_nb.cloning",
     "current_domain": "flyte_nb.context.settings",
@@ -232,6 +237,7 @@ _LATER = {
     "deployed": "flyte_nb.deployed_tasks",
     "deployments": "flyte_nb.deploying",
     "draft": "flyte_nb.drafting",
+    "edit": "flyte_nb.editing",
     "export": "flyte_nb.verbs",
     "get_custom_context": "flyte_nb.context.scopes",
     "group": "flyte_nb.context.scopes",

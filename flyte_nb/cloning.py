@@ -11,7 +11,7 @@ from flyte_nb.environments.declaration import Change, same
 from flyte_nb.environments.editing import check_field, default_of, editable
 from flyte_nb.environments.provenance import How, Setting, settings_of
 from flyte_nb.environments.task import refused_cache
-from flyte_nb.errors import DeclarationError, UsageError, UsageTypeError, suggestion
+from flyte_nb.errors import DeclarationError, FlyteError, UsageError, UsageTypeError, suggestion
 from flyte_nb.notebook.spelling import Spelling, variable_for
 from flyte_nb.notebook.tidy import laid_out_source
 from flyte_nb.registry import process_registry
@@ -37,7 +37,7 @@ class ClonePreview:
         The values that it is given; None keeps a value, as in ``clone_with``.
     reset : tuple of str
         The fields that go back to their defaults.
-    refused : mapping of str to DeclarationError, optional
+    refused : mapping of str to FlyteError, optional
         Values that could not even be made, by the field.
     """
 
@@ -47,7 +47,7 @@ class ClonePreview:
         name: str,
         overrides: dict[str, Any],
         reset: tuple[str, ...] = (),
-        refused: Mapping[str, DeclarationError] | None = None,
+        refused: Mapping[str, FlyteError] | None = None,
     ) -> None:
         #: what would be cloned
         self.source = env
@@ -61,6 +61,16 @@ class ClonePreview:
             self.errors: dict[str, str] = self._check_each()
         #: the clone as it would be declared, which nobody has heard of; None while something is refused
         self.clone: Environment | None = self._make()
+
+    @property
+    def overrides(self) -> dict[str, Any]:
+        """The values that it is given."""
+        return dict(self._overrides)
+
+    @property
+    def reset(self) -> tuple[str, ...]:
+        """The fields that go back to their defaults."""
+        return self._reset
 
     def _check_each(self) -> dict[str, str]:
         """Check the name and each value by itself."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from flyte_nb.portal import Relay, Verb
 from flyte_nb.session import Session, current_session
 from flyte_nb.verbs import portal
 
-__all__ = ["deploy", "deployments", "prune", "rollback"]
+__all__ = ["bring_back", "custom_deployers", "deploy", "deployments", "prune", "rollback", "with_contents"]
 
 
 async def _deploy(
@@ -81,9 +81,10 @@ async def _deploy(
     if dry_run:
         made = await relay(lambda tell: _planned(session, bundle), session.show_progress())
     else:
-        custom = _custom(session, bundle)
+        custom = custom_deployers(session, bundle)
         made = await relay(lambda tell: _deployed(chosen, bundle, custom, tell), session.show_progress())
-    return _with_contents(made, bundle)
+        session.tell_deployment()
+    return with_contents(made, bundle)
 
 
 async def _deployed(engine: Engine, bundle: Bundle, custom: Custom, tell: Callable[[Any], None]) -> Deployments:
@@ -99,13 +100,13 @@ async def _deployed(engine: Engine, bundle: Bundle, custom: Custom, tell: Callab
 async def _planned(session: Session, bundle: Bundle) -> Deployments:
     """Say what deploying a bundle would give; deployers of one's own are asked, too."""
     made = session.store.targets(bundle.environments, bundle.version, bundle.folder, bundle.named)
-    for name, deployer in _custom(session, bundle, dry_run=True).items():
+    for name, deployer in custom_deployers(session, bundle, dry_run=True).items():
         if not next(one for one in made if one.environment == name).unchanged:
             await deployer(bundle.version, session.store.bundles / bundle.folder)
     return made
 
 
-def _custom(session: Session, bundle: Bundle, dry_run: bool = False) -> Custom:
+def custom_deployers(session: Session, bundle: Bundle, dry_run: bool = False) -> Custom:
     """Give the deployers of the environments of a bundle that have one of their own."""
     found: dict[str, Callable[[str, Path], Awaitable[Any]]] = {}
     for row in bundle.environments:
@@ -122,7 +123,7 @@ async def _call_deployer(env: Environment, dry_run: bool, version: str, home: Pa
     return await deployer(DeploymentContext(env, told, dry_run))
 
 
-def _with_contents(made: Deployments, bundle: Bundle) -> Deployments:
+def with_contents(made: Deployments, bundle: Bundle) -> Deployments:
     """Say what travels beside the module."""
     made.files = bundle.files
     made.values = tuple((value.name, value.label, len(value.data)) for value in bundle.module.captured)
@@ -155,12 +156,24 @@ async def _rollback(relay: Relay, *envs: Environment | str, version: str | None 
     names = [_name_of(env, "flyte.rollback") for env in envs]
     if not names:
         raise UsageError("nothing to go back with: name one environment or more")
-    store = current_session().store
-    wanted = {name: version or _before(store, name) for name in names}
-    for name, chosen in wanted.items():
+    session = current_session()
+    made = bring_back(session.store, {name: version or _before(session.store, name) for name in names})
+    session.tell_deployment()
+    return made
+
+
+def bring_back(store: Store, versions: Mapping[str, str]) -> Deployments:
+    """Make versions of environments current again whose bundles are whole; all of them, or none.
+
+    Raises
+    ------
+    UnknownNameError, DeploymentError
+        As ``flyte.rollback``.
+    """
+    for name, chosen in versions.items():
         row = store.deployed(name, chosen)
         insist_whole(store.bundles / row["bundle"], row["seal"])
-    return store.bring_back(wanted)
+    return store.bring_back(versions)
 
 
 def _name_of(env: Environment | str, verb: str) -> str:

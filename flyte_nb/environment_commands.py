@@ -1,10 +1,11 @@
-"""``%flyte list``, ``show``, ``export`` and ``notebook``: what is declared here, and where."""
+"""``%flyte list``, ``browse``, ``show``, ``export`` and ``notebook``: what is declared here, and where."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
+from flyte_nb.browsing import browse
 from flyte_nb.commands import Command, Parser, export_options
 from flyte_nb.session import Session
 from flyte_nb.showing import card, state
@@ -25,6 +26,12 @@ def _list(words: list[str], session: Session) -> View:
     if options.json:
         return Text(json.dumps([cards.data(env, states[env.name]) for env in registry.values()], indent=2))
     return cards.environments(registry, states)
+
+
+def _browse(words: list[str], session: Session) -> View:
+    """Show the environments as a list to search and to act on."""
+    Parser(prog="%flyte browse").parse_args(words)
+    return browse()
 
 
 def _show(words: list[str], session: Session) -> View:
@@ -63,6 +70,12 @@ def _notebook(words: list[str], session: Session) -> View:
 COMMANDS = (
     Command(
         "%flyte list [--json]", "the environments declared here, with their tasks and state", _list, ("%flyte list",)
+    ),
+    Command(
+        "%flyte browse",
+        "the environments as a list to search, to look at and to act on; in a front end with widgets also  %flyte",
+        _browse,
+        ("%flyte browse",),
     ),
     Command(
         "%flyte show NAME [--json]", "one environment, with its settings and tasks", _show, ("%flyte show my-env",)

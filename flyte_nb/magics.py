@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from IPython.core.magic import Magics, line_cell_magic, magics_class
@@ -12,22 +14,29 @@ from flyte_nb import (
     clone_commands,
     deploy_commands,
     doctor_commands,
+    edit_commands,
     environment_commands,
     mapping,
     plan_commands,
     run_commands,
     secret_commands,
 )
+from flyte_nb.browsing import browse
 from flyte_nb.cell_line import cell_parser, rewrite
+from flyte_nb.clone_panels import panel_of
+from flyte_nb.cloning import ClonePreview
 from flyte_nb.commands import Command, HelpAsked, Parser, by_name, choose
 from flyte_nb.completion.completer import Completer, add_to
 from flyte_nb.errors import UsageError
 from flyte_nb.notebook.shell import MAGIC
+from flyte_nb.plan.preview import Plan
+from flyte_nb.plan_panels import plan_panel
 from flyte_nb.session import Session, current_session
 from flyte_nb.showing import show_as_cards, show_changes
 from flyte_nb.views import Stack, View
 from flyte_nb.widgets import deployments
 from flyte_nb.widgets import help as pages
+from flyte_nb.widgets.interactive import Interactive, has_widgets
 from flyte_nb.widgets.live import in_notebook, map_in_notebook
 
 __all__ = ["CELL", "VERBS", "FlyteMagics", "load"]
@@ -59,6 +68,7 @@ CELL = Command(
 VERBS = by_name(
     (
         *environment_commands.COMMANDS,
+        *edit_commands.COMMANDS,
         *clone_commands.COMMANDS,
         *plan_commands.COMMANDS,
         *deploy_commands.COMMANDS,
@@ -103,6 +113,8 @@ class FlyteMagics(Magics):
             words = shlex.split(line)
         except ValueError as error:
             raise UsageError(f"%flyte: {str(error).lower()} in {line!r}") from None
+        if not words and has_widgets():
+            return browse()
         try:
             verb, rest = choose("%flyte", words, list(VERBS))
         except HelpAsked:
@@ -125,5 +137,29 @@ def load(shell: Any) -> None:
     shell.register_magics(FlyteMagics(shell, session))
     add_to(shell, Completer(VERBS, cell_parser, session))
     show_as_cards(shell, session)
+    _show_as_panels(shell, session)
     if first_time:
         print(WELCOME)
+
+
+def _show_as_panels(shell: Any, session: Session) -> None:
+    """Let plans and clones appear as panels where a cell ends with one, in a front end with widgets."""
+    panels: dict[type, Callable[[Any], Interactive]] = {
+        Plan: lambda plan: plan_panel(session, plan),
+        ClonePreview: lambda preview: panel_of(session, preview),
+    }
+    for kind, panel in panels.items():
+        shell.display_formatter.ipython_display_formatter.for_type(kind, partial(_show_panel, panel))
+
+
+def _show_panel(panel: Callable[[Any], Interactive], value: Any) -> None:
+    """Show the panel of a value.
+
+    Raises
+    ------
+    NotImplementedError
+        Where there is no front end for it: IPython shows the value in the other ways that it knows.
+    """
+    if not has_widgets():
+        raise NotImplementedError
+    panel(value)._ipython_display_()

@@ -6,11 +6,12 @@ from collections.abc import Iterable
 
 from flyte_nb.commands import Command, Parser
 from flyte_nb.environments.base import Environment
-from flyte_nb.errors import FlyteError
+from flyte_nb.plan_panels import plan_panel
 from flyte_nb.planning import plan
 from flyte_nb.session import Session
+from flyte_nb.showing import drawn
 from flyte_nb.views import Text, View
-from flyte_nb.widgets.graph import graph, states
+from flyte_nb.widgets.interactive import has_widgets
 from flyte_nb.widgets.plan import plan as shown
 
 __all__ = ["COMMANDS", "plan_options", "planned"]
@@ -23,7 +24,9 @@ def _plan(words: list[str], session: Session) -> View:
     plan_options(parser)
     options = parser.parse_args(words)
     wanted = [session.registry.find(name) for name in options.names]
-    return planned(wanted, options.version, options.json)
+    if options.json or not has_widgets():
+        return planned(wanted, options.version, options.json)
+    return plan_panel(session, plan(*wanted, version=options.version))
 
 
 def plan_options(parser: Parser) -> None:
@@ -43,29 +46,7 @@ def _graph(words: list[str], session: Session) -> View:
     parser = Parser(prog="%flyte graph")
     parser.add_argument("name", nargs="?", metavar="NAME", help="only what it depends on, and what depends on it")
     name = parser.parse_args(words).name
-    alive = list(session.registry.values())
-    chosen = alive if name is None else [session.registry.find(name), *_dependents(name, alive)]
-    made = session.shipping.graph(chosen)
-    try:
-        told, notices = states(plan(*chosen)) if chosen else {}, []
-    except FlyteError as error:  # a picture does not fail because something cannot be deployed
-        told, notices = {}, [f"how they stand cannot be told: {error}"]
-    return graph(made, told, notices)
-
-
-def _dependents(name: str, alive: list[Environment]) -> list[Environment]:
-    """Give the environments that depend on one, at once or by way of others."""
-    needed_by: dict[str, list[Environment]] = {}
-    for env in alive:
-        for needed in env.depends_on:
-            needed_by.setdefault(needed.name, []).append(env)
-    found, waiting = dict[str, Environment](), [name]
-    while waiting:
-        for env in needed_by.get(waiting.pop(), ()):
-            if env.name not in found and env.name != name:
-                found[env.name] = env
-                waiting.append(env.name)
-    return list(found.values())
+    return drawn(session, name)
 
 
 COMMANDS = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from flyte_nb.engine.definition import refuse_while_loading
@@ -17,7 +18,7 @@ from flyte_nb.plan.weight import LIMIT, weight
 from flyte_nb.session import Session, current_session
 from flyte_nb.views import told_size
 
-__all__ = ["plan"]
+__all__ = ["plan", "plan_with_bundle"]
 
 
 def _plan(*envs: Environment, version: str | None = None) -> Plan:
@@ -50,15 +51,28 @@ def _plan(*envs: Environment, version: str | None = None) -> Plan:
     for env in envs:
         if not isinstance(env, Environment):
             raise UsageTypeError(f"flyte.plan: given {env!r:.80}; accepted: environments")
-    session = current_session()
-    chosen = list(envs) or list(session.registry.values())
+    return plan_with_bundle(current_session(), envs, version)[0]
+
+
+def plan_with_bundle(session: Session, envs: Iterable[Environment], version: str | None) -> tuple[Plan, Bundle]:
+    """Make a plan, and give the very bundle that it is of.
+
+    Raises
+    ------
+    DeploymentError, SliceError
+        As ``flyte.plan``.
+    """
+    asked = list(envs)
+    chosen = asked or list(session.registry.values())
     if not chosen:
         raise DeploymentError("nothing to plan: no environment is declared here")
-    return _of(session, session.shipping.graph(chosen), version)
-
-
-def _of(session: Session, graph: Graph, version: str | None) -> Plan:
+    graph = session.shipping.graph(chosen)
     bundle = session.shipping.bundle_of(graph.order, version)
+    made = _of(session, graph, bundle)
+    return replace(made, asked=tuple(env.name for env in asked), is_named=version is not None), bundle
+
+
+def _of(session: Session, graph: Graph, bundle: Bundle) -> Plan:
     from flyte_nb.engine.local.foreseen import foresee
 
     found = foresee(graph.order, session.secrets)

@@ -64,6 +64,8 @@ class Session:
         self.show_progress: Callable[[], Callable[[Progress | None], None]] = lambda: tell_waits
         #: called when a cell has succeeded and what it declares counts
         self.after_cell: list[Callable[[], None]] = []
+        #: called when something was deployed or went back, in whatever thread did it
+        self.after_deployment: list[Callable[[], None]] = []
         self._watch = Watch(shell, self) if shell is not None else None
         if self._watch is not None:
             self.workbook.catch_up(self._watch)
@@ -119,6 +121,11 @@ class Session:
         for engine in self._engines.values():
             self.portal.submit(engine.stop()).done.result(timeout=10)
         self.store.close()
+
+    def tell_deployment(self) -> None:
+        """Tell whoever asks that other versions are current now."""
+        for hear in list(self.after_deployment):
+            hear()
 
     # --- cells ---
 

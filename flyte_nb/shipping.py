@@ -195,8 +195,7 @@ class Shipping:
 
     def _included(self, environments: list[Environment]) -> dict[str, list[Shipped]]:
         """Give the files that each environment includes, of those that include any."""
-        file = self._file(environments)
-        root = self._workbook.location.folder if file is None else file.parent
+        root = self._root(environments)
         return {env.name: list(included(env, root)) for env in environments if env.include}
 
     def exported(self, environments: Iterable[Environment], how: Export) -> tuple[str, Module]:
@@ -224,6 +223,38 @@ class Shipping:
         )
         return export_module(module, self._workbook.log, how), module
 
+    def has_run(self, env: Environment) -> bool:
+        """Tell whether a task of an environment has run here."""
+        return not self._sent.keys().isdisjoint(tasks_of(env))
+
+    def changed_since_run(self, env: Environment) -> list[Stale]:
+        """Say what changed since the tasks of an environment last ran here.
+
+        Raises
+        ------
+        SliceError
+            When it cannot be run as it is now.
+        """
+        tasks, found = tasks_of(env), list[Stale]()
+        for name in tasks.keys() & self._sent.keys():
+            run = f"the last run of {name.rpartition('.')[2]}"
+            found += changed_names(self._sent[name], self._workbook.module(tasks=[tasks[name]]), run)
+        return found
+
+    def includes(self, env: Environment) -> list[Shipped]:
+        """Give the files that an environment includes, which need not be declared.
+
+        Raises
+        ------
+        DeploymentError
+            When one is not there, or lies outside the folder.
+        """
+        return list(included(env, self._root([env]))) if env.include else []
+
+    def _root(self, environments: list[Environment]) -> Path:
+        file = self._file(environments)
+        return self._workbook.location.folder if file is None else file.parent
+
     def outdated(self, env: Environment) -> list[Stale]:
         """Say what changed since the tasks of an environment last ran here, and since it was deployed.
 
@@ -232,10 +263,7 @@ class Shipping:
         SliceError, DeploymentError
             When it can be neither run nor deployed as it is now.
         """
-        tasks, found = tasks_of(env), list[Stale]()
-        for name in tasks.keys() & self._sent.keys():
-            run = f"the last run of {name.rpartition('.')[2]}"
-            found += changed_names(self._sent[name], self._workbook.module(tasks=[tasks[name]]), run)
+        found = self.changed_since_run(env)
         version = self._store.current().get(env.name)
         if version is None or self._workbook.shell is None:
             return found

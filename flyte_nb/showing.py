@@ -15,6 +15,7 @@ from flyte_nb.errors import FlyteError
 from flyte_nb.notebook.shell import Running
 from flyte_nb.notebook.staleness import Stale
 from flyte_nb.plan.preview import Plan
+from flyte_nb.planning import plan
 from flyte_nb.registry import Registry
 from flyte_nb.session import Session
 from flyte_nb.views import View
@@ -23,9 +24,10 @@ from flyte_nb.widgets import deployments as deployment_views
 from flyte_nb.widgets import environments as cards
 from flyte_nb.widgets import plan as plan_views
 from flyte_nb.widgets import runs as run_views
+from flyte_nb.widgets.graph import graph, states
 from flyte_nb.widgets.interactive import has_widgets
 
-__all__ = ["card", "deployed_card", "outdated", "show_as_cards", "show_changes", "state"]
+__all__ = ["card", "deployed_card", "drawn", "outdated", "show_as_cards", "show_changes", "state"]
 
 
 def show_changes(changes: Changes, running: Running) -> None:
@@ -63,6 +65,41 @@ def card(session: Session, env: Environment) -> View:
     """Show an environment as a card, with its state."""
     version = session.store.current().get(env.name)
     return cards.environment(env, [f"deployed at {version}"] if version else [], outdated(session, env))
+
+
+def drawn(session: Session, name: str | None = None) -> View:
+    """Draw what depends on what: of everything, or of one environment, what it needs and what needs it.
+
+    Raises
+    ------
+    UnknownNameError
+        When no environment has the name.
+    DeploymentError
+        For a cycle, or a dependency that was withdrawn.
+    """
+    alive = list(session.registry.values())
+    chosen = alive if name is None else [session.registry.find(name), *_dependents(name, alive)]
+    made = session.shipping.graph(chosen)
+    try:
+        told, notices = states(plan(*chosen)) if chosen else {}, []
+    except FlyteError as error:  # a picture does not fail because something cannot be deployed
+        told, notices = {}, [f"how they stand cannot be told: {error}"]
+    return graph(made, told, notices)
+
+
+def _dependents(name: str, alive: list[Environment]) -> list[Environment]:
+    """Give the environments that depend on one, at once or by way of others."""
+    needed_by: dict[str, list[Environment]] = {}
+    for env in alive:
+        for needed in env.depends_on:
+            needed_by.setdefault(needed.name, []).append(env)
+    found, waiting = dict[str, Environment](), [name]
+    while waiting:
+        for env in needed_by.get(waiting.pop(), ()):
+            if env.name not in found and env.name != name:
+                found[env.name] = env
+                waiting.append(env.name)
+    return list(found.values())
 
 
 def show_as_cards(shell: Any, session: Session) -> None:

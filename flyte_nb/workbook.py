@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Container, Iterator
@@ -45,6 +46,7 @@ class Workbook:
         self._so_far: tuple[Running | None, int] = None, 0
         self._slicer = Slicer(self.log)
         self._noticed: set[str] = set()
+        self._is_quiet = False
         self._ran: dict[str, tuple[Cell, str]] = {}
         self._newest: dict[str, Cell] = {}
         self._wrote_in: Running | None = None
@@ -86,11 +88,21 @@ class Workbook:
             clones = [env for env in self._registry.values() if env.origin and env.origin.parent in edits]
             edits.update((env.name, env) for env in clones)
         module = self._slicer.module_for(self.namespace, secrets=self.secret_values(), edits=edits, **wanted)
-        for notice in module.notices:
-            if notice not in self._noticed:
-                print(f"notice: {notice}", file=sys.stderr)
-        self._noticed.update(module.notices)
+        if not self._is_quiet:
+            for notice in module.notices:
+                if notice not in self._noticed:
+                    print(f"notice: {notice}", file=sys.stderr)
+            self._noticed.update(module.notices)
         return module
+
+    @contextlib.contextmanager
+    def quiet(self) -> Iterator[None]:
+        """Make modules without showing their notices: a view looks, and sends nothing."""
+        before, self._is_quiet = self._is_quiet, True
+        try:
+            yield
+        finally:
+            self._is_quiet = before
 
     def holds(self, task: TaskTemplate) -> bool:
         """Tell whether a task is defined at the top of a cell."""
@@ -133,6 +145,19 @@ class Workbook:
             self._wrote.pop(file, None)  # what an earlier run of the cell wrote
         exec(compile("\n" * (line - 1) + source, file, "exec"), self.namespace)
         self._wrote.setdefault(file, []).append((line, source))
+        return True
+
+    def run_as_cell(self, source: str) -> bool:
+        """Run code as a cell of its own, with a number; False where one runs already, or there is no shell.
+
+        Raises
+        ------
+        Exception
+            What the code raised; nothing of it counts then.
+        """
+        if self.shell is None or self.running is not None:
+            return False
+        self.shell.run_cell(source, store_history=True).raise_error()
         return True
 
     def _runs(self, statement: Statement) -> Iterator[Cell]:

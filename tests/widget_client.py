@@ -31,6 +31,8 @@ class WidgetClient(NotebookClient):
         if msg["msg_type"].startswith("comm_"):
             self.messages += 1
             self.traffic += len(str(msg["content"])) + sum(len(buffer) for buffer in msg.get("buffers", ()))
+        if msg["msg_type"] == "comm_close":
+            self.widget_state.pop(msg["content"]["comm_id"], None)
         return super().process_message(msg, cell, cell_index)
 
     def found(self, **wanted: Any) -> list[str]:

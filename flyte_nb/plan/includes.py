@@ -11,7 +11,7 @@ from flyte_nb.environments.base import Environment
 from flyte_nb.errors import DeploymentError, suggestion
 from flyte_nb.plan.files import Shipped, shipped
 
-__all__ = ["included"]
+__all__ = ["included", "named_files"]
 
 _SKIPPED = ("__pycache__", "node_modules")
 _SUFFIXES = (".pyc", ".pyo")
@@ -33,6 +33,25 @@ def included(env: Environment, root: Path) -> Iterator[Shipped]:
     DeploymentError
         For a path that is not there, that leaves ``root``, by a symbolic link too, or that is not a file or a folder.
     """
+    for path, file, why in named_files(env, root):
+        yield shipped(path, file, why, is_included=True)
+
+
+def named_files(env: Environment, root: Path) -> Iterator[tuple[str, Path, str]]:
+    """Give the files that an environment includes, unread: where each lies in the bundle, the file, and why.
+
+    Parameters
+    ----------
+    env : Environment
+        As for `included`.
+    root : Path
+        As for `included`.
+
+    Raises
+    ------
+    DeploymentError
+        As `included`.
+    """
     anchor = Path(env.place.folder)
     taken: set[Path] = set()
     for pattern in env.include:
@@ -41,7 +60,7 @@ def included(env: Environment, root: Path) -> Iterator[Shipped]:
             for file in _files(path, root, why, seen=()):
                 if file not in taken:
                     taken.add(file)
-                    yield shipped(_place(file, root, why), file, why, is_included=True)
+                    yield _place(file, root, why), file, why
 
 
 def _is_pattern(anchor: Path, pattern: str) -> bool:

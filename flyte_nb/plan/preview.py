@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from flyte_nb.notebook.reading import ENVIRONMENT
@@ -139,6 +139,10 @@ class Plan:
         What tasks would be given.
     notices : tuple of str
         What would not be as it was asked for, and what else to know.
+    asked : tuple of str
+        The environments that it was asked for; empty for everything that is declared.
+    is_named : bool
+        Whether its version is a name that was given.
     """
 
     version: str
@@ -152,6 +156,8 @@ class Plan:
     images: tuple[PlannedImage, ...] = ()
     secrets: tuple[PlannedSecret, ...] = ()
     notices: tuple[str, ...] = ()
+    asked: tuple[str, ...] = field(default=(), compare=False)
+    is_named: bool = field(default=False, compare=False)
 
     def __bool__(self) -> bool:
         return any(change.what != "same" for change in self.changes)
@@ -170,6 +176,7 @@ class Plan:
     def to_dict(self) -> dict[str, Any]:
         """Give it as JSON data."""
         data: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        del data["asked"], data["is_named"]  # how one came to it, not what would be done
         return {**data, "counts": self.counts, "size": self.size}
 
     def to_json(self) -> str:

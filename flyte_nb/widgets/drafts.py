@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import difflib
 import re
+import textwrap
+from collections.abc import Mapping
 
 from flyte_nb.declared_source import Rewritten
 from flyte_nb.environments.base import Environment
 from flyte_nb.environments.declaration import HIDDEN, Change, looks_secret, mask
+from flyte_nb.environments.image import Image
 from flyte_nb.views import Diff, View
 from flyte_nb.widgets.environments import parts
+from flyte_nb.widgets.settings import told_setting
 
-__all__ = ["View", "code", "draft"]
+__all__ = ["View", "clone", "code", "draft", "hides", "unwritable"]
 
 _SIGNS = {"+ ": "+", "- ": "-"}
 _PAIR = re.compile(r"""(?P<name>[\w.-]+)(?P<between>["']?\s*[:=]\s*)(?P<value>"[^"]*"|'[^']*'|[^\s"',(){}\[\]]+)""")
@@ -32,7 +36,7 @@ def draft(env: Environment, changes: list[Change], stale: str = "") -> Diff:
     """
     lines = [("!", "this draft cannot be applied as it stands", stale)] if stale else []
     lines += [
-        ("~", f"{env.name}.{c.field}", f"{mask(c.field, c.before)} → {mask(c.field, c.after)}")
+        ("~", f"{env.name}.{c.field}", f"{_word(c.field, c.before)} → {_word(c.field, c.after)}")
         for change in changes
         for c in parts(change)
     ]
@@ -41,14 +45,37 @@ def draft(env: Environment, changes: list[Change], stale: str = "") -> Diff:
     return Diff(lines)
 
 
+def _word(field: str, value: object) -> str:
+    return told_setting(field, value) if isinstance(value, Image) else mask(field, value)
+
+
 def code(written: Rewritten) -> Diff:
     """Show the lines of a source that a draft changes."""
     lines = [("!", written.reason, "offered in its place: the code to add in a new cell")] if written.reason else []
     lines += [("!", notice, "") for notice in written.notices]
     before, after = written.before.splitlines(), written.source.splitlines()
-    lines += [(_SIGNS[line[:2]], _hidden(line[2:]), "") for line in difflib.ndiff(before, after) if line[:2] in _SIGNS]
+    found = [line for line in difflib.ndiff(before, after) if line[:2] in _SIGNS]
+    shown = textwrap.dedent("\n".join(line[2:] for line in found)).split("\n")
+    lines += [(_SIGNS[line[:2]], _hidden(text), "") for line, text in zip(found, shown, strict=False)]
     where = f"{written.where}, rewritten" if written.before else "a new cell"
     return Diff([("=", where, ""), *lines])
+
+
+def clone(name: str, env: Environment, errors: Mapping[str, str], notices: list[str]) -> Diff:
+    """Show what a clone with the changes of a draft would be: they are shown beside it."""
+    lines = [("+", name, f"a clone of {env.name} with these changes; not declared yet")]
+    lines += [("!", field or "refused", error) for field, error in errors.items()]
+    return Diff([*lines, *(("!", notice, "") for notice in notices)])
+
+
+def unwritable(why: str) -> Diff:
+    """Show that there is no code to show."""
+    return Diff([("!", "it cannot be written as code", why)])
+
+
+def hides(source: str) -> bool:
+    """Tell whether a source holds what must not be shown."""
+    return any(_hidden(line) != line for line in source.splitlines())
 
 
 def _hidden(line: str) -> str:

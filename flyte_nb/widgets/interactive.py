@@ -40,6 +40,7 @@ class Interactive(View):
     def __init__(self) -> None:
         self._number = next(_numbers)
         self._root: Any = None
+        self._is_placed = False
         self._status: Any = None
         self._still: Any = None
         self._busy = self._said = ""
@@ -100,6 +101,11 @@ class Interactive(View):
                 return
         self._renew()
 
+    def status(self) -> Any:
+        """Give the line in which `say` tells, for a place among the controls; it stands below them otherwise."""
+        self._is_placed = True
+        return self._status
+
     # --- showing ---
 
     @property
@@ -113,9 +119,11 @@ class Interactive(View):
 
         if self._root is None:
             self._status = ipywidgets.HTML()
+            self._is_placed = False
             inner = self.controls()
+            below = [] if self._is_placed else [self._status]
             hides = ipywidgets.HTML(f"<style>.{self._mark}{{display:none}}</style>", layout={"display": "none"})
-            self._root = ipywidgets.VBox([inner, self._status, hides]).add_class("flyte-nb-view")
+            self._root = ipywidgets.VBox([inner, *below, hides]).add_class("flyte-nb-view")
             _open[self._number] = self
         return self._root
 

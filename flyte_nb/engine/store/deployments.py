@@ -17,6 +17,7 @@ __all__ = ["DeploymentRecords", "digest_of", "told_deployment"]
 
 _KNOWN = "SELECT * FROM deployments WHERE environment = ? ORDER BY created DESC, rowid DESC"
 _CURRENT = "SELECT deployments.* FROM deployments JOIN current USING (environment, version)"
+_CURRENT_DIGESTS = "SELECT environment, version, digest FROM deployments JOIN current USING (environment, version)"
 
 
 class DeploymentRecords(File):
@@ -120,6 +121,10 @@ class DeploymentRecords(File):
     def current(self) -> dict[str, str]:
         """Give the current version of each deployed environment."""
         return {row["environment"]: row["version"] for row in self._rows("SELECT * FROM current")}
+
+    def current_digests(self) -> dict[str, tuple[str, str]]:
+        """Give the current version of each deployed environment, and the digest of what it is."""
+        return {row["environment"]: (row["version"], row["digest"]) for row in self._rows(_CURRENT_DIGESTS)}
 
     def current_rows(self) -> dict[str, dict[str, Any]]:
         """Give what is known of each deployed environment at its current version, by its name."""
