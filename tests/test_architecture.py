@@ -89,6 +89,7 @@ DEFERRED = {
     ("run_commands", "engine.local"): "most kernels never make an image",
     ("app_commands", "serve_commands"): "most kernels serve no app",
     ("planning", "engine.local"): "what only a plan needs of the engine comes with the first plan",
+    ("edit_commands", "editing"): "most kernels edit nothing",
     ("doctor_commands", "doctor"): "most kernels need no doctor",
     ("doctor_commands", "widgets"): "most kernels need no doctor",
 }

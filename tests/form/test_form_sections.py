@@ -28,7 +28,7 @@ from flyte_nb.form.items import (
 )
 from flyte_nb.form.sections import form_of
 from flyte_nb.notebook.rewriting import RESET
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 Image, Resources, Cache, ReusePolicy = flyte.Image, flyte.Resources, flyte.Cache, flyte.ReusePolicy
@@ -228,6 +228,7 @@ def test_items_are_added_and_taken_away() -> None:
             with_dependency(env, wrong)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(sorted(fields(flyte.TaskEnvironment))), st.text(max_size=6)), max_size=6))
 def test_no_text_breaks_the_form(edits: list[tuple[str, str]]) -> None:
     env = made()

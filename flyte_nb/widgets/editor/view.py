@@ -102,7 +102,7 @@ class EditorView(Interactive):
         }
         form = controls.stack(*(fold.widget for fold in self._folds.values()), flex="3 1 34em")
         columns = controls.row(form, self._panel.widget, align="flex-start")
-        self._refresh(edited)
+        self._refresh()
         bar = controls.row(self._panel.bar, self.status())
         return controls.stack(controls.html(head), bar, self._banner, columns)
 
@@ -144,9 +144,16 @@ class EditorView(Interactive):
     # --- what is done ---
 
     def changed(self) -> None:
-        """Bring all up to date: the draft changed, or what is declared, or what secrets there are."""
+        """Bring all up to date: the draft changed, or what is declared."""
         if not self._is_acting:
-            self._refresh(self._editing.look())
+            self._refresh()
+
+    def noticed(self) -> None:
+        """Bring up to date what is told of secrets; any thread may call this, as nothing that is typed is touched."""
+        with self._refreshing:
+            if self._panel is not None:
+                self._show_items(self._editing.look())
+        self.renew()
 
     def _typed(self, path: str, text: str) -> None:
         """Take what was typed in a field; what is refused is said beside it, and stays."""
@@ -159,7 +166,7 @@ class EditorView(Interactive):
             self._pending.pop(path, None)
         finally:
             self._is_acting = False
-        self._refresh(self._editing.look(), typing=path)
+        self._refresh(typing=path)
 
     def _attempt(self, act: Callable[[], None], field: Field) -> bool:
         """Carry something out; where it is refused say so beside a field. Tell whether it was done."""
@@ -191,25 +198,29 @@ class EditorView(Interactive):
         told = ", ".join(self._pending)
         self._pending.clear()
         self.say(f"{told}: what was not accepted is taken back", "done")
-        self._refresh(self._editing.look())
+        self._refresh()
 
     # --- showing ---
 
-    def _refresh(self, edited: Edited, typing: str = "") -> None:
-        """Show a draft as it is now; the field that a person types in keeps its text."""
+    def _refresh(self, typing: str = "") -> None:
+        """Show the draft as it is now; the field that a person types in keeps its text."""
         with self._refreshing:
             if self._panel is None:
                 return
+            edited = self._editing.look()
             for path, line in self._lines.items():
                 self._show_line(path, line, edited, typing)
-            for path, items in self._items.items():
-                items.show(edited.items[path])
-            for section in self._editing.form:
-                self._folds[section.title].tell(*self._summary(section, edited))
+            self._show_items(edited)
             self._show_banner(edited)
             self._show_files(edited)
             self._panel.show(edited, bool(self._pending))
         self.renew()
+
+    def _show_items(self, edited: Edited) -> None:
+        for path, items in self._items.items():
+            items.show(edited.items[path])
+        for section in self._editing.form:
+            self._folds[section.title].tell(*self._summary(section, edited))
 
     def _show_line(self, path: str, line: Line, edited: Edited, typing: str) -> None:
         state = edited.fields[path]
