@@ -70,9 +70,9 @@ class Work:
         yield process_registry.observe(lambda changes: self._declared(changes, changed))
         after = self._session.after_cell
 
-        def look_again() -> None:  # the cell may have set a secret
+        def look_again() -> None:  # the cell may have set a secret, and it is known only now what it declared
             self._sources.forget()
-            noticed()
+            changed()
 
         after.append(look_again)
         yield lambda: after.remove(look_again) if look_again in after else None

@@ -49,6 +49,7 @@ class EditorView(Interactive):
         self._folds: dict[str, Fold] = {}
         #: what was typed and refused, with why, by the path of its field
         self._pending: dict[str, str] = {}
+        self._head: Any = None
         self._banner: Any = None
         self._panel: Panel | None = None
         self._files: Any = None
@@ -75,7 +76,7 @@ class EditorView(Interactive):
             for path, items in edited.items.items()
             if items
         ]
-        card = Card(edited.name, f"draft of a {edited.kind}", [f"declared at {edited.place}"], rows, sections)
+        card = Card(edited.name, f"{edited.kind}, a draft", [f"declared at {edited.place}"], rows, sections)
         views: list[View] = [card, *([Diff(self._warnings(edited))] if self._warnings(edited) else []), edited.changes]
         return Stack([*views, *([edited.code] if edited.code is not None else [])])
 
@@ -90,10 +91,7 @@ class EditorView(Interactive):
         edited = self._editing.look()
         self._panel = Panel(self._editing, self._do, self._undo)
         self._banner = controls.stack()
-        head = (
-            f'<div><strong>{escape(edited.name)}</strong> <span style="color:var(--jp-ui-font-color2,#616161)">'
-            f"{escape(edited.kind)}, declared at {escape(edited.place)}</span></div>"
-        )
+        self._head = controls.html()
         self._folds = {
             section.title: controls.Fold(
                 section.title, self._maker(section, edited), section.title in _OPEN, self.handler(self.changed)
@@ -104,7 +102,7 @@ class EditorView(Interactive):
         columns = controls.row(form, self._panel.widget, align="flex-start")
         self._refresh()
         bar = controls.row(self._panel.bar, self.status())
-        return controls.stack(controls.html(head), bar, self._banner, columns)
+        return controls.stack(self._head, bar, self._banner, columns)
 
     def left(self) -> None:
         self._forget()
@@ -211,7 +209,7 @@ class EditorView(Interactive):
             for path, line in self._lines.items():
                 self._show_line(path, line, edited, typing)
             self._show_items(edited)
-            self._show_banner(edited)
+            self._show_head(edited)
             self._show_files(edited)
             self._panel.show(edited, bool(self._pending))
         self.renew()
@@ -250,6 +248,14 @@ class EditorView(Interactive):
         held = [(field, edited.fields[field.path]) for field in section.fields if field.path in edited.fields]
         words = [_word(section, field, state.told or state.text) for field, state in held]
         return ", ".join(filter(None, words))[:80], ""
+
+    def _show_head(self, edited: Edited) -> None:
+        where = f"{escape(edited.kind)}, declared at {escape(edited.place)}"
+        muted = "color:var(--jp-ui-font-color2,#616161)"
+        head = f'<strong>{escape(edited.name)}</strong> <span style="{muted}">{where}</span>'
+        if self._head.value != head:
+            self._head.value = head
+        self._show_banner(edited)
 
     def _show_banner(self, edited: Edited) -> None:
         """Show why the draft cannot be applied, and what is to be decided, each with its two buttons."""
