@@ -171,7 +171,7 @@ def test_what_a_text_cannot_say_is_left_to_code() -> None:
     app = made(AppEnvironment, domain=Domain(subdomain=Subdomain.from_app_name("a")))
     assert not fields(AppEnvironment)["domain.subdomain"].is_editable(app)
     env = made(image=Image.from_dockerfile(Path("D"), "r", "n"), pod_template=flyte.PodTemplate(labels={"a": "b"}))
-    for path in ("pod_template",):
+    for path in ("pod_template", "image"):
         assert not fields(flyte.TaskEnvironment)[path].is_editable(env)
     with pytest.raises(DeclarationError, match="made from a Dockerfile"):
         changed(env, "image.packages", "pandas")
