@@ -240,11 +240,11 @@ class EditorView(Interactive):
         changed += sum(path in edited.changed for path in paths if path in edited.items)
         if changed:
             return f"{changed} changed", "changed"
+        if self._folds[section.title].is_open:
+            return (f"{missing} missing", "notice") if missing else ("", "")  # the rest is seen there
         if items:
             told = ", ".join(bullet((item.name for item in items), 4))
             return (f"{told}; {missing} missing", "notice") if missing else (told, "")
-        if self._folds[section.title].is_open:
-            return "", ""  # it is seen there
         held = [(field, edited.fields[field.path]) for field in section.fields if field.path in edited.fields]
         words = [_word(section, field, state.told or state.text) for field, state in held]
         return ", ".join(filter(None, words))[:80], ""
