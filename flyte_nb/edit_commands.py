@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from flyte_nb.commands import Command, Parser
-from flyte_nb.editing import edit
 from flyte_nb.session import Session
 from flyte_nb.views import View
 
@@ -14,7 +13,10 @@ def _edit(words: list[str], session: Session) -> View:
     """Open the editor of an environment."""
     parser = Parser(prog="%flyte edit")
     parser.add_argument("name", metavar="NAME", help="the name of an environment")
-    return edit(session.registry.find(parser.parse_args(words).name))
+    name = parser.parse_args(words).name
+    from flyte_nb.editing import edit
+
+    return edit(session.registry.find(name))
 
 
 COMMANDS = (

@@ -35,7 +35,7 @@ class Editor(EditorView):
         return self._work.draft
 
     def controls(self) -> Any:
-        self._ends = list(self._work.follow(self.changed))
+        self._ends = list(self._work.follow(self.changed, self.noticed))
         return super().controls()
 
     def left(self) -> None:

@@ -9,10 +9,13 @@ from flyte_nb.environments.declaration import HIDDEN, looks_secret, mask
 from flyte_nb.environments.secrets import Secret
 from flyte_nb.form.fields import FormField
 from flyte_nb.registry import process_registry
+from flyte_nb.views import shown
 from flyte_nb.widgets.editor import Item
 from flyte_nb.widgets.settings import told_setting
 
-__all__ = ["as_secret", "declared_at", "differs", "named", "seen", "variables", "worded"]
+__all__ = ["LONGEST", "as_secret", "declared_at", "differs", "named", "seen", "variables", "worded"]
+
+LONGEST = 10_000  # characters that a control takes
 
 
 def seen(field: FormField, env: Environment) -> tuple[str, str]:
@@ -22,6 +25,8 @@ def seen(field: FormField, env: Environment) -> tuple[str, str]:
         is_empty = value is None or (type(value) in (list, tuple) and not value)
         return "", "not set" if is_empty else told_setting(field.path, value)
     text = field.text(env)
+    if len(text) > LONGEST:
+        return "", shown(text)
     return ("", HIDDEN) if looks_secret(field.label, text) and text and field.shape.kind != "flag" else (text, "")
 
 
@@ -51,7 +56,9 @@ def variables(env: Environment, before: Environment) -> Iterator[Item]:
         was = worded(name, old[name]) if name in old else ""
         note = "" if not kind else f"was {was}" if was else "added"
         hidden = f"hidden, as it looks like a secret{f'; {note}' if note else ''}"
-        yield Item(name, None if is_hidden else value, hidden if is_hidden else note, kind, is_hidden)
+        is_long = len(value) > LONGEST
+        told = hidden if is_hidden else f"{len(value):,} characters" if is_long else note
+        yield Item(name, None if is_hidden or is_long else value, told, kind, is_hidden)
 
 
 def as_secret(item: str | Secret) -> Secret:

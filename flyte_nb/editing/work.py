@@ -64,19 +64,19 @@ class Work:
 
     # --- following ---
 
-    def follow(self, changed: Callable[[], None]) -> Iterator[Callable[[], None]]:
-        """Have every change told; give what ends that."""
+    def follow(self, changed: Callable[[], None], noticed: Callable[[], None]) -> Iterator[Callable[[], None]]:
+        """Have every change told, and by another thread where secrets were found; give what ends that."""
         yield self.draft.observe(lambda _: changed())
         yield process_registry.observe(lambda changes: self._declared(changes, changed))
         after = self._session.after_cell
 
-        def look_again() -> None:  # the cell may have set a secret
+        def look_again() -> None:  # the cell may have set a secret, and it is known only now what it declared
             self._sources.forget()
             changed()
 
         after.append(look_again)
         yield lambda: after.remove(look_again) if look_again in after else None
-        yield self._sources.follow(changed)
+        yield self._sources.follow(noticed)
 
     def _declared(self, changes: Changes, changed: Callable[[], None]) -> None:
         """Take over what is declared otherwise, under what the draft changes."""

@@ -19,15 +19,15 @@ _DEBIAN = re.compile(r"debian(?:\s+(\d+)\.(\d+))?")
 _AUTO = "auto"
 
 
-def base_of(env: Environment) -> str | None:
-    """Give what the image starts from: ``auto``, ``debian``, ``debian 3.12`` or a URI; None where neither says it."""
+def base_of(env: Environment) -> Any:
+    """Give what the image starts from: ``auto``, ``debian``, ``debian 3.12`` or a URI; itself where none says it."""
     image = env.image
     if not isinstance(image, Image):
         return image
     if image._origin == "debian":
         python = tuple(image.python_version)
         return "debian" if python == running_python() else f"debian {python[0]}.{python[1]}"
-    return image.base_image if image._origin == "base" else None
+    return image.base_image if image._origin == "base" else image
 
 
 def with_base(env: Environment, base: str | None) -> Any:

@@ -55,7 +55,7 @@ def _cache(part: str, label: str, shape: Shape, hint: str) -> FormField:
 
 def _own() -> Iterator[FormField]:
     """Give the fields that are not simply what the schema says, in the order in which they are shown."""
-    yield FormField("resources.cpu", "cpu", CORES, "2, 0.5 or 500m")
+    yield FormField("resources.cpu", "cpu", CORES, "2 or 500m")
     yield FormField("resources.memory", "memory", BYTES, _AMOUNT)
     yield FormField("resources.gpu", "accelerator", ACCELERATOR, "A100:1, A100:1/1g.5gb, or a count")
     yield FormField("resources.disk", "disk", TEXT, _AMOUNT)
@@ -89,7 +89,7 @@ def _own() -> Iterator[FormField]:
     yield FormField("timeouts.request", "request timeout", DURATION, "90s or 5m, at most 1h")
     yield FormField("type", "type", TEXT, "a word")
     yield FormField("command", "command", WORDS, "Flyte's server")
-    yield FormField("args", "arguments", WORDS, "what follows the command")
+    yield FormField("args", "arguments", WORDS, "after the command")
     yield FormField("domain.subdomain", "subdomain", TEXT)
     yield FormField("domain.custom_domain", "domain", TEXT, "a whole host name")
     yield FormField("include", "files", LINES, "files, folders or patterns, one a line")

@@ -195,7 +195,7 @@ def _device(text: str) -> Any:
         return check_accelerator(f"{name}:{count}")
     device = Device(count, _CLASS_OF[name], name, partition)
     try:
-        return text if parse_accelerator(text) == device else device
+        return f"{name}:{count}" if parse_accelerator(f"{name}:{count}") == device else device
     except ValueError:  # what no string can say
         return device
 

@@ -11,7 +11,7 @@ from flyte_nb import session
 from flyte_nb.drafting import Draft
 from flyte_nb.errors import DeclarationError, UnknownNameError, UsageError
 from flyte_nb.registry import process_registry
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 Resources = flyte.Resources
@@ -76,6 +76,7 @@ def test_what_was_applied_can_be_taken_back() -> None:
     assert draft.redo().queue == "a"
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["queue", "image", "cpu", "undo", "redo", "reset", "discard", "apply"]), max_size=20))
 def test_a_step_back_is_the_state_before(words: list[str]) -> None:
     draft = flyte.draft(env("re-e"))

@@ -80,6 +80,10 @@ def test_what_a_cell_declares_otherwise_arrives_under_the_draft(opened: tuple[Ke
     kernel.run("flyte.TaskEnvironment('ed-b', resources=flyte.Resources(cpu=1, memory='2Gi'), queue='q')")
     assert client.state(description="memory")["value"] == "2Gi"
     assert client.state(description="cpu")["value"] == "4"
+    place = kernel.run("print(editor.draft.env.place)").printed.strip()
+    assert place.endswith("line 1")
+    assert f"declared at {place}" in client.html()
+    assert "+</strong> flyte.TaskEnvironment(&#x27;ed-b&#x27;, resources=flyte.Resources(cpu=4" in client.html()
     assert kernel.value("editor.draft.stale, editor.draft.conflicts") == "('', [])"
 
 

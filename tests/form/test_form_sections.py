@@ -28,7 +28,7 @@ from flyte_nb.form.items import (
 )
 from flyte_nb.form.sections import form_of
 from flyte_nb.notebook.rewriting import RESET
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 Image, Resources, Cache, ReusePolicy = flyte.Image, flyte.Resources, flyte.Cache, flyte.ReusePolicy
@@ -171,7 +171,7 @@ def test_what_a_text_cannot_say_is_left_to_code() -> None:
     app = made(AppEnvironment, domain=Domain(subdomain=Subdomain.from_app_name("a")))
     assert not fields(AppEnvironment)["domain.subdomain"].is_editable(app)
     env = made(image=Image.from_dockerfile(Path("D"), "r", "n"), pod_template=flyte.PodTemplate(labels={"a": "b"}))
-    for path in ("pod_template",):
+    for path in ("pod_template", "image"):
         assert not fields(flyte.TaskEnvironment)[path].is_editable(env)
     with pytest.raises(DeclarationError, match="made from a Dockerfile"):
         changed(env, "image.packages", "pandas")
@@ -228,6 +228,7 @@ def test_items_are_added_and_taken_away() -> None:
             with_dependency(env, wrong)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(sorted(fields(flyte.TaskEnvironment))), st.text(max_size=6)), max_size=6))
 def test_no_text_breaks_the_form(edits: list[tuple[str, str]]) -> None:
     env = made()

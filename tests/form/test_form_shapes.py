@@ -10,7 +10,7 @@ from flyte_nb.environments.accelerators import DEVICES, PARTITIONS, QUANTITIES
 from flyte_nb.environments.devices import Device
 from flyte_nb.environments.resources import Resources
 from flyte_nb.form import shapes
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 
@@ -59,6 +59,7 @@ SHAPES: list[tuple[str, shapes.Shape, st.SearchStrategy[Any]]] = [
 
 @pytest.mark.parametrize(("shape", "values"), [row[1:] for row in SHAPES], ids=[row[0] for row in SHAPES])
 def test_a_text_reads_as_the_value_it_was_made_of(shape: shapes.Shape, values: st.SearchStrategy[Any]) -> None:
+    @settings(deadline=None)
     @given(values)
     def check(value: Any) -> None:
         if shape is shapes.VARIABLES:
@@ -70,12 +71,14 @@ def test_a_text_reads_as_the_value_it_was_made_of(shape: shapes.Shape, values: s
     check()
 
 
+@settings(deadline=None)
 @given(devices())
 def test_a_device_reads_as_the_same_accelerator(device: Device) -> None:
     read = shapes.ACCELERATOR.read(shapes.ACCELERATOR.show(device))
     assert Resources(gpu=read).get_device() == device
 
 
+@settings(deadline=None)
 @given(st.text(max_size=12))
 @pytest.mark.parametrize("shape", [row[1] for row in SHAPES], ids=[row[0] for row in SHAPES])
 def test_any_text_is_read_or_refused_with_a_reason(shape: shapes.Shape, text: str) -> None:

@@ -98,7 +98,7 @@ class Panel:
     def _show_code(self) -> str:
         code = self._editing.code()
         rows = min(max(len(code.splitlines()), 3), 20)
-        area = controls.area("code", code, rows=rows, tooltip=_COPY, width="100%", label="auto")
+        area = controls.area("code", code, rows=rows, tooltip=_COPY, width="calc(100% - 6px)", label="auto")
         self._open(area, controls.html(controls.close_lines(escape(_COPY))))
         self._area = area
         return ""

@@ -49,6 +49,7 @@ class EditorView(Interactive):
         self._folds: dict[str, Fold] = {}
         #: what was typed and refused, with why, by the path of its field
         self._pending: dict[str, str] = {}
+        self._head: Any = None
         self._banner: Any = None
         self._panel: Panel | None = None
         self._files: Any = None
@@ -75,7 +76,7 @@ class EditorView(Interactive):
             for path, items in edited.items.items()
             if items
         ]
-        card = Card(edited.name, f"draft of a {edited.kind}", [f"declared at {edited.place}"], rows, sections)
+        card = Card(edited.name, f"{edited.kind}, a draft", [f"declared at {edited.place}"], rows, sections)
         views: list[View] = [card, *([Diff(self._warnings(edited))] if self._warnings(edited) else []), edited.changes]
         return Stack([*views, *([edited.code] if edited.code is not None else [])])
 
@@ -90,10 +91,7 @@ class EditorView(Interactive):
         edited = self._editing.look()
         self._panel = Panel(self._editing, self._do, self._undo)
         self._banner = controls.stack()
-        head = (
-            f'<div><strong>{escape(edited.name)}</strong> <span style="color:var(--jp-ui-font-color2,#616161)">'
-            f"{escape(edited.kind)}, declared at {escape(edited.place)}</span></div>"
-        )
+        self._head = controls.html()
         self._folds = {
             section.title: controls.Fold(
                 section.title, self._maker(section, edited), section.title in _OPEN, self.handler(self.changed)
@@ -102,9 +100,9 @@ class EditorView(Interactive):
         }
         form = controls.stack(*(fold.widget for fold in self._folds.values()), flex="3 1 34em")
         columns = controls.row(form, self._panel.widget, align="flex-start")
-        self._refresh(edited)
+        self._refresh()
         bar = controls.row(self._panel.bar, self.status())
-        return controls.stack(controls.html(head), bar, self._banner, columns)
+        return controls.stack(self._head, bar, self._banner, columns)
 
     def left(self) -> None:
         self._forget()
@@ -144,9 +142,16 @@ class EditorView(Interactive):
     # --- what is done ---
 
     def changed(self) -> None:
-        """Bring all up to date: the draft changed, or what is declared, or what secrets there are."""
+        """Bring all up to date: the draft changed, or what is declared."""
         if not self._is_acting:
-            self._refresh(self._editing.look())
+            self._refresh()
+
+    def noticed(self) -> None:
+        """Bring up to date what is told of secrets; any thread may call this, as nothing that is typed is touched."""
+        with self._refreshing:
+            if self._panel is not None:
+                self._show_items(self._editing.look())
+        self.renew()
 
     def _typed(self, path: str, text: str) -> None:
         """Take what was typed in a field; what is refused is said beside it, and stays."""
@@ -159,7 +164,7 @@ class EditorView(Interactive):
             self._pending.pop(path, None)
         finally:
             self._is_acting = False
-        self._refresh(self._editing.look(), typing=path)
+        self._refresh(typing=path)
 
     def _attempt(self, act: Callable[[], None], field: Field) -> bool:
         """Carry something out; where it is refused say so beside a field. Tell whether it was done."""
@@ -191,25 +196,29 @@ class EditorView(Interactive):
         told = ", ".join(self._pending)
         self._pending.clear()
         self.say(f"{told}: what was not accepted is taken back", "done")
-        self._refresh(self._editing.look())
+        self._refresh()
 
     # --- showing ---
 
-    def _refresh(self, edited: Edited, typing: str = "") -> None:
-        """Show a draft as it is now; the field that a person types in keeps its text."""
+    def _refresh(self, typing: str = "") -> None:
+        """Show the draft as it is now; the field that a person types in keeps its text."""
         with self._refreshing:
             if self._panel is None:
                 return
+            edited = self._editing.look()
             for path, line in self._lines.items():
                 self._show_line(path, line, edited, typing)
-            for path, items in self._items.items():
-                items.show(edited.items[path])
-            for section in self._editing.form:
-                self._folds[section.title].tell(*self._summary(section, edited))
-            self._show_banner(edited)
+            self._show_items(edited)
+            self._show_head(edited)
             self._show_files(edited)
             self._panel.show(edited, bool(self._pending))
         self.renew()
+
+    def _show_items(self, edited: Edited) -> None:
+        for path, items in self._items.items():
+            items.show(edited.items[path])
+        for section in self._editing.form:
+            self._folds[section.title].tell(*self._summary(section, edited))
 
     def _show_line(self, path: str, line: Line, edited: Edited, typing: str) -> None:
         state = edited.fields[path]
@@ -231,14 +240,22 @@ class EditorView(Interactive):
         changed += sum(path in edited.changed for path in paths if path in edited.items)
         if changed:
             return f"{changed} changed", "changed"
+        if self._folds[section.title].is_open:
+            return (f"{missing} missing", "notice") if missing else ("", "")  # the rest is seen there
         if items:
             told = ", ".join(bullet((item.name for item in items), 4))
             return (f"{told}; {missing} missing", "notice") if missing else (told, "")
-        if self._folds[section.title].is_open:
-            return "", ""  # it is seen there
         held = [(field, edited.fields[field.path]) for field in section.fields if field.path in edited.fields]
         words = [_word(section, field, state.told or state.text) for field, state in held]
         return ", ".join(filter(None, words))[:80], ""
+
+    def _show_head(self, edited: Edited) -> None:
+        where = f"{escape(edited.kind)}, declared at {escape(edited.place)}"
+        muted = "color:var(--jp-ui-font-color2,#616161)"
+        head = f'<strong>{escape(edited.name)}</strong> <span style="{muted}">{where}</span>'
+        if self._head.value != head:
+            self._head.value = head
+        self._show_banner(edited)
 
     def _show_banner(self, edited: Edited) -> None:
         """Show why the draft cannot be applied, and what is to be decided, each with its two buttons."""
