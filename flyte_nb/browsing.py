@@ -116,9 +116,9 @@ _serving: set[asyncio.Task[Any]] = set()
 
 
 def _phases(session: Session) -> Mapping[str, str]:
-    if "flyte_nb.serving" not in sys.modules:
+    if "flyte_nb.serve_context" not in sys.modules:
         return {}
-    from flyte_nb.serving import handles
+    from flyte_nb.serve_context import handles
 
     return {name: handle.phase.value for name, handle in handles(session).items()}
 
@@ -137,7 +137,7 @@ def _serve(session: Session, name: str, ended: Callable[[BaseException | None], 
 
 
 def _stop(session: Session, name: str, ended: Callable[[BaseException | None], None]) -> None:
-    from flyte_nb.serving import apps_of
+    from flyte_nb.app_specs import apps_of
 
     session.portal.submit(apps_of(session).stop(name)).done.add_done_callback(partial(_tell, ended))
 
