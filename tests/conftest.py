@@ -42,6 +42,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: ranks.get(item.path.stem, len(ranks)))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--pictures", metavar="DIR", help="keep the pictures of the tests in a browser in a folder")
+
+
 @pytest.fixture
 def bare_kernel(tmp_path: Path) -> Iterator[Kernel]:
     """A kernel in an empty folder, without the extension."""

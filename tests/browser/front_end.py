@@ -1,0 +1,334 @@
+"""A real JupyterLab in a real Chromium: a server of its own, and notebooks that a test types into as a person does."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+#: milliseconds that anything may take on a machine that is busy with other things
+PATIENCE = 60_000
+_WIDTH, _HEIGHT = 1200, 1000
+LIGHT, DARK = "JupyterLab Light", "JupyterLab Dark"
+#: what this module's parts show in a page: widgets, and HTML in outputs
+_OURS = ".jp-NotebookPanel:not(.lm-mod-hidden) .jp-OutputArea-output"
+# the indicator of the page says idle before there is a kernel at all, so the page's own objects are asked
+_IDLE = """() => {
+    const kernel = window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel;
+    return !!kernel && kernel.connectionStatus === 'connected' && kernel.status === 'idle';
+}"""
+#: what the widgets' own extension says where a notebook has no kernel, or another one than its widgets were made in
+_THEIRS = (r"reading 'kernel'.*jupyterlab-manager", r"widget model not found.*jupyterlab-manager")
+_NOTEBOOK = ".jp-NotebookPanel:not(.lm-mod-hidden)"
+
+
+def chromium() -> str | None:
+    """Give the path of the Chromium of this machine, if there is one."""
+    return next((path for name in CHROMIUM if (path := shutil.which(name))), None)
+
+
+@contextmanager
+def lab_server(folder: Path) -> Iterator[str]:
+    """Serve JupyterLab with notebooks, settings and stores in a folder; give its address up to the token."""
+    root = folder / "root"
+    root.mkdir()
+    parts = {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "runtime"}
+    parts |= {"JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces"}
+    parts |= {"IPYTHONDIR": "ipython", "FLYTE_NB_HOME": "store", "FLYTE_NB_CACHE": "cache"}
+    environment = {**os.environ, **{name: str(folder / part) for name, part in parts.items()}}
+    _configure(folder)
+    port, token = _free_port(), secrets.token_hex(16)
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--expose-app-in-browser"]
+    command += ["--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
+    command += [f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={root}"]
+    with open(folder / "lab.log", "wb") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
+    try:
+        _await_answer(server, f"http://127.0.0.1:{port}/api/status?token={token}", folder / "lab.log")
+        yield f"http://127.0.0.1:{port}/lab?token={token}"
+    finally:
+        server.send_signal(signal.SIGTERM)
+        try:
+            server.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait()
+
+
+def _configure(folder: Path) -> None:
+    unused = ("apputils-extension:announcements", "debugger-extension", "extensionmanager-extension")
+    page = {"disabledExtensions": {f"@jupyterlab/{name}": True for name in unused}}
+    tracker = {"windowingMode": "none", "autoStartDefaultKernel": True}
+    for path, content in (
+        ("config/labconfig/page_config.json", page),
+        ("settings/@jupyterlab/notebook-extension/tracker.jupyterlab-settings", tracker),
+    ):
+        (folder / path).parent.mkdir(parents=True)
+        (folder / path).write_text(json.dumps(content))
+
+
+def _await_answer(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    end = time.monotonic() + PATIENCE / 1000
+    while True:
+        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5) as answer:
+            answer.read()
+            return
+        if server.poll() is not None or time.monotonic() > end:
+            raise RuntimeError(f"JupyterLab does not answer:\n{log.read_text()}")
+        time.sleep(0.05)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def chromium_browser() -> Iterator[Browser]:
+    """Start Chromium, without a window."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=_FLAGS)
+        yield browser
+        browser.close()
+
+
+class Lab:
+    """A page with JupyterLab.
+
+    ``errors`` are what the page's console was told as an error, and exceptions that nobody caught.
+    """
+
+    def __init__(self, browser: Browser, address: str, folder: Path, scale: float = 1) -> None:
+        self.root, self.address = folder / "root", address
+        self.page = browser.new_page(viewport={"width": _WIDTH, "height": _HEIGHT}, device_scale_factor=scale)
+        self.page.set_default_timeout(PATIENCE)
+        self.errors: list[str] = []
+        self.page.on("console", lambda m: self._hear(m.text) if m.type == "error" else None)
+        self.page.on("pageerror", lambda error: self._hear(f"{error.message}\n{error.stack}"))
+        self.reload()
+
+    def _hear(self, error: str) -> None:
+        if not any(re.search(theirs, error, re.DOTALL) for theirs in _THEIRS):
+            self.errors.append(error)
+
+    def reload(self) -> None:
+        """Load the page anew, with nothing open."""
+        self.page.goto(f"{self.address}&reset")
+        self.page.wait_for_function("() => window.jupyterapp?.restored")
+        self.page.evaluate("async () => { await jupyterapp.restored }")
+
+    def theme(self, name: str) -> None:
+        """Change the theme, and wait until the page wears it."""
+        self.command("apputils:change-theme", theme=name)
+        light = str(name == LIGHT).lower()
+        self.page.wait_for_function(f"() => document.body.dataset.jpThemeLight === '{light}'")
+
+    def command(self, name: str, **arguments: Any) -> None:
+        """Carry out a command of JupyterLab, to its end."""
+        call = "async ([name, args]) => { await jupyterapp.commands.execute(name, args) }"
+        self.page.evaluate(call, [name, arguments])
+
+    def close_all(self) -> None:
+        """Close what is open, and end the kernels."""
+        self.page.evaluate("""async () => {
+            for (const widget of [...jupyterapp.shell.widgets('main')]) {
+                if (widget.context) { await widget.context.save(); await widget.sessionContext?.shutdown(); }
+                widget.close();
+            }
+        }""")
+        expect(self.page.locator(_NOTEBOOK)).to_have_count(0, timeout=PATIENCE)
+
+    def write(self, name: str, cells: Sequence[str]) -> Path:
+        """Write a notebook into the folder that is served."""
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+        notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        path = self.root / f"{name}.ipynb"
+        nbformat.write(notebook, path)
+        return path
+
+    def receive(self, name: str, sender: str = "somebody") -> str:
+        """Write a notebook as it comes from somebody else, whose outputs JupyterLab does not trust; give its name."""
+        notebook = nbformat.read(self.root / f"{name}.ipynb", as_version=4)
+        notebook.metadata["authors"] = [{"name": sender}]
+        nbformat.write(notebook, self.root / f"{name}-received.ipynb")
+        return f"{name}-received"
+
+    def open(self, name: str, kernel: bool = True) -> Notebook:
+        """Open a notebook of the folder that is served; with a kernel, wait until it is idle."""
+        options = {} if kernel else {"kernelPreference": {"shouldStart": False, "canStart": False}}
+        self.command("docmanager:open", path=f"{name}.ipynb", **options)
+        notebook = Notebook(self, name)
+        notebook.panel.locator(".jp-Cell").first.wait_for()
+        if kernel:
+            notebook.wait_idle()
+        return notebook
+
+
+class Notebook:
+    """The notebook that is open in the page."""
+
+    def __init__(self, lab: Lab, name: str) -> None:
+        self.lab, self.page, self.name = lab, lab.page, name
+        self.path = lab.root / f"{name}.ipynb"
+        self.panel = self.page.locator(_NOTEBOOK)
+
+    # --- cells ---
+
+    def cell(self, number: int) -> Locator:
+        """Give a cell, counted from 0; negative from the end."""
+        return self.panel.locator(".jp-CodeCell").nth(number)
+
+    def output(self, number: int) -> Locator:
+        """Give all that a cell shows."""
+        return self.cell(number).locator(".jp-Cell-outputWrapper")
+
+    def run(self, number: int, wait: bool = True) -> Locator:
+        """Run a cell as a person does, and give its output."""
+        self.cell(number).locator(".cm-content").click()
+        before = self.prompt(number)
+        self.page.keyboard.press("Control+Enter")
+        expect(self.cell(number).locator(".jp-InputPrompt").first).not_to_have_text(before, timeout=PATIENCE)
+        if wait:
+            self.wait_run(number)
+        return self.output(number)
+
+    def run_all(self) -> None:
+        """Run all cells, and insist that none fails."""
+        self.lab.command("notebook:run-all-cells")
+        self.wait_idle()
+        expect(self.panel.locator("[data-mime-type='application/vnd.jupyter.error']")).to_have_count(0)
+
+    def wait_run(self, number: int) -> None:
+        """Wait until a cell has run, and its kernel has nothing to do."""
+        prompt = self.cell(number).locator(".jp-InputPrompt").first
+        expect(prompt).not_to_have_text("[*]:", timeout=PATIENCE)
+        self.wait_idle()
+
+    def prompt(self, number: int) -> str:
+        """Give what stands before a cell: ``[3]:``."""
+        return self.cell(number).locator(".jp-InputPrompt").first.inner_text()
+
+    def add(self, source: str) -> int:
+        """Write a cell at the end, and give its number."""
+        self.page.evaluate("""() => {
+            const { content } = jupyterapp.shell.currentWidget;
+            content.activeCellIndex = content.widgets.length - 1;
+        }""")
+        self.lab.command("notebook:insert-cell-below")
+        number = self.panel.locator(".jp-CodeCell").count() - 1
+        self.change(number, source)
+        return number
+
+    def type(self, source: str) -> Locator:
+        """Write a cell at the end, run it, and give its output."""
+        return self.run(self.add(source))
+
+    def change(self, number: int, source: str) -> None:
+        """Replace what a cell says, as if pasted: JupyterLab indents by itself what is typed in several lines."""
+        self.cell(number).locator(".cm-content").click()
+        self.page.keyboard.press("Control+a")
+        self.page.keyboard.insert_text(source)
+
+    def wait_idle(self) -> None:
+        """Wait until the kernel is there and has nothing to do."""
+        self.page.wait_for_function(_IDLE, timeout=PATIENCE)
+
+    @contextmanager
+    def in_full(self) -> Iterator[None]:
+        """Make the window as long as the notebook: axe takes for hidden what is below the end of the window."""
+        # JupyterLab's page has no height of its own: all in it would count as hidden
+        self.page.evaluate("() => { document.body.style.height = '100vh' }")
+        height = self.panel.locator(".jp-WindowedPanel-inner").evaluate("inner => inner.scrollHeight")
+        self.page.set_viewport_size({"width": _WIDTH, "height": max(_HEIGHT, height + 200)})
+        self.page.wait_for_function(f"() => document.querySelector('{_NOTEBOOK}').clientHeight > {height}")
+        yield
+        self.page.set_viewport_size({"width": _WIDTH, "height": _HEIGHT})
+
+    # --- the file and the kernel ---
+
+    def save(self) -> str:
+        """Save the notebook and give what its file says."""
+        self.page.evaluate("async () => { await jupyterapp.shell.currentWidget.context.save() }")
+        return self.path.read_text()
+
+    def saved_outputs(self) -> str:
+        """Save the notebook, and give what its file keeps beside the code."""
+        saved = json.loads(self.save())
+        for cell in saved["cells"]:
+            cell.pop("source")
+        return json.dumps(saved, ensure_ascii=False)
+
+    def stop_kernel(self) -> None:
+        """End the kernel."""
+        self.page.evaluate("async () => { await jupyterapp.shell.currentWidget.sessionContext.shutdown() }")
+
+    def close(self) -> None:
+        """Save, end the kernel, close."""
+        self.save()
+        self.stop_kernel()
+        self.lab.close_all()
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether what it shows may have styles and scripts."""
+        return bool(
+            self.page.evaluate("""() => {
+            const cells = [...jupyterapp.shell.currentWidget.context.model.cells];
+            return cells.every(cell => cell.type !== 'code' || cell.trusted);
+        }""")
+        )
+
+
+def violations(notebook: Notebook) -> list[str]:
+    """Tell what axe finds wrong, seriously, with what the cells show: for people who do not see it, or use no mouse."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    with notebook.in_full():
+        answer = Axe().run(notebook.page, context=_OURS, options={"resultTypes": ["violations", "passes"]}).response
+    assert "color-contrast" in {r["id"] for r in answer["passes"] + answer["violations"]}, "axe has seen no text"
+    return [
+        f"{violation['id']} ({violation['impact']}): {node['failureSummary']}\n  {node['html'][:300]}"
+        for violation in answer["violations"]
+        if violation["impact"] in ("serious", "critical")
+        for node in violation["nodes"]
+    ]
+
+
+class Pictures:
+    """Where a test leaves what it saw."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def take(self, what: Locator | Page, name: str) -> Path:
+        """Take a picture."""
+        path = self.folder / f"{name}.png"
+        what.screenshot(path=path, animations="disabled")
+        return path
