@@ -24,7 +24,9 @@ __all__ = ["Interactive", "has_widgets", "open_views"]
 STILL_EVERY, BUSY_AFTER = 1.0, 1.0
 BUSY = "a cell runs: what you press here may have to wait until it is done"
 _MARKS = {"": "", "error": "! ", "done": "✓ "}
-_COLOURS = {"": "inherit", "error": "var(--jp-error-color1,#c62828)", "done": "var(--jp-success-color1,#2e7d32)"}
+_COLOURS = {"": "inherit", "error": "var(--jp-error-color1,#c62828)", "done": "inherit"}  # a green is too pale to read
+#: the lines of HTML in widgets are as far apart as in other outputs
+_LINES = ".flyte-nb-view .widget-html-content{line-height:1.5}"
 _VIEW_MIME = "application/vnd.jupyter.widget-view+json"
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -122,7 +124,8 @@ class Interactive(View):
             self._is_placed = False
             inner = self.controls()
             below = [] if self._is_placed else [self._status]
-            hides = ipywidgets.HTML(f"<style>.{self._mark}{{display:none}}</style>", layout={"display": "none"})
+            rules = f".{self._mark}{{display:none}}{_LINES}"
+            hides = ipywidgets.HTML(f"<style>{rules}</style>", layout={"display": "none"})
             self._root = ipywidgets.VBox([inner, *below, hides]).add_class("flyte-nb-view")
             _open[self._number] = self
         return self._root
