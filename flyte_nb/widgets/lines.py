@@ -44,4 +44,5 @@ def style_of(name: str, rows: Sequence[Row]) -> str:
         for number, row in enumerate(rows, start=1)
         if row.sign in _COLOURS
     )
-    return f"<style>.{name} select{{{_CODE};line-height:1.5}}.{name}>label{{display:none}}{coloured}</style>"
+    unseen = f".{name}>label{{position:absolute;clip-path:inset(50%)}}"  # but read out
+    return f"<style>.{name} select{{{_CODE};line-height:1.5}}{unseen}{coloured}</style>"

@@ -37,6 +37,8 @@ def page(lab: Lab) -> Iterator[Lab]:
     """The page, with nothing open; an error in its console is a failure."""
     from front_end import LIGHT
 
+    if lab.is_in_use():  # a test before this one did not come to its end
+        lab.reload()
     lab.errors.clear()
     yield lab
     lab.theme(LIGHT)

@@ -33,7 +33,7 @@ _FLAGS = [
     "--no-first-run",
 ]
 #: milliseconds that anything may take on a machine that is busy with other things
-PATIENCE = 60_000
+PATIENCE = 30_000
 _WIDTH, _HEIGHT = 1200, 1000
 LIGHT, DARK = "JupyterLab Light", "JupyterLab Dark"
 #: what this module's parts show in a page: widgets, and HTML in outputs
@@ -60,8 +60,9 @@ def lab_server(folder: Path) -> Iterator[str]:
     root.mkdir()
     parts = {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "runtime"}
     parts |= {"JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces"}
-    parts |= {"IPYTHONDIR": "ipython", "FLYTE_NB_HOME": "store", "FLYTE_NB_CACHE": "cache"}
+    parts |= {"IPYTHONDIR": "ipython", "FLYTE_NB_CACHE": "cache"}
     environment = {**os.environ, **{name: str(folder / part) for name, part in parts.items()}}
+    environment.pop("FLYTE_NB_HOME", None)  # each notebook has a folder, and so a store, of its own
     _configure(folder)
     port, token = _free_port(), secrets.token_hex(16)
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--expose-app-in-browser"]
@@ -144,6 +145,10 @@ class Lab:
         self.page.wait_for_function("() => window.jupyterapp?.restored")
         self.page.evaluate("async () => { await jupyterapp.restored }")
 
+    def is_in_use(self) -> bool:
+        """Tell whether a notebook is open."""
+        return self.page.locator(_NOTEBOOK).count() > 0
+
     def theme(self, name: str) -> None:
         """Change the theme, and wait until the page wears it."""
         self.command("apputils:change-theme", theme=name)
@@ -159,8 +164,10 @@ class Lab:
         """Close what is open, and end the kernels."""
         self.page.evaluate("""async () => {
             for (const widget of [...jupyterapp.shell.widgets('main')]) {
-                if (widget.context) { await widget.context.save(); await widget.sessionContext?.shutdown(); }
-                widget.close();
+                // the kernel first: what it still says would make the notebook one that asks to be saved
+                await widget.sessionContext?.shutdown();
+                await widget.context?.save();
+                widget.dispose();
             }
         }""")
         expect(self.page.locator(_NOTEBOOK)).to_have_count(0, timeout=PATIENCE)
@@ -169,22 +176,28 @@ class Lab:
         """Write a notebook into the folder that is served."""
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
         notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
-        path = self.root / f"{name}.ipynb"
+        path = self.path(name)
+        path.parent.mkdir(exist_ok=True)
         nbformat.write(notebook, path)
         return path
 
+    def path(self, name: str) -> Path:
+        """Give the file of a notebook: each has a folder of its own, where its store is too."""
+        return self.root / name / f"{name}.ipynb"
+
     def receive(self, name: str, sender: str = "somebody") -> str:
-        """Write a notebook as it comes from somebody else, whose outputs JupyterLab does not trust; give its name."""
-        notebook = nbformat.read(self.root / f"{name}.ipynb", as_version=4)
+        """Write a notebook as it comes from somebody else, whose outputs JupyterLab does not trust; give its path."""
+        notebook = nbformat.read(self.path(name), as_version=4)
         notebook.metadata["authors"] = [{"name": sender}]
-        nbformat.write(notebook, self.root / f"{name}-received.ipynb")
-        return f"{name}-received"
+        nbformat.write(notebook, self.path(name).parent / "received.ipynb")
+        return f"{name}/received.ipynb"
 
     def open(self, name: str, kernel: bool = True) -> Notebook:
         """Open a notebook of the folder that is served; with a kernel, wait until it is idle."""
         options = {} if kernel else {"kernelPreference": {"shouldStart": False, "canStart": False}}
-        self.command("docmanager:open", path=f"{name}.ipynb", **options)
-        notebook = Notebook(self, name)
+        path = name if "/" in name else f"{name}/{name}.ipynb"
+        self.command("docmanager:open", path=path, **options)
+        notebook = Notebook(self, self.root / path)
         notebook.panel.locator(".jp-Cell").first.wait_for()
         if kernel:
             notebook.wait_idle()
@@ -194,9 +207,8 @@ class Lab:
 class Notebook:
     """The notebook that is open in the page."""
 
-    def __init__(self, lab: Lab, name: str) -> None:
-        self.lab, self.page, self.name = lab, lab.page, name
-        self.path = lab.root / f"{name}.ipynb"
+    def __init__(self, lab: Lab, path: Path) -> None:
+        self.lab, self.page, self.path = lab, lab.page, path
         self.panel = self.page.locator(_NOTEBOOK)
 
     # --- cells ---
@@ -260,16 +272,22 @@ class Notebook:
         """Wait until the kernel is there and has nothing to do."""
         self.page.wait_for_function(_IDLE, timeout=PATIENCE)
 
+    def focus_output(self, number: int) -> None:
+        """Put the keyboard before what a cell shows."""
+        self.output(number).evaluate("output => { output.tabIndex = -1; output.focus() }")
+
     @contextmanager
     def in_full(self) -> Iterator[None]:
         """Make the window as long as the notebook: axe takes for hidden what is below the end of the window."""
         # JupyterLab's page has no height of its own: all in it would count as hidden
         self.page.evaluate("() => { document.body.style.height = '100vh' }")
         height = self.panel.locator(".jp-WindowedPanel-inner").evaluate("inner => inner.scrollHeight")
-        self.page.set_viewport_size({"width": _WIDTH, "height": max(_HEIGHT, height + 200)})
+        size = self.page.viewport_size
+        assert size is not None
+        self.page.set_viewport_size({**size, "height": max(size["height"], height + 200)})
         self.page.wait_for_function(f"() => document.querySelector('{_NOTEBOOK}').clientHeight > {height}")
         yield
-        self.page.set_viewport_size({"width": _WIDTH, "height": _HEIGHT})
+        self.page.set_viewport_size(size)
 
     # --- the file and the kernel ---
 
@@ -285,14 +303,8 @@ class Notebook:
             cell.pop("source")
         return json.dumps(saved, ensure_ascii=False)
 
-    def stop_kernel(self) -> None:
-        """End the kernel."""
-        self.page.evaluate("async () => { await jupyterapp.shell.currentWidget.sessionContext.shutdown() }")
-
     def close(self) -> None:
-        """Save, end the kernel, close."""
-        self.save()
-        self.stop_kernel()
+        """End the kernel, save, close."""
         self.lab.close_all()
 
     @property
@@ -331,4 +343,18 @@ class Pictures:
         """Take a picture."""
         path = self.folder / f"{name}.png"
         what.screenshot(path=path, animations="disabled")
+        return path
+
+    def take_outputs(self, notebook: Notebook, number: int, name: str) -> Path:
+        """Take a picture of what a cell shows, without what JupyterLab draws around it."""
+        path = self.folder / f"{name}.png"
+        with notebook.in_full():
+            box = notebook.output(number).evaluate("""output => {
+                const shown = [...output.querySelectorAll('.jp-OutputArea-output')].map(o => o.getBoundingClientRect());
+                const seen = shown.filter(box => box.height > 0);
+                const x = Math.min(...seen.map(box => box.left)), y = Math.min(...seen.map(box => box.top));
+                const right = Math.max(...seen.map(box => box.right));
+                return { x, y, width: right - x, height: Math.max(...seen.map(box => box.bottom)) - y };
+            }""")
+            notebook.page.screenshot(path=path, clip=box, animations="disabled")
         return path
