@@ -22,12 +22,13 @@ settings.load_profile("busy machines")
 
 #: the files that take longest; they begin first, so that none of them is left alone at the end
 LONGEST = (
-    "test_browser", "test_deploying", "test_deployment", "test_notebooks", "test_exporting", "test_serving", "test_magics",
-    "test_images", "test_session", "test_cli", "test_lines", "test_connectors_of_cells", "test_proxy_faults",
-    "test_plan_commands", "test_planning", "test_map", "test_faults", "test_travelling", "test_gateway",
-    "test_limits", "test_store_faults", "test_clone_commands", "test_run_context", "test_pool", "test_oddities",
-    "test_registry", "test_connected_tasks", "test_surroundings", "test_guard", "test_connector_server",
-    "test_deploy_commands", "test_plan_is_kept", "test_direct", "test_stress", "test_specification",
+    "test_browser", "test_deploying", "test_deployment", "test_notebooks", "test_exporting", "test_serving",
+    "test_magics", "test_images", "test_session", "test_cli", "test_lines", "test_connectors_of_cells",
+    "test_proxy_faults", "test_plan_commands", "test_planning", "test_map", "test_faults", "test_travelling",
+    "test_gateway", "test_limits", "test_store_faults", "test_clone_commands", "test_run_context", "test_pool",
+    "test_oddities", "test_registry", "test_connected_tasks", "test_surroundings", "test_guard",
+    "test_connector_server", "test_deploy_commands", "test_plan_is_kept", "test_direct", "test_stress",
+    "test_specification",
 )  # fmt: skip
 
 

@@ -48,7 +48,8 @@ def test_run_and_look(kernel: Kernel) -> None:
     assert "first" in kernel.run("%flyte runs --last 1").shown
     assert kernel.run("%flyte logs first").shown.splitlines() == ["parent of 3", "child of 3"]
     assert kernel.run("%flyte logs first --action a1").shown.strip() == "child of 3"
-    assert "no run, and no app with a log, named 'frist'; did you mean 'first'" in str(kernel.run("%flyte logs frist", fails=True).error)
+    error = kernel.run("%flyte logs frist", fails=True).error
+    assert "no run, and no app with a log, named 'frist'; did you mean 'first'" in error
 
 
 def test_kept_outputs(kernel: Kernel) -> None:
