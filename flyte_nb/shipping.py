@@ -233,7 +233,8 @@ class Shipping:
         if not chosen:
             raise UsageError("nothing to export: no cell declares an environment")
         ordered = [env for env in order(chosen, self._registry.newest) if env.place.in_cell]
-        tasks = [task for env in ordered for task in tasks_of(env).values()]
+        bound = (task for env in ordered for task in tasks_of(env).values())
+        tasks = [task for task in bound if hasattr(task, "func")]  # the others are what their environments read
         module = self._workbook.module(names=self._served(ordered).names, tasks=tasks, environments=ordered)
         local = {file.path.partition("/")[0].partition(".")[0] for file in local_modules(module.source, str)}
         file = self._workbook.location.file

@@ -119,24 +119,18 @@ def _match(env: Environment, declared: Any, found: Any) -> None:
     if found is None:
         raise DeploymentError(f"environment {env.name!r}: its module does not declare it; run its cell again")
     for difference in matching.environment_differences(declared, found):
-        raise _mismatch(env, env.name, difference)
+        raise _mismatch(env.name, difference)
     for name in tasks_of(env):
         if name not in found.tasks:
             raise DeploymentError(f"task {name!r}: its module does not bind it to {env.name!r}; run its cell again")
         matching.adopt_words(declared.tasks[name], found.tasks[name])
         for difference in matching.task_differences(declared.tasks[name], found.tasks[name]):
-            raise _mismatch(env, name, difference)
+            raise _mismatch(name, difference)
 
 
-def _mismatch(env: Environment, name: str, difference: matching.Difference) -> DeploymentError:
+def _mismatch(name: str, difference: matching.Difference) -> DeploymentError:
     field, ours, theirs = difference
-    drafted = field in env.unwritten
-    hint = (
-        "a draft changed it and the source does not say it yet: write it into the cell and run that"
-        if drafted
-        else "write the setting into the declaration itself, not into a clone or by assignment"
-    )
     return DeploymentError(
         f"{name}: {field} is {mask(field, ours)} here, and {mask(field, theirs)} as the Flyte SDK "
-        f"{sdk.version()} reads its source; {hint}"
+        f"{sdk.version()} reads its source; write it into the declaration itself, not into a clone or by assignment"
     )

@@ -72,7 +72,7 @@ IMAGES = [
     "from_dockerfile(Path('Dockerfile'), 'r', 'n', ('linux/arm64',))",
     "from_uv_script('a.py', name='n', index_url='i', extra_index_urls=('j',), pre=True, extra_args='-v', "
     "secret_mounts=[flyte.Secret('s')])",
-    "from_pixi_script('a.py', name='n', environment='e', extra_args='-v', secret_mounts='s')",
+    "from_pixi_script('a.py', name='n', environment='e', extra_args='-v', secret_mounts=[flyte.Secret('s')])",
     "from_debian_base().with_pip_packages('a', 'b', index_url='i', extra_index_urls='j', pre=True, extra_args='-v', "
     "secret_mounts=[flyte.Secret('s')])",
     "from_debian_base().with_requirements(Path('r.txt'), 'i', ('j',), True, '-v', [flyte.Secret('s')])",
@@ -127,11 +127,12 @@ def f(x: list[int]) -> dict[str, int]: return {}
 result._tasks['e.f'] = f.override(resources=flyte.Resources(cpu=3), env_vars={'C': 'd'}, timeout=9, short_name='o')
 """,
     "result = flyte.TaskEnvironment('e')\n@result.task(produces_artifacts=True)\ndef f() -> int: return 1",
-    "result = flyte.TaskEnvironment('e', service_account='a')\n@result.task(service_account='b')\ndef f() -> int: return 1",
+    "result = flyte.TaskEnvironment('e', service_account='a')\n@result.task(service_account='b')\ndef f() -> int: ...",
     "base = flyte.TaskEnvironment('e', description='d', cache='auto', queue='q')\n"
     "result = base.clone_with('f', resources=flyte.Resources(cpu=2), env_vars={'A': 'b'})",
     """
-task = flyte.extras.ContainerTask('c', 'alpine:3', ['echo', '{{.inputs.x}}'], {'x': int}, ['a'], {'y': str}, '/in', '/out',
+task = flyte.extras.ContainerTask('c', 'alpine:3', ['echo', '{{.inputs.x}}'], {'x': int}, ['a'], {'y': str}, '/in',
+                           '/out',
                            'YAML', False, resources=flyte.Resources(cpu=1), retries=2, timeout=5, env_vars={'A': 'b'},
                            secrets='s', cache='override' and flyte.Cache('override', version_override='1'), report=True,
                            docs=Documentation('d'), interruptible=True, queue='q', max_inline_io_bytes=9,
@@ -150,7 +151,8 @@ result = flyte.TaskEnvironment.from_task('e', task)
     "links=(Own(),)))",
     """
 result = flyte.clustered.ClusteredTaskEnvironment(
-    name='e', depends_on=[flyte.TaskEnvironment('up')], SHARED, cache='auto', queue='q', replicas=2, nproc_per_node=2, runtime=flyte.clustered.TorchRun(max_restarts=1), interconnect='tcp',
+    name='e', depends_on=[flyte.TaskEnvironment('up')], SHARED, cache='auto', queue='q', replicas=2, nproc_per_node=2,
+    runtime=flyte.clustered.TorchRun(max_restarts=1), interconnect='tcp',
     failure_policy=flyte.clustered.ClusterFailurePolicy(max_restarts=3), ttl_seconds_after_finished=60)
 @result.task
 def f() -> int: return 1

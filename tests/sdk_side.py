@@ -24,7 +24,7 @@ FOREIGN = {"app", "uvicorn_config"}
 
 def differences(path: str, one: Any, other: Any) -> Iterator[str]:
     """Say where two objects differ."""
-    if isinstance(one, type) or callable(one) and hasattr(one, "__qualname__"):
+    if isinstance(one, type) or (callable(one) and hasattr(one, "__qualname__")):
         if getattr(other, "__qualname__", None) != one.__qualname__:
             yield f"{path}: {one!r} and {other!r}"
     elif named(type(one)) != named(type(other)):
@@ -46,7 +46,7 @@ def differences(path: str, one: Any, other: Any) -> Iterator[str]:
         yield from differences(f"{path} keys", list(one), list(other))
         for key in one:
             yield from differences(f"{path}[{key!r}]", one[key], other.get(key))
-    elif one is not other and not one == other:
+    elif one is not other and one != other:
         if not vars_of(one) and not vars_of(other) and type(one).__eq__ is not object.__eq__:
             yield f"{path}: {one!r} and {other!r}"
         yield from differences(f"{path} of {type(one).__name__}", vars_of(one), vars_of(other))

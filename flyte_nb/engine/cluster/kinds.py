@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from flyte_nb.engine.cluster import sdk
 from flyte_nb.environments.declaration import Declaration, mask, set_fields
@@ -66,17 +66,17 @@ def same_value(name: str) -> Callable[[Any], Any]:
 
 
 @lru_cache(maxsize=256)
-def kind_of(declared: Hashable) -> Kind:
-    """Give the kind of a class, a user's subclass included.
+def kind_of(declared: Any) -> Kind:
+    """Give the kind of a class; that of the nearest of its bases for a class of a user's own.
 
     Raises
     ------
     DeploymentError
-        When the SDK has nothing for it, or a subclass has fields of its own, which would be lost.
+        When the SDK has nothing for it.
     """
-    kind = next((KINDS[base] for base in getattr(declared, "__mro__", ()) if base in KINDS), None)
+    kind = next((KINDS[base] for base in declared.__mro__ if base in KINDS), None)
     if kind is None:
-        raise DeploymentError(f"{getattr(declared, '__name__', declared)}: the Flyte SDK has nothing like it")
+        raise DeploymentError(f"{declared.__name__}: the Flyte SDK has nothing like it")
     return kind
 
 
@@ -121,7 +121,7 @@ def made(declared: Any, **given: Any) -> Any:
     DeploymentError
         When the installed version lacks the class or a field that is set, or refuses a value.
     """
-    kind = kind_of(type(declared))
+    kind = kind_of(cast("Any", type(declared)))
     target = sdk.find(kind.target)
     if target is None:
         raise DeploymentError(f"{kind.declared.__name__}: the installed Flyte SDK {sdk.version()} has no {kind.target}")
@@ -171,7 +171,7 @@ def _is_set(declared: Any, name: str) -> bool:
 
 def lacks(declared: Any, name: str, to: str = "") -> DeploymentError:
     """Make the error for a field that is set and that the installed version does not have."""
-    kind = kind_of(type(declared))
+    kind = kind_of(cast("Any", type(declared)))
     label = f" of {declared.name!r}" if isinstance(getattr(declared, "name", None), str) else ""
     return DeploymentError(
         f"{kind.declared.__name__}.{name}{label}: given {mask(name, getattr(declared, name))}; the installed Flyte SDK "

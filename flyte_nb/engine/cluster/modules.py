@@ -125,6 +125,7 @@ def _told(error: Exception, file: Path) -> str:
         lines += [trace.tb_lineno] if trace.tb_frame.f_code.co_filename == str(file) else []
         trace = trace.tb_next
     place = locate(file.read_text(encoding="utf-8"), lines[-1]) if lines else None
-    where = f"{place[0]}, line {place[1]}" if place else f"{file.name}, line {lines[-1]}" if lines else file.name
+    script = f"{file.stem.rpartition('_')[0]}.py"  # the lines of a script stay where they are
+    where = f"{place[0]}, line {place[1]}" if place else f"{script}, line {lines[-1]}" if lines else script
     told = " ".join(str(error).split())
     return f"{where}: the installed Flyte SDK {sdk.version()} does not take it: {type(error).__name__}: {told:.300}"

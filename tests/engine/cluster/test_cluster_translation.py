@@ -157,7 +157,9 @@ def served(draw: st.DrawFn) -> str:
 
 
 @needs_sdk
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
 @given(code=environments() | served())
 def test_generated_declarations_become_what_the_sdk_makes_of_them(
     sdk: SdkProcess, missing: list[str], code: str
