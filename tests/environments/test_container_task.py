@@ -62,7 +62,9 @@ def test_it_has_no_function_to_call() -> None:
 
 
 def test_a_container_task_keeps_its_settings_in_its_environment() -> None:
-    task = ContainerTask("c", "alpine", ["a"], resources=flyte.Resources(cpu=2), env_vars={"A": "b"}, interruptible=True)
+    task = ContainerTask(
+        "c", "alpine", ["a"], resources=flyte.Resources(cpu=2), env_vars={"A": "b"}, interruptible=True
+    )
     env = flyte.TaskEnvironment.from_task("e", task)
     assert (env.tasks["c"].resources, env.tasks["c"].env_vars) == (flyte.Resources(cpu=2), {"A": "b"})
     assert env.tasks["c"].interruptible

@@ -18,7 +18,7 @@ from flyte_nb.environments.task import TaskEnvironment
 from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import DeploymentError
 
-__all__ = ["environments_as_sdk", "task_as_sdk"]
+__all__ = ["KINDS", "VALUES", "environments_as_sdk", "task_as_sdk"]
 
 _KEPT = {
     "place": "the SDK finds the place of a declaration itself",

@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from flyte_nb.engine.cluster import environments, sdk
-from flyte_nb.engine.cluster.kinds import KINDS, VALUES, Kind
+from flyte_nb.engine.cluster import sdk
+from flyte_nb.engine.cluster.environments import KINDS, VALUES
+from flyte_nb.engine.cluster.kinds import Kind
 
 __all__ = ["Row", "rows"]
-
-_FILLED = environments.environments_as_sdk  # its module fills the kinds
 
 
 class Row(NamedTuple):
