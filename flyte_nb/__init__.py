@@ -89,6 +89,7 @@ if TYPE_CHECKING:
     from flyte_nb.planning import plan
     from flyte_nb.run_context import with_runcontext
     from flyte_nb.session import current_registry
+    from flyte_nb.translating import to_flyte
     from flyte_nb.verbs import export, rerun, run
     from flyte_nb.watching import watch
 
@@ -192,6 +193,7 @@ __all__ = [  # noqa: RUF022 - in the order of sorted()
     "storage",
     "syncify",
     "system_logger",
+    "to_flyte",
     "trace",
     "types",
     "version",
@@ -254,6 +256,7 @@ _LATER = {
     "rerun": "flyte_nb.verbs",
     "rollback": "flyte_nb.deploying",
     "run": "flyte_nb.verbs",
+    "to_flyte": "flyte_nb.translating",
     "trace": "flyte_nb.context.trace",
     "serve": "flyte_nb.serving",
     "watch": "flyte_nb.watching",

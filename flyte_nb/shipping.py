@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from flyte_nb.cell_connectors import CellConnectors, cell_connectors
 from flyte_nb.changes import tasks_of
@@ -20,6 +20,7 @@ from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import DeploymentError, UsageError
 from flyte_nb.notebook.export import Export, export_module
 from flyte_nb.notebook.module import Module, locate
+from flyte_nb.notebook.sdk import spelled_module
 from flyte_nb.notebook.staleness import Stale, changed_files, changed_names
 from flyte_nb.plan.bundle import Bundle, bundle_for, read_bundle
 from flyte_nb.plan.diff import fields_changed
@@ -31,7 +32,24 @@ from flyte_nb.registry import Registry
 from flyte_nb.views import told_size
 from flyte_nb.workbook import Workbook
 
-__all__ = ["Shipping"]
+__all__ = ["DATA", "Project", "Shipping"]
+
+#: the folder beside a module for the Flyte SDK that takes captured values
+DATA = "values"
+
+
+class Project(NamedTuple):
+    """What the Flyte SDK is to deploy: a module that imports it, and the files beside that.
+
+    ``name`` is what it is made of, a notebook or a script; ``module`` holds captured values; ``environments`` are its
+    declarations, each after those that it depends on.
+    """
+
+    name: str
+    source: str
+    module: Module
+    files: tuple[Shipped, ...]
+    environments: tuple[Environment, ...]
 
 
 class _Codes(dict[str, str]):
@@ -214,7 +232,8 @@ class Shipping:
         if not chosen:
             raise UsageError("nothing to export: no cell declares an environment")
         ordered = [env for env in order(chosen, self._registry.newest) if env.place.in_cell]
-        tasks = [task for env in ordered for task in tasks_of(env).values()]
+        bound = (task for env in ordered for task in tasks_of(env).values())
+        tasks = [task for task in bound if hasattr(task, "func")]  # the others are what their environments read
         module = self._workbook.module(names=self._served(ordered).names, tasks=tasks, environments=ordered)
         local = {file.path.partition("/")[0].partition(".")[0] for file in local_modules(module.source, str)}
         file = self._workbook.location.file
@@ -222,6 +241,32 @@ class Shipping:
             how, notebook=file.name if file else "", environments=tuple(env.name for env in ordered), local=local
         )
         return export_module(module, self._workbook.log, how), module
+
+    def for_sdk(self, environments: Iterable[Environment]) -> Project:
+        """Give environments and what they depend on as a module for the Flyte SDK, with the files beside it.
+
+        Raises
+        ------
+        DeploymentError
+            For a cycle, and for environments of other modules than the notebook's cells or the one script.
+        SliceError
+            For what cannot leave the kernel, and for what the SDK does not have.
+        """
+        ordered = self.graph(environments).order
+        if self._workbook.shell is None:
+            file = _only_file(ordered)
+            source = spelled_module(file.read_text(), file.name)
+            return Project(file.stem, source, Module(source), self._files_of(ordered, Module(source)), tuple(ordered))
+        if other := [env for env in ordered if not env.place.in_cell]:
+            raise DeploymentError(
+                f"environment {other[0].name!r} is declared in {other[0].place.file}, which imports flyte_nb; "
+                "the Flyte SDK takes environments of this notebook's cells: declare it in a cell"
+            )
+        source, module = self.exported(ordered, Export(target="flyte", marks=True, data=DATA))
+        location = self._workbook.location.file
+        return Project(
+            location.stem if location else "notebook", source, module, self._files_of(ordered, module), tuple(ordered)
+        )
 
     def has_run(self, env: Environment) -> bool:
         """Tell whether a task of an environment has run here."""

@@ -73,6 +73,7 @@ LAYERS = [
         "served_app",
         "served_connectors",
         "standing",
+        "translating",
         "watching",
     ],
     ["deployed_tasks", "deploying", "app_specs", "editing"],

@@ -294,6 +294,7 @@ class TaskEnvironment(Environment):
         env = cls(name=name, image=images[0] if images else "auto", depends_on=list(depends_on or []))
         for task in tasks:
             task.parent_env_name = env.name
+            task.own_settings |= {setting.name for setting in task.settings()}  # they stay: the environment has none
             announce("binding", env, task)
             rebind(task, env)
         return env

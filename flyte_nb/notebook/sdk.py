@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from flyte_nb.errors import SliceError
+from flyte_nb.notebook.cells import Cell, statements
 from flyte_nb.notebook.ordering import Part, respelled
 from flyte_nb.notebook.tidy import renamed, rewritten
 
-__all__ = ["Target", "check", "imports_for", "spelled_for"]
+__all__ = ["Target", "check", "imports_for", "spelled_for", "spelled_module"]
 
 Target = Literal["flyte_nb", "flyte"]
 #: modules of the SDK that its root does not import by itself
@@ -68,6 +69,42 @@ def spelled_for(target: Target, part: Part) -> Part:
         (node, text) for node in inner if (text := ast.unparse(_for_sdk(node))) != ast.unparse(node)
     ]
     return respelled(part, rewritten(source, changed))
+
+
+def spelled_module(source: str, name: str) -> str:
+    """Give a module that was written for flyte_nb as one for the Flyte SDK; every line stays where it is.
+
+    Parameters
+    ----------
+    source : str
+        The module.
+    name : str
+        What errors call it.
+
+    Raises
+    ------
+    SliceError
+        For what the SDK does not have, with its line.
+    """
+    parts = [Part(s.source, s.node, s.names, name, s.line) for s in statements(Cell(source, 0)) if _is_imported(s.node)]
+    tree = ast.parse(source)
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    own = {name for node in found for name in _aliases(node)}
+    check("flyte", [_for_sdk(node) for node in found], parts)
+    used = sorted({n for n in _attributes(tree, own) if n in _NAMESPACES})
+    changed: list[tuple[ast.expr | ast.stmt, str]] = []
+    for node in found:
+        text = ast.unparse(_for_sdk(node))
+        if [*_aliases(node)]:
+            text = "; ".join([text, *(f"import flyte.{n}" for n in used)])
+        if text != ast.unparse(node):
+            changed.append((node, text))
+    return renamed(rewritten(source, changed), {"flyte_nb": "flyte"})
+
+
+def _is_imported(node: ast.stmt) -> bool:
+    """Tell whether a statement is more than what a script does when it is run itself."""
+    return not (isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'")
 
 
 def _attributes(node: ast.AST, roots: set[str]) -> Iterator[str]:

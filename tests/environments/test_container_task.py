@@ -59,3 +59,12 @@ def test_it_gets_its_environment_from_from_task() -> None:
 def test_it_has_no_function_to_call() -> None:
     with pytest.raises(NotImplementedError):
         make().forward()
+
+
+def test_a_container_task_keeps_its_settings_in_its_environment() -> None:
+    task = ContainerTask(
+        "c", "alpine", ["a"], resources=flyte.Resources(cpu=2), env_vars={"A": "b"}, interruptible=True
+    )
+    env = flyte.TaskEnvironment.from_task("e", task)
+    assert (env.tasks["c"].resources, env.tasks["c"].env_vars) == (flyte.Resources(cpu=2), {"A": "b"})
+    assert env.tasks["c"].interruptible
