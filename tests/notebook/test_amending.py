@@ -92,9 +92,10 @@ def test_a_kept_module_is_made_again_after_each_edit(declared):
     ],
 )
 def test_a_variable_that_got_the_applied_draft_is_the_declaration(declared, cell, monkeypatch):
-    from flyte_nb import drafting
+    from flyte_nb.drafting import drafts, rebasing
 
-    monkeypatch.setattr(drafting, "process_registry", declared.registry)
+    for module_of_drafts in (drafts, rebasing):
+        monkeypatch.setattr(module_of_drafts, "process_registry", declared.registry)
     declared.cell(cell)
     edits = {name: env for name, env in declared.registry.items() if env.unwritten}
     module = declared.slice(tasks=[declared.registry.find_task("am-e.work")], edits=edits)
