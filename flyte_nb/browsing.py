@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
 from typing import Any
@@ -16,7 +15,7 @@ from flyte_nb.errors import UsageTypeError
 from flyte_nb.plan_panels import observing, plan_panel
 from flyte_nb.prepared import prepare
 from flyte_nb.session import Session, current_session
-from flyte_nb.showing import card, drawn
+from flyte_nb.showing import card, drawn, phases
 from flyte_nb.standing import Standing
 from flyte_nb.views import View
 from flyte_nb.widgets.browser import Browser, BrowserActions
@@ -59,7 +58,7 @@ def browse() -> Browser:
         del views["Edit"]
     return Browser(
         BrowserActions(
-            Standing(session, partial(_phases, session)),
+            Standing(session, partial(phases, session)),
             views,
             partial(_serve, session),
             partial(_stop, session),
@@ -113,14 +112,6 @@ _serving: set[asyncio.Task[Any]] = set()
 
 
 # --- apps: what serves them is loaded with the first one ---
-
-
-def _phases(session: Session) -> Mapping[str, str]:
-    if "flyte_nb.serve_context" not in sys.modules:
-        return {}
-    from flyte_nb.serve_context import handles
-
-    return {name: handle.phase.value for name, handle in handles(session).items()}
 
 
 def _serve(session: Session, name: str, ended: Callable[[BaseException | None], None]) -> None:

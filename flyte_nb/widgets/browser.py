@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from flyte_nb.views import Diff, Stack, Table, Text, View, bullet
 from flyte_nb.widgets import controls
 from flyte_nb.widgets.interactive import Interactive
-from flyte_nb.widgets.lines import heading, line_of, style_of
+from flyte_nb.widgets.lines import heading, lines_of, style_of
 from flyte_nb.widgets.listing import ALL, ORDERS, PAGE, SHOWN, Listing, Row, counted, listed
 from flyte_nb.widgets.own_thread import own_thread
 
@@ -108,7 +108,7 @@ class Browser(Interactive):
 
     def controls(self) -> Any:
         self._own = own_thread()
-        self._search = _narrow(controls.text("search", hint=_HINT, tooltip=_TOOLTIP, width="34em"))
+        self._search = _narrow(controls.text("search", hint=_HINT, tooltip=_TOOLTIP, width="22em"))
         self._shown = _narrow(controls.dropdown("show", list(SHOWN), ALL, tooltip="Which are listed", width="15em"))
         self._order = _narrow(
             controls.dropdown("sort by", list(ORDERS), "name", tooltip="In which order", width="15em")
@@ -237,7 +237,7 @@ class Browser(Interactive):
     def _show(self) -> None:
         listing = self._listing
         names = [row.name for row in listing.rows]
-        lines = tuple(map(line_of, listing.rows))
+        lines = lines_of(listing.rows)
         self._is_listing = True
         try:
             with self._list.hold_sync():  # the front end must not see the first line chosen in between
@@ -247,6 +247,7 @@ class Browser(Interactive):
                 self._list.index = names.index(self._chosen) if self._chosen in names else None
         finally:
             self._is_listing = False
+        self._set(self._head, heading(listing.rows))
         self._set(self._style, style_of(self._class, listing.rows))
         self._set(self._count, self._counted())
         if listing.pages > 1:
@@ -286,9 +287,12 @@ class Browser(Interactive):
             buttons: list[Any] = []
         else:
             is_app = row.kind in ("app", "connector")
-            is_served = row.state == "serving" or "serving" in row.note
             moves = [self._former, self._latter] if self._listing.found > 1 else []
-            buttons = [*moves, *self._open.values(), *([self._stop if is_served else self._serve] if is_app else [])]
+            buttons = [
+                *moves,
+                *self._open.values(),
+                *([self._stop if row.is_served else self._serve] if is_app else []),
+            ]
         if list(self._buttons.children) != buttons:
             self._buttons.children = buttons
 

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from flyte_nb.engine.base import now
 from flyte_nb.engine.local.apps.spec import AppPhase
 from flyte_nb.errors import UsageError
-from flyte_nb.views import escape
+from flyte_nb.views import Card, escape
 from flyte_nb.widgets.app_parts import head, log, replicas, traffic
 from flyte_nb.widgets.apps import AppRecord, card
 from flyte_nb.widgets.interactive import Interactive
@@ -73,10 +74,18 @@ class LiveCard(Interactive):
         self._is_asked = False
 
     def text(self) -> str:
-        return card(self._state.look()).text()
+        return self._card().text()
 
     def body(self) -> str:
-        return card(self._state.look()).body()
+        return self._card().body()
+
+    def _card(self) -> Card:
+        """Give the card; of an app that goes on with the time, since this form may be kept."""
+        record = self._state.look()
+        made = card(record)
+        if record.phase not in _ENDS:
+            made.strip.append(f"as of {now().astimezone():%Y-%m-%d %H:%M:%S}")
+        return made
 
     def controls(self) -> Any:
         import ipywidgets

@@ -160,6 +160,12 @@ class Lab:
         call = "async ([name, args]) => { await jupyterapp.commands.execute(name, args) }"
         self.page.evaluate(call, [name, arguments])
 
+    def restart_kernel(self) -> None:
+        """Start the kernel of the open notebook again, as its menu does when it has asked."""
+        restart = "async () => { await jupyterapp.shell.currentWidget.sessionContext.restartKernel() }"
+        self.page.evaluate(restart)
+        self.page.wait_for_function(_IDLE, timeout=PATIENCE)
+
     def close_all(self) -> None:
         """Close what is open, and end the kernels."""
         self.page.evaluate("""async () => {

@@ -99,7 +99,7 @@ def test_addresses_are_links_where_that_is_safe() -> None:
 
 def buttons(box: Any) -> list[Any]:
     inner = [found for child in getattr(box, "children", ()) for found in buttons(child)]
-    return inner + [box] if hasattr(box, "click") else inner
+    return [*inner, box] if hasattr(box, "click") else inner
 
 
 def test_what_fails_is_told(served: Served) -> None:
