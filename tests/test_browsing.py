@@ -157,7 +157,7 @@ def test_an_app_is_served_and_stopped(opened: tuple[Kernel, WidgetClient]) -> No
     choose(client, "site")
     client.press("Serve")
     client.wait(lambda: lines(client)[0].startswith("▶ site app serving"), timeout=60)
-    assert "✓ site is served" in client.html()
+    assert "✓ site is served at http://127.0.0.1:" in client.html()
     client.press("Stop")
     client.wait(lambda: lines(client)[0].startswith("+ site app declared"), timeout=60)
     assert client.found(description="Serve")

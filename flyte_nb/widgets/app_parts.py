@@ -26,7 +26,10 @@ _FONT = (
     "font-family:var(--jp-ui-font-family,system-ui,sans-serif);font-size:var(--jp-ui-font-size1,13px);"
     "color:var(--jp-ui-font-color1,#212121);line-height:1.5"
 )
-_PILL = "display:inline-block;border:1px solid var(--jp-border-color1,#bdbdbd);border-radius:8px;padding:0 8px;margin-left:8px"
+_PILL = (
+    "display:inline-block;border:1px solid var(--jp-border-color1,#bdbdbd);border-radius:8px;padding:0 8px;"
+    "margin-left:8px"
+)
 
 
 def marked(phase: AppPhase) -> str:

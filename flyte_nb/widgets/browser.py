@@ -13,12 +13,16 @@ from flyte_nb.widgets.lines import heading, lines_of, style_of
 from flyte_nb.widgets.listing import ALL, ORDERS, PAGE, SHOWN, Listing, Row, counted, listed
 from flyte_nb.widgets.own_thread import own_thread
 
-__all__ = ["Browser", "BrowserActions", "Stands"]
+__all__ = ["Browser", "BrowserActions", "Ended", "Stands"]
 
 _EMPTY = Diff([("!", "no environment is declared yet", "declare one with  %%flyte my-env --cpu 1")])
 _FEWEST, _LINES = 3, 12  # lines of the list that are seen at once
 _HINT = "name, kind, task, state, description"
 _TOOLTIP = "Words that are looked for; Enter shows the first environment that is found, and again the next"
+
+
+#: hears of an end: an error, or what to tell
+Ended = Callable[[BaseException | str], None]
 
 
 class Stands(Protocol):
@@ -47,7 +51,7 @@ class BrowserActions:
     tooltips : mapping of str to str
         Of each of those, what its button does.
     serve, stop : callable
-        Serve an app and stop it, beside the cells; the second argument hears of its end: an error, or None.
+        Serve an app and stop it, beside the cells; the second argument hears of its end: an error, or what to tell.
     observe : callable
         Calls the first of two after each cell and the second after each deployment, in whatever thread that is; gives
         what ends it.
@@ -55,8 +59,8 @@ class BrowserActions:
 
     stands: Stands
     views: dict[str, Callable[[str], View]]
-    serve: Callable[[str, Callable[[BaseException | None], None]], None]
-    stop: Callable[[str, Callable[[BaseException | None], None]], None]
+    serve: Callable[[str, Ended], None]
+    stop: Callable[[str, Ended], None]
     observe: Callable[[Callable[[], object], Callable[[], object]], Callable[[], None]]
     tooltips: dict[str, str] = field(default_factory=dict)
 
@@ -343,20 +347,18 @@ class Browser(Interactive):
                 widget.close()
 
     def _serve_it(self) -> None:
-        self._begin(self._actions.serve, self._serve, f"serving {self._chosen} …", f"{self._chosen} is served")
+        self._begin(self._actions.serve, self._serve, f"serving {self._chosen} …")
 
     def _stop_it(self) -> None:
-        self._begin(self._actions.stop, self._stop, f"stopping {self._chosen} …", f"{self._chosen} is stopped")
+        self._begin(self._actions.stop, self._stop, f"stopping {self._chosen} …")
 
-    def _begin(
-        self, act: Callable[[str, Callable[[BaseException | None], None]], None], button: Any, doing: str, done: str
-    ) -> None:
-        def ended(error: BaseException | None) -> None:
+    def _begin(self, act: Callable[[str, Ended], None], button: Any, doing: str) -> None:
+        def ended(told: BaseException | str) -> None:
             button.disabled = False
-            if error is None:
-                self.say(done, "done")
+            if isinstance(told, str):
+                self.say(told, "done")
             else:
-                self.say(str(error) or type(error).__name__, "error")
+                self.say(str(told) or type(told).__name__, "error")
             self._elsewhere()
 
         button.disabled = True
