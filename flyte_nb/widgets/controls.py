@@ -228,7 +228,7 @@ def close_lines(inner: str) -> str:
 
 def narrowing(control: Any, least: str, most: str) -> Any:
     """Let a control give way to what stands beside it, before that goes to the next line."""
-    control.layout = _layout(flex=f"1 1 {least}", max_width=most, margin="1px 2px")
+    control.layout = _layout(flex=f"1 1 {least}", min_width="0", max_width=most, margin="1px 2px")
     return control
 
 
