@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
 from typing import Any
@@ -16,10 +15,10 @@ from flyte_nb.errors import UsageTypeError
 from flyte_nb.plan_panels import observing, plan_panel
 from flyte_nb.prepared import prepare
 from flyte_nb.session import Session, current_session
-from flyte_nb.showing import card, drawn
+from flyte_nb.showing import card, drawn, phases
 from flyte_nb.standing import Standing
 from flyte_nb.views import View
-from flyte_nb.widgets.browser import Browser, BrowserActions
+from flyte_nb.widgets.browser import Browser, BrowserActions, Ended
 from flyte_nb.widgets.clone_panel import Asked
 from flyte_nb.widgets.plan_panel import PlanPanel
 
@@ -59,7 +58,7 @@ def browse() -> Browser:
         del views["Edit"]
     return Browser(
         BrowserActions(
-            Standing(session, partial(_phases, session)),
+            Standing(session, partial(phases, session)),
             views,
             partial(_serve, session),
             partial(_stop, session),
@@ -115,15 +114,7 @@ _serving: set[asyncio.Task[Any]] = set()
 # --- apps: what serves them is loaded with the first one ---
 
 
-def _phases(session: Session) -> Mapping[str, str]:
-    if "flyte_nb.serve_context" not in sys.modules:
-        return {}
-    from flyte_nb.serve_context import handles
-
-    return {name: handle.phase.value for name, handle in handles(session).items()}
-
-
-def _serve(session: Session, name: str, ended: Callable[[BaseException | None], None]) -> None:
+def _serve(session: Session, name: str, ended: Ended) -> None:
     """Serve an app beside the cells: what it needs is put together here, the rest goes on by itself."""
     from flyte_nb.serving import serve
 
@@ -133,17 +124,21 @@ def _serve(session: Session, name: str, ended: Callable[[BaseException | None], 
     task = asyncio.get_running_loop().create_task(serve.aio(app))
     _serving.add(task)
     task.add_done_callback(_serving.discard)
-    task.add_done_callback(lambda done: ended(asyncio.CancelledError() if done.cancelled() else done.exception()))
+    task.add_done_callback(partial(_tell, ended, lambda handle: f"{name} is served at {handle.record().url}"))
 
 
-def _stop(session: Session, name: str, ended: Callable[[BaseException | None], None]) -> None:
+def _stop(session: Session, name: str, ended: Ended) -> None:
     from flyte_nb.app_specs import apps_of
 
-    session.portal.submit(apps_of(session).stop(name)).done.add_done_callback(partial(_tell, ended))
+    job = session.portal.submit(apps_of(session).stop(name))
+    job.done.add_done_callback(partial(_tell, ended, lambda _: f"{name} is stopped"))
 
 
-def _tell(ended: Callable[[BaseException | None], None], done: Future[Any]) -> None:
-    ended(done.exception())
+def _tell(ended: Ended, told: Callable[[Any], str], done: asyncio.Future[Any] | Future[Any]) -> None:
+    if done.cancelled():
+        ended(asyncio.CancelledError())
+    else:
+        ended(done.exception() or told(done.result()))
 
 
 def _observing(

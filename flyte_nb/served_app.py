@@ -176,7 +176,8 @@ class ServedApp:
         return AppRecord(
             name=self.name, phase=self.phase, url=self._seen(), why=self.why, replicas=tuple(self.replicas),
             load=self.metrics, lines=self._last_lines(), links=spec.links,
-            needs_token=self.token is not None, history=self._service.history.series(),
+            needs_token=self.token is not None, has_pages=spec.metrics_port is None,
+            history=self._service.history.series(),
         )  # fmt: skip
 
     def _last_lines(self) -> tuple[str, ...]:

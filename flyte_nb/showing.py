@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -27,7 +28,7 @@ from flyte_nb.widgets import runs as run_views
 from flyte_nb.widgets.graph import graph, states
 from flyte_nb.widgets.interactive import has_widgets
 
-__all__ = ["card", "deployed_card", "drawn", "outdated", "show_as_cards", "show_changes", "state"]
+__all__ = ["card", "deployed_card", "drawn", "outdated", "phases", "show_as_cards", "show_changes", "state"]
 
 
 def show_changes(changes: Changes, running: Running) -> None:
@@ -41,12 +42,26 @@ def show_changes(changes: Changes, running: Running) -> None:
 
 
 def state(session: Session, env: Environment) -> list[str]:
-    """Say what is known of an environment beyond its declaration: the version deployed, and what is out of date."""
-    version = session.store.current().get(env.name)
+    """Say what is known of an environment beyond its declaration: deployed, served, and what is out of date."""
     stale = outdated(session, env)
     more = f" and {len(stale) - 2} more" if len(stale) > 2 else ""
     told = [f"out of date: {'; '.join(stale[:2])}{more}"] if stale else []
-    return [*([f"deployed at {version}"] if version else []), *told]
+    return [*_stands(session, env), *told]
+
+
+def _stands(session: Session, env: Environment) -> list[str]:
+    version, phase = session.store.current().get(env.name), phases(session).get(env.name)
+    served = [] if phase is None else ["serving" if phase == "active" else f"app {phase}"]
+    return [*([f"deployed at {version}"] if version else []), *served]
+
+
+def phases(session: Session) -> dict[str, str]:
+    """Give where each app stands that is served here, or has failed, by name; those that others need, too."""
+    if "flyte_nb.app_specs" not in sys.modules:  # what serves apps is loaded with the first one
+        return {}
+    from flyte_nb.app_specs import apps_of
+
+    return {name: service.phase.value for name, service in list(apps_of(session).services.items())}
 
 
 def outdated(session: Session, env: Environment) -> list[str]:
@@ -63,8 +78,7 @@ def outdated(session: Session, env: Environment) -> list[str]:
 
 def card(session: Session, env: Environment) -> View:
     """Show an environment as a card, with its state."""
-    version = session.store.current().get(env.name)
-    return cards.environment(env, [f"deployed at {version}"] if version else [], outdated(session, env))
+    return cards.environment(env, _stands(session, env), outdated(session, env))
 
 
 def drawn(session: Session, name: str | None = None) -> View:

@@ -20,6 +20,8 @@ from flyte_nb.widgets.listing import Row
 
 __all__ = ["Standing"]
 
+_ENDS = ("stopped", "failed")
+
 
 @dataclass(frozen=True)
 class _Checked:
@@ -115,6 +117,7 @@ class Standing:
             state=state,
             version=version,
             note=note,
+            is_served=bool(phase) and phase not in _ENDS,
             is_checked=one is not None or not (version or self._session.shipping.has_run(env)),
         )
 

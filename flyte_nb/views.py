@@ -164,14 +164,14 @@ class Card(View):
 
     def body(self) -> str:
         strip = "".join(
-            f'<span style="{_BORDER};border-radius:8px;padding:0 8px;margin-left:8px;'
+            f'<span style="{_BORDER};display:inline-block;border-radius:8px;padding:0 8px;margin-left:8px;'
             f'white-space:nowrap;{_MUTED}">{escape(word)}</span>'
             for word in [self.kind, *filter(None, self.strip)]
         )
         rows = "".join(
             f'<tr style="background:none"><th scope="row" style="{_cell(label)};{_MUTED};font-weight:400">'
             f'{escape(label)}</th><td style="{_cell(value)};{_CODE}">{escape(value)}'
-            + (f' <span style="{_MUTED}">{escape(note)}</span>' if note else "")
+            + (f' <span style="{_MUTED};white-space:normal">{escape(note)}</span>' if note else "")
             + "</td></tr>"
             for label, value, note in bounded(self.rows, _more)
         )

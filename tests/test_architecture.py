@@ -116,7 +116,7 @@ DEFERRED = {
     ("app_commands", "serve_commands"): "most kernels serve no app",
     ("planning", "engine.local"): "what only a plan needs of the engine comes with the first plan",
     ("browsing", "app_specs"): "most kernels serve no app",
-    ("browsing", "serve_context"): "most kernels serve no app",
+    ("showing", "app_specs"): "most kernels serve no app",
     ("browsing", "serving"): "most kernels serve no app",
     ("edit_commands", "editing"): "most kernels edit nothing",
     ("doctor_commands", "doctor"): "most kernels need no doctor",

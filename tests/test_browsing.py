@@ -28,7 +28,8 @@ top = flyte.TaskEnvironment("top", depends_on=[base])
 @top.task
 def more(x: int) -> int:
     return x + 1"""
-SITE = """site = AppEnvironment("site", command="python -m http.server 8080", requires_auth=False)"""
+COMMAND = "python -m http.server 8080"
+SITE = f"""site = AppEnvironment("site", command="{COMMAND}", requires_auth=False)"""
 
 
 @pytest.fixture
@@ -156,10 +157,27 @@ def test_an_app_is_served_and_stopped(opened: tuple[Kernel, WidgetClient]) -> No
     choose(client, "site")
     client.press("Serve")
     client.wait(lambda: lines(client)[0].startswith("▶ site app serving"), timeout=60)
-    assert "✓ site is served" in client.html()
+    assert "✓ site is served at http://127.0.0.1:" in client.html()
     client.press("Stop")
     client.wait(lambda: lines(client)[0].startswith("+ site app declared"), timeout=60)
     assert client.found(description="Serve")
+
+
+def test_what_is_served_can_be_stopped_however_it_stands(opened: tuple[Kernel, WidgetClient]) -> None:
+    kernel, client = opened
+    kernel.run(SITE)
+    kernel.run(f"front = AppEnvironment('front', command={COMMAND!r}, requires_auth=False, depends_on=[site])")
+    kernel.run("flyte.browse()")
+    kernel.run("_ = flyte.serve(front)")
+    client.wait(lambda: all("serving" in line for line in lines(client)), timeout=60)
+    choose(client, "site")  # served because another needs it
+    assert client.found(description="Stop")
+    assert not client.state(description="Stop")["disabled"]
+    listed = kernel.run("%flyte list").outputs[-1].data["text/plain"]
+    assert [line.split()[-1] for line in listed.splitlines()[1:]] == ["serving", "serving"]
+    assert json.loads(kernel.run("%flyte show site --json").outputs[-1].data["text/plain"])["state"] == ["serving"]
+    client.press("Stop")
+    client.wait(lambda: any(line.startswith("+ site app declared") for line in lines(client)), timeout=60)
 
 
 def test_an_app_that_does_not_start_says_why(opened: tuple[Kernel, WidgetClient]) -> None:

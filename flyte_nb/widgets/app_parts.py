@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from flyte_nb.engine.local.apps.spec import AppPhase
-from flyte_nb.views import Table, escape
+from flyte_nb.views import Table, escape, shown
 from flyte_nb.widgets.apps import AppRecord, told_latency, told_replicas, told_requests
 from flyte_nb.widgets.sparkline import picture
 from flyte_nb.widgets.tail import pre
@@ -26,7 +26,10 @@ _FONT = (
     "font-family:var(--jp-ui-font-family,system-ui,sans-serif);font-size:var(--jp-ui-font-size1,13px);"
     "color:var(--jp-ui-font-color1,#212121);line-height:1.5"
 )
-_PILL = "border:1px solid var(--jp-border-color1,#bdbdbd);border-radius:8px;padding:0 8px;margin-left:8px"
+_PILL = (
+    "display:inline-block;border:1px solid var(--jp-border-color1,#bdbdbd);border-radius:8px;padding:0 8px;"
+    "margin-left:8px"
+)
 
 
 def marked(phase: AppPhase) -> str:
@@ -37,19 +40,27 @@ def marked(phase: AppPhase) -> str:
 def head(app: AppRecord) -> str:
     """Show what an app is: its name, where it stands, its address and pages."""
     pills = "".join(f'<span style="{_PILL};{_MUTED}">{escape(word)}</span>' for word in ("app", marked(app.phase)))
-    note = "asks for the token: Open gives a way in" if app.needs_token else "anybody on this machine may call"
+    way = ": Open gives a way in" if app.has_pages else ""
+    note = f"asks for the token{way}" if app.needs_token else "anybody on this machine may call"
+    can_open = app.has_pages and app.phase not in (AppPhase.STOPPED, AppPhase.FAILED)
     pages = [(f"{app.url.rstrip('/')}/{path.lstrip('/')}", title) for path, title in app.links]
     lines = [f"<strong>{escape(app.name)}</strong>{pills}"]
     lines += [
-        f'{_address(url)} <span style="{_MUTED}">{escape(text)}</span>' for url, text in [(app.url, note), *pages]
+        f'{_address(url, can_open)} <span style="{_MUTED}">{escape(text)}</span>'
+        for url, text in [(app.url, note), *pages]
     ]
     if app.why:
         lines.append(f'<span style="color:var(--jp-error-color1,#c62828)">✗ failed:</span> {escape(app.why)}')
     return _block("".join(f"<div>{line}</div>" for line in lines))
 
 
-def _address(url: str) -> str:
-    return f'<span style="font-family:var(--jp-code-font-family,monospace)">{escape(url)}</span>'
+def _address(url: str, can_open: bool) -> str:
+    """Show an address; as a link only where that opens what it says: of the web, and without what is not seen."""
+    told = f'<span style="font-family:var(--jp-code-font-family,monospace)">{escape(url)}</span>'
+    if not (can_open and url.startswith(("http://", "https://")) and shown(url) == url):
+        return told
+    link = "color:var(--jp-content-link-color,#1565c0);text-decoration:underline"
+    return f'<a href="{escape(url)}" target="_blank" rel="noopener noreferrer" style="{link}">{told}</a>'
 
 
 def traffic(app: AppRecord) -> str:

@@ -40,6 +40,8 @@ class AppRecord:
         Path and title of pages of it.
     needs_token : bool
         Whether callers have to show a token.
+    has_pages : bool
+        Whether a browser can look at it; a server of connectors speaks gRPC.
     history : (tuple of float, tuple of float)
         Requests per second, and latency in seconds, of each second of the last minute; the newest last.
     """
@@ -53,6 +55,7 @@ class AppRecord:
     lines: tuple[str, ...] = ()
     links: tuple[tuple[str, str], ...] = ()
     needs_token: bool = False
+    has_pages: bool = True
     history: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
 
 

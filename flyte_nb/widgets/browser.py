@@ -9,16 +9,20 @@ from typing import Any, Protocol
 from flyte_nb.views import Diff, Stack, Table, Text, View, bullet
 from flyte_nb.widgets import controls
 from flyte_nb.widgets.interactive import Interactive
-from flyte_nb.widgets.lines import heading, line_of, style_of
+from flyte_nb.widgets.lines import heading, lines_of, style_of
 from flyte_nb.widgets.listing import ALL, ORDERS, PAGE, SHOWN, Listing, Row, counted, listed
 from flyte_nb.widgets.own_thread import own_thread
 
-__all__ = ["Browser", "BrowserActions", "Stands"]
+__all__ = ["Browser", "BrowserActions", "Ended", "Stands"]
 
 _EMPTY = Diff([("!", "no environment is declared yet", "declare one with  %%flyte my-env --cpu 1")])
 _FEWEST, _LINES = 3, 12  # lines of the list that are seen at once
 _HINT = "name, kind, task, state, description"
 _TOOLTIP = "Words that are looked for; Enter shows the first environment that is found, and again the next"
+
+
+#: hears of an end: an error, or what to tell
+Ended = Callable[[BaseException | str], None]
 
 
 class Stands(Protocol):
@@ -47,7 +51,7 @@ class BrowserActions:
     tooltips : mapping of str to str
         Of each of those, what its button does.
     serve, stop : callable
-        Serve an app and stop it, beside the cells; the second argument hears of its end: an error, or None.
+        Serve an app and stop it, beside the cells; the second argument hears of its end: an error, or what to tell.
     observe : callable
         Calls the first of two after each cell and the second after each deployment, in whatever thread that is; gives
         what ends it.
@@ -55,8 +59,8 @@ class BrowserActions:
 
     stands: Stands
     views: dict[str, Callable[[str], View]]
-    serve: Callable[[str, Callable[[BaseException | None], None]], None]
-    stop: Callable[[str, Callable[[BaseException | None], None]], None]
+    serve: Callable[[str, Ended], None]
+    stop: Callable[[str, Ended], None]
     observe: Callable[[Callable[[], object], Callable[[], object]], Callable[[], None]]
     tooltips: dict[str, str] = field(default_factory=dict)
 
@@ -108,7 +112,7 @@ class Browser(Interactive):
 
     def controls(self) -> Any:
         self._own = own_thread()
-        self._search = _narrow(controls.text("search", hint=_HINT, tooltip=_TOOLTIP, width="34em"))
+        self._search = _narrow(controls.text("search", hint=_HINT, tooltip=_TOOLTIP, width="22em"))
         self._shown = _narrow(controls.dropdown("show", list(SHOWN), ALL, tooltip="Which are listed", width="15em"))
         self._order = _narrow(
             controls.dropdown("sort by", list(ORDERS), "name", tooltip="In which order", width="15em")
@@ -237,7 +241,7 @@ class Browser(Interactive):
     def _show(self) -> None:
         listing = self._listing
         names = [row.name for row in listing.rows]
-        lines = tuple(map(line_of, listing.rows))
+        lines = lines_of(listing.rows)
         self._is_listing = True
         try:
             with self._list.hold_sync():  # the front end must not see the first line chosen in between
@@ -247,6 +251,7 @@ class Browser(Interactive):
                 self._list.index = names.index(self._chosen) if self._chosen in names else None
         finally:
             self._is_listing = False
+        self._set(self._head, heading(listing.rows))
         self._set(self._style, style_of(self._class, listing.rows))
         self._set(self._count, self._counted())
         if listing.pages > 1:
@@ -286,9 +291,12 @@ class Browser(Interactive):
             buttons: list[Any] = []
         else:
             is_app = row.kind in ("app", "connector")
-            is_served = row.state == "serving" or "serving" in row.note
             moves = [self._former, self._latter] if self._listing.found > 1 else []
-            buttons = [*moves, *self._open.values(), *([self._stop if is_served else self._serve] if is_app else [])]
+            buttons = [
+                *moves,
+                *self._open.values(),
+                *([self._stop if row.is_served else self._serve] if is_app else []),
+            ]
         if list(self._buttons.children) != buttons:
             self._buttons.children = buttons
 
@@ -339,20 +347,18 @@ class Browser(Interactive):
                 widget.close()
 
     def _serve_it(self) -> None:
-        self._begin(self._actions.serve, self._serve, f"serving {self._chosen} …", f"{self._chosen} is served")
+        self._begin(self._actions.serve, self._serve, f"serving {self._chosen} …")
 
     def _stop_it(self) -> None:
-        self._begin(self._actions.stop, self._stop, f"stopping {self._chosen} …", f"{self._chosen} is stopped")
+        self._begin(self._actions.stop, self._stop, f"stopping {self._chosen} …")
 
-    def _begin(
-        self, act: Callable[[str, Callable[[BaseException | None], None]], None], button: Any, doing: str, done: str
-    ) -> None:
-        def ended(error: BaseException | None) -> None:
+    def _begin(self, act: Callable[[str, Ended], None], button: Any, doing: str) -> None:
+        def ended(told: BaseException | str) -> None:
             button.disabled = False
-            if error is None:
-                self.say(done, "done")
+            if isinstance(told, str):
+                self.say(told, "done")
             else:
-                self.say(str(error) or type(error).__name__, "error")
+                self.say(str(told) or type(told).__name__, "error")
             self._elsewhere()
 
         button.disabled = True

@@ -22,6 +22,7 @@ __all__ = [
     "dropdown",
     "html",
     "labelled",
+    "narrowing",
     "row",
     "seen",
     "shared",
@@ -116,7 +117,7 @@ def area(
     rows: int = 3,
     hint: str = "",
     tooltip: str = "",
-    width: str = "100%",
+    width: str = "calc(100% - 4px)",
     label: str = LABEL,
 ) -> Any:
     """Make several lines to type in."""
@@ -225,6 +226,12 @@ def close_lines(inner: str) -> str:
     return f'<div style="{_CLOSE}">{inner}</div>' if inner else ""
 
 
+def narrowing(control: Any, least: str, most: str) -> Any:
+    """Let a control give way to what stands beside it, before that goes to the next line."""
+    control.layout = _layout(flex=f"1 1 {least}", min_width="0", max_width=most, margin="1px 2px")
+    return control
+
+
 def html(value: str = "") -> Any:
     """Show HTML: whoever calls this has escaped what is in it."""
     import ipywidgets
@@ -235,10 +242,11 @@ def html(value: str = "") -> Any:
 
 def labelled(description: str, value: str, note: str = "") -> str:
     """Give HTML that stands where a control with a label would, for what cannot be typed."""
-    wide = f"display:inline-block;width:{LABEL};margin-right:8px;text-align:right;overflow-wrap:anywhere"
+    wide = f"flex:none;width:{LABEL};text-align:right;overflow-wrap:anywhere"
     label = f'<span style="{wide}">{escape(description)}</span>'
     more = f' <span style="{_MARKS[""][1]}">{escape(note)}</span>' if note else ""
-    return f"<div>{label}{escape(value)}{more}</div>"
+    held = f'<span style="min-width:0;overflow-wrap:anywhere">{escape(value)}{more}</span>' if value or note else ""
+    return f'<div style="display:flex;gap:8px">{label}{held}</div>'
 
 
 def seen(widget: Any, is_seen: bool) -> None:

@@ -25,8 +25,11 @@ STILL_EVERY, BUSY_AFTER = 1.0, 1.0
 BUSY = "a cell runs: what you press here may have to wait until it is done"
 _MARKS = {"": "", "error": "! ", "done": "✓ "}
 _COLOURS = {"": "inherit", "error": "var(--jp-error-color1,#c62828)", "done": "inherit"}  # a green is too pale to read
-#: the lines of HTML in widgets are as far apart as in other outputs
-_LINES = ".flyte-nb-view .widget-html-content{line-height:1.5}"
+#: the lines of HTML in widgets are as far apart as in other outputs, and no wider than the page
+_LINES = ".flyte-nb-view .widget-html-content{line-height:1.5;min-width:0}"
+#: a widget whose kernel has ended gives way to its still form, where that follows it
+_DEAD = ".jp-OutputArea-child:has(.flyte-nb-view.jupyter-widgets-disconnected)"
+_ENDED = "The kernel that showed this has ended: run the cell again."
 _VIEW_MIME = "application/vnd.jupyter.widget-view+json"
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -124,8 +127,7 @@ class Interactive(View):
             self._is_placed = False
             inner = self.controls()
             below = [] if self._is_placed else [self._status]
-            rules = f".{self._mark}{{display:none}}{_LINES}"
-            hides = ipywidgets.HTML(f"<style>{rules}</style>", layout={"display": "none"})
+            hides = ipywidgets.HTML(f"<style>{_rules(self._mark)}</style>", layout={"display": "none"})
             self._root = ipywidgets.VBox([inner, *below, hides]).add_class("flyte-nb-view")
             _open[self._number] = self
         return self._root
@@ -187,6 +189,16 @@ class Interactive(View):
             lines = [self._said, escape(self._busy)]
             told = "<br>".join(filter(None, lines))
             self._status.value = f'<div role="status" aria-live="polite">{told}</div>' if told else ""
+
+
+def _rules(still: str) -> str:
+    """Give the rules that a live widget brings along: they hide its still form while its kernel lives."""
+    after = f"+ .jp-OutputArea-child .{still}"
+    return (
+        f".{still}{{display:none}}{_LINES}@supports selector(:has(a)){{"
+        f"{_DEAD}:has({after}){{display:none}}{_DEAD} {after}{{display:block}}"
+        f"{_DEAD} {after}::before{{content:'{_ENDED}';color:var(--jp-ui-font-color2,#616161)}}}}"
+    )
 
 
 def has_widgets() -> bool:

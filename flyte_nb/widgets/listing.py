@@ -42,6 +42,8 @@ class Row:
         Whether it is known that what is deployed is what is declared.
     number : int
         Another one for another declaration.
+    is_served : bool
+        Whether there is something of it to stop.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Row:
     description: str = ""
     is_checked: bool = True
     number: int = 0
+    is_served: bool = False
 
     @property
     def sign(self) -> str:
@@ -85,7 +88,7 @@ SHOWN: dict[str, Callable[[Row], bool]] = {
     "tasks": lambda row: row.kind == "task",
     "apps": lambda row: row.kind == "app",
     "connectors": lambda row: row.kind == "connector",
-    "served": lambda row: row.state == "serving",
+    "served": lambda row: row.is_served,
 }
 #: in which order, by what a person chooses
 ORDERS: dict[str, Callable[[Row], object]] = {

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from flyte_nb.engine.base import now
 from flyte_nb.engine.local.apps.spec import AppPhase
 from flyte_nb.errors import UsageError
-from flyte_nb.views import escape
+from flyte_nb.views import Card, escape
 from flyte_nb.widgets.app_parts import head, log, replicas, traffic
 from flyte_nb.widgets.apps import AppRecord, card
 from flyte_nb.widgets.interactive import Interactive
@@ -70,12 +71,21 @@ class LiveCard(Interactive):
         self._shown: dict[str, Any] = {}
         self._taking: threading.Timer | None = None
         self._link = ""
+        self._is_asked = False
 
     def text(self) -> str:
-        return card(self._state.look()).text()
+        return self._card().text()
 
     def body(self) -> str:
-        return card(self._state.look()).body()
+        return self._card().body()
+
+    def _card(self) -> Card:
+        """Give the card; of an app that goes on with the time, since this form may be kept."""
+        record = self._state.look()
+        made = card(record)
+        if record.phase not in _ENDS:
+            made.strip.append(f"as of {now().astimezone():%Y-%m-%d %H:%M:%S}")
+        return made
 
     def controls(self) -> Any:
         import ipywidgets
@@ -91,9 +101,10 @@ class LiveCard(Interactive):
         self._stops.on_click(self.handler(lambda _: self._stop()))
         self._pace, self._still_pace = Pace(self.handler(self._follow)), Pace(self.renew, STILL)
         self._leave = self._state.observe(self._pace.ask)
-        self._show(self._state.look())
-        shown = self._shown
-        buttons = ipywidgets.HBox([self._opens, self._stops, shown["link"]], layout={"flex_flow": "row wrap"})
+        record, shown = self._state.look(), self._shown
+        self._show(record)
+        opens = [self._opens] if record.has_pages else []
+        buttons = ipywidgets.HBox([*opens, self._stops, shown["link"]], layout={"flex_flow": "row wrap"})
         layout = {"border": "1px solid var(--jp-border-color1,#bdbdbd)", "padding": "4px 12px", "max_width": "64em"}
         return ipywidgets.VBox(
             [shown["head"], buttons, shown["traffic"], shown["replicas"], shown["log"]], layout=layout
@@ -132,6 +143,11 @@ class LiveCard(Interactive):
                 button.disabled = not button.disabled
         if has_ended:
             self._take_away()
+        if self._is_asked and has_ended:
+            self._is_asked = False
+            self.say(f"it has ended: it is {record.phase.value}", "done")
+        elif record.phase is AppPhase.STARTING:  # it is served again
+            self.say("")
 
     # --- what the buttons do ---
 
@@ -162,6 +178,6 @@ class LiveCard(Interactive):
             link.value = ""
 
     def _stop(self) -> None:
-        self._stops.disabled = True
-        self._state.stop()
+        self._stops.disabled = self._is_asked = True  # before it is asked: its end may be here at once
         self.say("asked to stop: replicas finish what they have, and call their shutdown hooks")
+        self._state.stop()

@@ -9,6 +9,8 @@ from collections.abc import Callable
 __all__ = ["EVERY", "Pace"]
 
 EVERY = 0.25  # seconds between two renewals of what is shown
+#: what is slow, as on a full machine, pauses so many times as long as it took, but no longer than so many seconds
+REST, LONGEST = 4, 3.0
 
 
 class Pace:
@@ -19,24 +21,30 @@ class Pace:
     act : callable
         What is done, in a thread of its own; two of them are never under way at a time.
     every : float
-        Seconds from one time to the next, at least.
+        Seconds from one time to the next, at least; more where what is done takes long.
     """
 
     def __init__(self, act: Callable[[], object], every: float = EVERY) -> None:
         self._act, self._every = act, every
-        self._lock, self._acting = threading.Lock(), threading.Lock()
+        self._lock = threading.Lock()
         self._soon: threading.Timer | None = None
         self._late: threading.Timer | None = None
-        self._last = float("-inf")
-        self._is_over = False
+        self._next = float("-inf")
+        self._is_acting = self._is_asked_again = self._is_over = False
 
     def ask(self) -> None:
         """Have it done; from any thread, and at once done with."""
-        if self._soon is not None:
+        if self._soon is not None or self._is_asked_again:
             return  # it begins by forgetting that it was asked for, so it sees what has happened by now
         with self._lock:
-            if self._soon is None and not self._is_over:
-                self._soon = _timer(max(self._last + self._every - time.monotonic(), 0.0), self._do)
+            if self._is_acting:
+                self._is_asked_again = True
+            elif self._soon is None:
+                self._plan()
+
+    def _plan(self) -> None:
+        if not self._is_over:
+            self._soon = _timer(max(self._next - time.monotonic(), 0.0), self._do)
 
     def ask_in(self, seconds: float) -> None:
         """Have it done in so many seconds, unless another time is said before that."""
@@ -56,11 +64,24 @@ class Pace:
                     timer.cancel()
 
     def _do(self) -> None:
-        with self._acting:
-            with self._lock:
-                self._soon, self._last = None, time.monotonic()
+        began = time.monotonic()
+        with self._lock:
+            self._soon, self._is_acting = None, True
+        try:
             if not self._is_over:
                 self._act()
+        finally:
+            self._rest(began)
+
+    def _rest(self, began: float) -> None:
+        """Pause after it was done, the longer the longer it took."""
+        ended = time.monotonic()
+        with self._lock:
+            self._next = max(began + self._every, ended + min(REST * (ended - began), LONGEST))
+            self._is_acting = False
+            if self._is_asked_again:
+                self._is_asked_again = False
+                self._plan()
 
 
 def _timer(seconds: float, act: Callable[[], None]) -> threading.Timer:

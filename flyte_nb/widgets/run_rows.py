@@ -35,7 +35,8 @@ _SURE = 24  # characters that fit
 _SMALL = "font-size:inherit;color:var(--jp-ui-font-color2,#616161)"
 #: the rule of style of the rows, sent once
 STYLE = (
-    "<style>.flyte-nb-row{display:grid;grid-template-columns:minmax(8em,3fr) minmax(9em,4fr) 7em minmax(7em,4fr);"
+    "<style>.flyte-nb-row{display:grid;"
+    "grid-template-columns:minmax(5em,3fr) minmax(6em,4fr) minmax(4em,7em) minmax(4em,4fr);"
     "column-gap:12px;line-height:20px;font-family:var(--jp-ui-font-family,system-ui,sans-serif);"
     "font-size:var(--jp-ui-font-size1,13px);color:var(--jp-ui-font-color1,#212121)}"
     ".flyte-nb-row>*{overflow:hidden;text-overflow:ellipsis;white-space:nowrap}"

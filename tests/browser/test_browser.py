@@ -98,6 +98,20 @@ def test_a_page_that_is_loaded_anew_shows_the_live_view(noted: Notebook) -> None
     expect(opened.output(2).get_by_role("status")).to_have_text("✓ noted flour")
 
 
+def test_a_view_whose_kernel_was_started_again_is_its_still_form(noted: Notebook, pictures: Pictures) -> None:
+    note(noted, "salt")
+    expect(noted.output(2).get_by_text("noted: salt")).to_have_count(1)
+    noted.lab.restart_kernel()
+    expect(noted.output(2).get_by_text("noted: salt")).to_be_visible()
+    expect(noted.output(2).get_by_role("button")).to_have_count(0)  # none that can be seen
+    pictures.take(noted.output(2), "restarted")
+    for number in range(3):
+        noted.run(number)
+    expect(noted.output(2).get_by_text("noted: nothing")).to_be_hidden()
+    note(noted, "pepper")
+    expect(noted.output(2).get_by_role("status")).to_have_text("✓ noted pepper")
+
+
 def test_a_long_cell_is_told(noted: Notebook, pictures: Pictures) -> None:
     number = noted.add("import time, pathlib\nwhile not pathlib.Path('go').exists(): time.sleep(0.1)")
     noted.run(number, wait=False)

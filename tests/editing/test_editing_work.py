@@ -292,6 +292,9 @@ def test_hostile_names_and_values_are_inert(editors: list[Editor]) -> None:
     editor = opened(env, editors)
     typed(editor, "service_account", hostile)
     htmls = [w for w in widgets_of(editor._root) if type(w).__name__ == "HTML"]
+    row = editor._items["env_vars"]._rows["A"]
+    assert row._line.value == hostile  # nothing of it is lost, and what is not seen of it is told beside it
+    assert "! it reads &lt;script&gt;alert(1)&lt;/script&gt;&lt;/textarea&gt;\\u202e\\x01" in row.field._line.value
     assert all("<script>" not in w.value and "\u202e" not in w.value for w in htmls)
     assert len(every_state(editor._root)) < 300_000
     assert isinstance(editor._lines["queue"]._input, Fixed)

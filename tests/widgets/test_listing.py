@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from flyte_nb.widgets.lines import heading, lines_of
 from flyte_nb.widgets.listing import ALL, ORDERS, PAGE, SHOWN, SIGNS, Row, counted, listed
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -83,3 +84,14 @@ def test_a_page_has_fifty() -> None:
     assert PAGE == 50
     assert len(listed([Row(str(number), "task") for number in range(1_000)]).rows) == 50
     assert ALL in SHOWN
+
+
+def test_columns_are_as_wide_as_what_stands_in_them() -> None:
+    rows = [Row("a", "task", ("t",), "In [2]"), Row("b" * 50, "app", (), "In [3]", state="serving", note="<b>\u202e")]
+    lines = [line.replace("\u00a0", " ") for line in lines_of(rows)]
+    words = heading(rows).replace("\u00a0", " ").partition(">")[2]
+    assert [line.index("In [") for line in lines] == [words.index("declared<")] * 2
+    assert f"▶ {'b' * 31}…" in lines[1]
+    assert "\u202e" not in lines[1]
+    assert len(lines_of([rows[0]])[0]) < 50
+    assert "<b>" not in heading(rows)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timezone
+from typing import Any
 
 import pytest
 from flyte_nb.engine.local.apps.spec import AppPhase, ReplicaRecord
@@ -24,8 +25,9 @@ APP = AppRecord("my-api", AppPhase.ACTIVE, "http://127.0.0.1:4000/", replicas=(R
 class Served:
     """An app that changes when the test says so."""
 
-    def __init__(self) -> None:
-        self.now, self.stopped, self.withdrawn = APP, 0, list[str]()
+    def __init__(self, app: AppRecord = APP) -> None:
+        self.now, self.stopped, self.withdrawn = app, 0, list[str]()
+        self.ends_at_once = False
         self.listeners: list[Callable[[], None]] = []
         self.card = LiveCard(
             AppState(lambda: self.now, self.stop, lambda: "http://127.0.0.1:4000/?flyte_ticket=<x>",
@@ -35,6 +37,8 @@ class Served:
 
     def stop(self) -> None:
         self.stopped += 1
+        if self.ends_at_once:
+            self.change(phase=AppPhase.STOPPED, replicas=())
 
     def observe(self, listener: Callable[[], None]) -> Callable[[], None]:
         self.listeners.append(listener)
@@ -62,8 +66,40 @@ def test_it_follows_its_app_to_the_end(served: Served) -> None:
     assert (served.stopped, served.card._stops.disabled) == (1, True)
     served.change(phase=AppPhase.STOPPED, replicas=())
     assert soon(lambda: "■ stopped" in served.seen() and served.card._opens.disabled, 5)
+    assert soon(lambda: "✓ it has ended: it is stopped" in served.card._status.value, 5)
+    assert "asked to stop" not in served.card._status.value
     served.change(phase=AppPhase.ACTIVE, replicas=(REPLICA,))  # it is served again
     assert soon(lambda: "▶ active" in served.seen() and not served.card._opens.disabled, 5)
+
+
+def test_a_stop_that_is_done_at_once_is_told_as_done(served: Served) -> None:
+    served.ends_at_once = True
+    served.card._stops.click()
+    assert soon(lambda: "it has ended" in served.card._status.value, 5)
+    served.change(phase=AppPhase.STARTING)
+    assert soon(lambda: served.card._status.value == "", 5)
+
+
+def test_an_app_that_no_browser_can_look_at_has_no_open() -> None:
+    served = Served(replace(APP, has_pages=False))
+    assert "Open" not in str([button.description for button in buttons(served.box)])
+    assert "asks for the token<" in served.seen()
+    assert "<a " not in served.seen()
+
+
+def test_addresses_are_links_where_that_is_safe() -> None:
+    app = replace(APP, links=(("/docs", "Docs"), ("/\u202ex", "odd"), ('/"><script>', "bad")))
+    told = app_parts.head(app)
+    assert '<a href="http://127.0.0.1:4000/docs" target="_blank" rel="noopener noreferrer"' in told
+    assert told.count("<a ") == 3
+    assert "<script>" not in told
+    assert "<a " not in app_parts.head(replace(app, url="javascript:alert(1)//"))
+    assert "<a " not in app_parts.head(replace(app, phase=AppPhase.STOPPED))
+
+
+def buttons(box: Any) -> list[Any]:
+    inner = [found for child in getattr(box, "children", ()) for found in buttons(child)]
+    return [*inner, box] if hasattr(box, "click") else inner
 
 
 def test_what_fails_is_told(served: Served) -> None:

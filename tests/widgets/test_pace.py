@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
+import pytest
 from flyte_nb.widgets.pace import Pace
 
 from scripts import soon
@@ -61,3 +62,41 @@ def test_a_later_time_replaces_an_earlier_one() -> None:
     assert done == []
     pace.ask_in(0.01)
     assert soon(lambda: len(done) == 1)
+
+
+def test_what_is_slow_is_done_less_often_and_sees_the_last() -> None:
+    seen: list[int] = []
+    news, taken = [0], [0.0]
+
+    def act() -> None:
+        began = time.monotonic()
+        seen.append(news[0])
+        time.sleep(0.05)
+        taken[0] += time.monotonic() - began
+
+    pace = Pace(act, every=0.0)
+    began = time.monotonic()
+    while time.monotonic() < began + 1:
+        news[0] += 1
+        pace.ask()
+    under_way = taken[0] / (time.monotonic() - began)
+    assert under_way < 0.4
+    assert soon(lambda: seen[-1] == news[0])
+    count = len(seen)
+    time.sleep(0.4)
+    assert len(seen) == count
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_one_that_fails_does_not_end_the_others() -> None:
+    done: list[int] = []
+
+    def act() -> None:
+        done.append(1)
+        if len(done) == 1:
+            pace.ask()
+            raise ValueError
+
+    pace = Pace(act, every=0.0)
+    pace.ask()
+    assert soon(lambda: len(done) == 2)

@@ -15,7 +15,7 @@ __all__ = ["Fixed", "Input", "made_input"]
 
 Heard = Callable[[str], None]
 _NONE, _ANY, _WHOLE = "none", "any GPU", "whole"
-_LIMIT, _SHORT = "7em", "13em"
+_LIMIT = "7em"
 _COUNTS = ["1", "2", "3", "4", "5", "6", "7", "8", "16", "32", "64"]
 _DEVICES = [_NONE, _ANY, *(name for names in DEVICES.values() for name in names)]
 
@@ -158,7 +158,9 @@ class _Accelerator(Input):
         device, count, cut = self._parts(text)
         self._device = self._list(self._field.label, _DEVICES, device, self._tooltip, controls.SHORT, controls.LABEL)
         self._count = self._list("count", self._counts(device), count, "how many of it  (resources.gpu)", "7.5em")
-        self._partition = self._list("partition", self._cuts(device), cut, "how each is cut  (resources.gpu)", _SHORT)
+        self._partition = self._list(
+            "partition", self._cuts(device), cut, "how each is cut  (resources.gpu)", controls.SHORT, controls.LABEL
+        )
         self._device.observe(self._picked, "value")
         self._listen(self._count, self._partition)
         return self._device, self._count, self._partition

@@ -57,7 +57,7 @@ class Items:
         what, label, more = _WORDS[self._path]
         offered = list(self._offers())[:MOST]
         self._name = controls.text(label, offers=offered, tooltip=f"its name  ({self._path})", width=controls.SHORT)
-        self._value = controls.text(more, tooltip=f"its {more}  ({self._path})", width="13em", label="auto")
+        self._value = controls.text(more, tooltip=f"its {more}  ({self._path})", width=controls.SHORT)
         add = controls.button(f"Add {what}", self._add, tooltip=_twin(self._path))
         self._name.observe(lambda _: self._guard(), "value")
         self._value.observe(lambda _: self._guard(), "value")
@@ -125,7 +125,8 @@ class _Row:
             self._line = None
             head = controls.html(controls.labelled(item.name, held))
         else:
-            self._line = head = controls.text(item.name, item.text, tooltip="its value", width=controls.WIDE)
+            self._line = head = controls.text(item.name, item.text, tooltip="its value")
+            controls.narrowing(head, "18em", controls.WIDE)
             head.observe(lambda change: None if self._is_set else typed(item.name, str(change["new"])), "value")
         self.field = controls.Field(head, take)
         self.widget = self.field.widget
@@ -134,7 +135,9 @@ class _Row:
         if self._line is not None and item.text is not None and item.text != self._line.value:
             self._write(item.text)
         self.note, self.kind = item.note, item.kind
-        self.field.tell(item.note, item.kind)
+        if not item.note and item.text is not None and not item.is_hidden and shown(item.text) != item.text:
+            self.note, self.kind = f"it reads {shown(item.text)}", "notice"  # some of it is not seen in an input
+        self.field.tell(self.note, self.kind)
 
     def empty(self) -> None:
         self._write("")
