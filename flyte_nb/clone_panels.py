@@ -38,11 +38,12 @@ class Base:
 
     overrides: Mapping[str, Any] = field(default_factory=dict)
     reset: tuple[str, ...] = ()
+    former: Environment | None = None
 
 
 def panel_of(session: Session, preview: ClonePreview) -> ClonePanel:
     """Give the panel of a preview that was made in code."""
-    base = Base({name: value for name, value in preview.overrides.items() if value is not None}, preview.reset)
+    base = Base({name: value for name, value in preview.overrides.items() if value is not None}, preview.reset, preview.former)
     return clone_panel(session, preview.source, Asked(preview.name, {}, preview.reset), base)
 
 
@@ -89,7 +90,8 @@ def _inputs(source: Environment, base: Base) -> list[Input]:
 
 def _preview(session: Session, source: Environment, base: Base, asked: Asked) -> ClonePreview:
     """Give the clone that is asked for; what cannot be made of what was typed is refused in its field."""
-    source = session.registry.newest(source)
+    newest = session.registry.newest(source)
+    source = newest if type(newest) is type(source) else source  # as the function has it
     given = {name: value for name, value in base.overrides.items() if name not in asked.reset}
     refused: dict[str, FlyteError] = {}
     made = {}
@@ -107,7 +109,7 @@ def _preview(session: Session, source: Environment, base: Base, asked: Asked) ->
         except ValueError as error:
             refused[name] = UsageError(str(error))
     reset = tuple(name for name in asked.reset if name not in {**given, **refused})
-    return ClonePreview(source, asked.name, given, reset, refused)
+    return ClonePreview(source, asked.name, given, reset, refused, base.former)
 
 
 def _apply(session: Session, preview: Previewed) -> str:

@@ -133,6 +133,17 @@ def test_it_is_of_what_is_declared_now(opened: tuple[Kernel, WidgetClient]) -> N
     assert kernel.value("big.resources.memory") == "'5Gi'"
 
 
+def test_a_former_declaration_and_its_panel_agree(opened: tuple[Kernel, WidgetClient]) -> None:
+    kernel, client = opened
+    kernel.run("former = base; _ = flyte.draft(base).set('resources.memory', '5Gi').apply()")
+    kernel.run("clone = flyte.preview_clone(former, 'big'); clone")
+    client.wait(lambda: "5Gi" in client.html())
+    assert "was declared again" in client.html()
+    assert kernel.value("clone.apply().resources.memory") == "'5Gi'"
+    client.wait(lambda: "as this has it" in client.html())
+    assert "replaces it" not in client.html()
+
+
 def test_what_cannot_be_written_as_code_is_said(opened: tuple[Kernel, WidgetClient]) -> None:
     kernel, client = opened
     kernel.run("from flyte_nb.environments.base import unannounced")
