@@ -28,7 +28,7 @@ INPUTS = {
     "disk": ("disk", "such as 10Gi"),
     "image": ("image", "a URI"),
     "replicas": ("replicas", "a number, or MIN:MAX"),
-    "env": ("variables", "added to those that are inherited: NAME=VALUE NAME=VALUE"),
+    "env": ("variables", "added: NAME=VALUE NAME=VALUE"),
 }
 
 
@@ -43,7 +43,9 @@ class Base:
 
 def panel_of(session: Session, preview: ClonePreview) -> ClonePanel:
     """Give the panel of a preview that was made in code."""
-    base = Base({name: value for name, value in preview.overrides.items() if value is not None}, preview.reset, preview.former)
+    base = Base(
+        {name: value for name, value in preview.overrides.items() if value is not None}, preview.reset, preview.former
+    )
     return clone_panel(session, preview.source, Asked(preview.name, {}, preview.reset), base)
 
 
@@ -83,7 +85,9 @@ def _inputs(source: Environment, base: Base) -> list[Input]:
             continue
         whole = base.overrides.get(name, getattr(source, name))
         value = getattr(whole, key, None) if name == "resources" else whole if key == "image" else None
-        told = f"{mask(key, value)}, {'given in code' if name in base.overrides else 'inherited'}" if value else hint
+        held = mask(key, value)
+        held = value if isinstance(value, str) and held == repr(value) else held
+        told = f"{held}, {'given in code' if name in base.overrides else 'inherited'}" if value else hint
         found.append(Input(key, name, label, told, f"%flyte clone … --{key}: {hint}"))
     return found
 

@@ -91,6 +91,7 @@ def test_what_code_gives_holds_and_what_is_typed_comes_on_top(opened: tuple[Kern
     kernel, client = opened
     kernel.run("flyte.preview_clone(base, 'big', resources=flyte.Resources(cpu=4, memory='2Gi'), reset='include')")
     assert client.state(description="include", _model_name="CheckboxModel")["value"] is True
+    assert client.state(description="memory")["placeholder"] == "2Gi, given in code"
     assert "given in code" in client.state(description="CPU")["placeholder"]
     type_in(client, "memory", "3Gi")
     client.press("Apply")
