@@ -56,7 +56,7 @@ def test_it_is_read_filled_in_and_applied(opened: tuple[Kernel, WidgetClient]) -
     assert "✓ declared big at In [" in client.html()
     assert kernel.value("big.resources.memory, big.env_vars") == "('8Gi', None)"
     assert kernel.run("@big.task\ndef triple(x: int) -> int:\n    return 3 * x\nflyte.run(triple, 2).outputs()").shown
-    assert "declared at In [" in ran.outputs[-1].data["text/plain"]
+    client.wait(lambda: "declared at In [" in ran.outputs[-1].data["text/plain"])  # it follows within a second
     assert apply_is_off(client)
     kernel.run(code)
     assert kernel.value("big.resources.memory") == "'8Gi'"
