@@ -28,7 +28,7 @@ INPUTS = {
     "disk": ("disk", "such as 10Gi"),
     "image": ("image", "a URI"),
     "replicas": ("replicas", "a number, or MIN:MAX"),
-    "env": ("variables", "added to those that are inherited: NAME=VALUE NAME=VALUE"),
+    "env": ("variables", "added: NAME=VALUE NAME=VALUE"),
 }
 
 
@@ -38,11 +38,14 @@ class Base:
 
     overrides: Mapping[str, Any] = field(default_factory=dict)
     reset: tuple[str, ...] = ()
+    former: Environment | None = None
 
 
 def panel_of(session: Session, preview: ClonePreview) -> ClonePanel:
     """Give the panel of a preview that was made in code."""
-    base = Base({name: value for name, value in preview.overrides.items() if value is not None}, preview.reset)
+    base = Base(
+        {name: value for name, value in preview.overrides.items() if value is not None}, preview.reset, preview.former
+    )
     return clone_panel(session, preview.source, Asked(preview.name, {}, preview.reset), base)
 
 
@@ -82,14 +85,17 @@ def _inputs(source: Environment, base: Base) -> list[Input]:
             continue
         whole = base.overrides.get(name, getattr(source, name))
         value = getattr(whole, key, None) if name == "resources" else whole if key == "image" else None
-        told = f"{mask(key, value)}, {'given in code' if name in base.overrides else 'inherited'}" if value else hint
+        held = mask(key, value)
+        held = value if isinstance(value, str) and held == repr(value) else held
+        told = f"{held}, {'given in code' if name in base.overrides else 'inherited'}" if value else hint
         found.append(Input(key, name, label, told, f"%flyte clone … --{key}: {hint}"))
     return found
 
 
 def _preview(session: Session, source: Environment, base: Base, asked: Asked) -> ClonePreview:
     """Give the clone that is asked for; what cannot be made of what was typed is refused in its field."""
-    source = session.registry.newest(source)
+    newest = session.registry.newest(source)
+    source = newest if type(newest) is type(source) else source  # as the function has it
     given = {name: value for name, value in base.overrides.items() if name not in asked.reset}
     refused: dict[str, FlyteError] = {}
     made = {}
@@ -107,7 +113,7 @@ def _preview(session: Session, source: Environment, base: Base, asked: Asked) ->
         except ValueError as error:
             refused[name] = UsageError(str(error))
     reset = tuple(name for name in asked.reset if name not in {**given, **refused})
-    return ClonePreview(source, asked.name, given, reset, refused)
+    return ClonePreview(source, asked.name, given, reset, refused, base.former)
 
 
 def _apply(session: Session, preview: Previewed) -> str:

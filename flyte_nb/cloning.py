@@ -39,6 +39,8 @@ class ClonePreview:
         The fields that go back to their defaults.
     refused : mapping of str to FlyteError, optional
         Values that could not even be made, by the field.
+    former : Environment, optional
+        The former declaration that was given, where ``env`` is the newest of its name.
     """
 
     def __init__(
@@ -48,9 +50,12 @@ class ClonePreview:
         overrides: dict[str, Any],
         reset: tuple[str, ...] = (),
         refused: Mapping[str, FlyteError] | None = None,
+        former: Environment | None = None,
     ) -> None:
         #: what would be cloned
         self.source = env
+        #: the former declaration of it that was given, None where it is the newest itself
+        self.former = former
         #: the name of the clone
         self.name = name
         self._overrides, self._reset, self._refused = dict(overrides), reset, dict(refused or {})
@@ -158,13 +163,23 @@ class ClonePreview:
         if why := refused_cache(self._overrides.get("cache")):
             notices.append(f"no task of it can be declared: {why}")
         if (there := process_registry.get(self.name)) is not None:
-            notices.append(f"{self.name!r} is declared already, at {there.place}; apply() replaces it")
+            notices.append(f"{self.name!r} is declared already, at {there.place}{self._replaced(there)}")
         newest = process_registry.get(self.source.name)
+        if self.former is not None and self.former.diff(self.source):
+            at = self.source.place
+            notices.append(f"{self.source.name!r} was declared again at {at}; this is of that declaration")
         if newest is not None and newest is not self.source and self.source.diff(newest):
             notices.append(
                 f"{self.source.name!r} was declared again at {newest.place}; this is of the former declaration"
             )
         return notices
+
+    def _replaced(self, there: Environment) -> str:
+        """Word what applying would do with what is declared under the name: it may be this very clone."""
+        if self.clone is None or type(there) is not type(self.clone) or there.diff(self.clone):
+            return "; apply() replaces it"
+        tasks = getattr(there, "tasks", None)
+        return ", as this has it" + ("; apply() would declare it anew, without its tasks" if tasks else "")
 
     def apply(self) -> Environment:
         """Declare the clone, at the line that calls this.
@@ -282,7 +297,7 @@ def preview_clone(env: Environment, name: str, *, reset: Iterable[str] | str = (
     Parameters
     ----------
     env : Environment
-        What would be cloned.
+        What would be cloned: its newest declaration, where it is a former one.
     name : str
         The name of the clone.
     reset : iterable of str
@@ -297,7 +312,9 @@ def preview_clone(env: Environment, name: str, *, reset: Iterable[str] | str = (
     """
     if not isinstance(env, Environment):
         raise UsageTypeError(f"flyte.preview_clone: given {env!r:.80}; accepted: an environment")
-    return ClonePreview(env, name, overrides, (reset,) if isinstance(reset, str) else tuple(reset))
+    newest = process_registry.newest(env)
+    source, former = (env, None) if newest is env or type(newest) is not type(env) else (newest, env)
+    return ClonePreview(source, name, overrides, (reset,) if isinstance(reset, str) else tuple(reset), former=former)
 
 
 def compare_clones(*clones: ClonePreview | Environment) -> View:

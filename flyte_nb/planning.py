@@ -51,7 +51,9 @@ def _plan(*envs: Environment, version: str | None = None) -> Plan:
     for env in envs:
         if not isinstance(env, Environment):
             raise UsageTypeError(f"flyte.plan: given {env!r:.80}; accepted: environments")
-    return plan_with_bundle(current_session(), envs, version)[0]
+    session = current_session()
+    with session.workbook.quiet():  # the plan shows what there is to notice
+        return plan_with_bundle(session, envs, version)[0]
 
 
 def plan_with_bundle(session: Session, envs: Iterable[Environment], version: str | None) -> tuple[Plan, Bundle]:

@@ -257,3 +257,9 @@ def test_without_widgets_it_is_a_table_and_the_magic_is_help(tmp_path: Path) -> 
     assert told.returncode == 0, told.stderr
     assert "+  mine" in told.stdout
     assert told.stdout.strip().endswith("Stack")
+
+
+def test_the_text_has_what_the_running_cell_declares(opened: tuple[Kernel, WidgetClient]) -> None:
+    kernel, _ = opened
+    kernel.run("browser = flyte.browse(); browser")
+    assert "late" in kernel.run("late = flyte.TaskEnvironment('late'); print(browser.text())").printed

@@ -56,7 +56,7 @@ def test_it_is_read_filled_in_and_applied(opened: tuple[Kernel, WidgetClient]) -
     assert "✓ declared big at In [" in client.html()
     assert kernel.value("big.resources.memory, big.env_vars") == "('8Gi', None)"
     assert kernel.run("@big.task\ndef triple(x: int) -> int:\n    return 3 * x\nflyte.run(triple, 2).outputs()").shown
-    client.wait(lambda: "declared at In [" in ran.outputs[-1].data["text/plain"])
+    client.wait(lambda: "declared at In [" in ran.outputs[-1].data["text/plain"])  # it follows within a second
     assert apply_is_off(client)
     kernel.run(code)
     assert kernel.value("big.resources.memory") == "'8Gi'"
@@ -91,6 +91,7 @@ def test_what_code_gives_holds_and_what_is_typed_comes_on_top(opened: tuple[Kern
     kernel, client = opened
     kernel.run("flyte.preview_clone(base, 'big', resources=flyte.Resources(cpu=4, memory='2Gi'), reset='include')")
     assert client.state(description="include", _model_name="CheckboxModel")["value"] is True
+    assert client.state(description="memory")["placeholder"] == "2Gi, given in code"
     assert "given in code" in client.state(description="CPU")["placeholder"]
     type_in(client, "memory", "3Gi")
     client.press("Apply")
@@ -131,6 +132,17 @@ def test_it_is_of_what_is_declared_now(opened: tuple[Kernel, WidgetClient]) -> N
     client.wait(lambda: "declared already" in client.html())
     client.press("Apply")
     assert kernel.value("big.resources.memory") == "'5Gi'"
+
+
+def test_a_former_declaration_and_its_panel_agree(opened: tuple[Kernel, WidgetClient]) -> None:
+    kernel, client = opened
+    kernel.run("former = base; _ = flyte.draft(base).set('resources.memory', '5Gi').apply()")
+    kernel.run("clone = flyte.preview_clone(former, 'big'); clone")
+    client.wait(lambda: "5Gi" in client.html())
+    assert "was declared again" in client.html()
+    assert kernel.value("clone.apply().resources.memory") == "'5Gi'"
+    client.wait(lambda: "as this has it" in client.html())
+    assert "replaces it" not in client.html()
 
 
 def test_what_cannot_be_written_as_code_is_said(opened: tuple[Kernel, WidgetClient]) -> None:

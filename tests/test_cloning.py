@@ -144,7 +144,26 @@ def test_a_name_that_is_taken_and_a_source_that_changed_are_noticed() -> None:
     base("pre-taken")
     notices = flyte.preview_clone(old, "pre-taken").notices
     assert "'pre-taken' is declared already" in notices[0]
+    assert "apply() replaces it" in notices[0]
     assert "'pre-old' was declared again" in notices[1]
+    assert "this is of that declaration" in notices[1]
+
+
+def test_a_former_declaration_gives_a_clone_of_the_newest() -> None:
+    former = base("pre-former")
+    newest = flyte.draft(former).set("queue", "other").apply()
+    preview = flyte.preview_clone(former, "pre-of-newest")
+    assert preview.source is newest
+    assert "pre-former" in preview.code()
+    assert preview.apply().queue == "other"
+
+
+def test_a_clone_that_is_declared_is_not_said_to_be_replaced() -> None:
+    preview = flyte.preview_clone(base("pre-own"), "pre-own-clone", queue="other")
+    made = preview.apply()
+    assert preview.notices == [f"'pre-own-clone' is declared already, at {made.place}, as this has it"]
+    base("pre-own-clone")
+    assert "apply() replaces it" in preview.notices[0]
 
 
 def test_secrets_are_hidden() -> None:

@@ -96,6 +96,25 @@ def test_what_has_changed_is_said_and_not_deployed(opened: tuple[Kernel, WidgetC
     assert kernel.value("flyte.deployed('base.double')(x=1)") == "3"
 
 
+def test_what_has_changed_is_told_apart(opened: tuple[Kernel, WidgetClient]) -> None:
+    kernel, client = opened
+    kernel.run("flyte.plan()")
+    kernel.run("_ = flyte.deploy(base, top)")
+    client.wait(lambda: "what is deployed has changed since" in client.html())
+    assert "what is declared" not in client.html()
+    kernel.run("FACTOR = 3")
+    client.wait(lambda: "what is declared and what is deployed have changed since" in client.html())
+
+
+def test_what_a_plan_notices_is_said_once(opened: tuple[Kernel, WidgetClient]) -> None:
+    kernel, _ = opened
+    kernel.run("_ = flyte.draft(base).set('queue', 'fast').apply()")
+    for line in ("flyte.plan()", "%flyte plan"):
+        ran = kernel.run(line)
+        assert "travels as a draft has changed it" in still(ran)
+        assert "notice: " not in str(ran.outputs)
+
+
 def test_a_plan_that_is_behind_when_it_is_shown_is_not_deployed(opened: tuple[Kernel, WidgetClient]) -> None:
     kernel, client = opened
     kernel.run("plan = flyte.plan()")

@@ -121,4 +121,7 @@ def told_error(error: Exception) -> str:
     """Word why a text is refused, for the line beside its field: the field and the text are seen there already."""
     if not isinstance(error, DeclarationError):
         return str(error) or type(error).__name__
-    return error.reason or f"accepted: {error.accepted}"
+    accepted = f"accepted: {error.accepted}"
+    if not error.reason:
+        return accepted
+    return error.reason if error.reason.endswith("?") or " such as " in error.reason else f"{error.reason}; {accepted}"

@@ -143,6 +143,8 @@ class Plan:
         The environments that it was asked for; empty for everything that is declared.
     is_named : bool
         Whether its version is a name that was given.
+    content : str
+        SHA-256, in hex, of what is declared: that of the bundle, whatever is deployed.
     """
 
     version: str
@@ -158,6 +160,7 @@ class Plan:
     notices: tuple[str, ...] = ()
     asked: tuple[str, ...] = field(default=(), compare=False)
     is_named: bool = field(default=False, compare=False)
+    content: str = field(default="", compare=False)
 
     def __bool__(self) -> bool:
         return any(change.what != "same" for change in self.changes)
@@ -176,7 +179,7 @@ class Plan:
     def to_dict(self) -> dict[str, Any]:
         """Give it as JSON data."""
         data: dict[str, Any] = json.loads(json.dumps(asdict(self)))
-        del data["asked"], data["is_named"]  # how one came to it, not what would be done
+        del data["asked"], data["is_named"], data["content"]  # how one came to it, not what would be done
         return {**data, "counts": self.counts, "size": self.size}
 
     def to_json(self) -> str:
@@ -232,6 +235,7 @@ def planned(
         images=tuple(images),
         secrets=tuple(secrets),
         notices=tuple(dict.fromkeys(notices)),
+        content=bundle.content,
     )
 
 

@@ -94,8 +94,7 @@ class Browser(Interactive):
         return self._view().body()
 
     def _view(self) -> View:
-        if not self.is_open:
-            self._all = self._actions.stands.rows()
+        self._all = self._actions.stands.rows()  # a cell that runs may have declared more than the list shows yet
         self._check(listed(self._all).rows)
         rows = listed(self._all).rows
         if not rows:

@@ -175,7 +175,7 @@ class ClonePanel(Interactive):
         self._make_buttons()
         self._end_observing = self._actions.observe(self.handler(self._again))
         self._show()
-        resets = [controls.row(controls.html("Reset to the default:"), *self._boxes.values())] if self._boxes else []
+        resets = [controls.apart(controls.html("Reset to the default:"), *self._boxes.values())] if self._boxes else []
         form = controls.stack(*(one.widget for one in self._fields.values()), *resets, self._buttons, self.status())
         return controls.stack(_beside(form, self._shown), self._copies.widget, self._below)
 

@@ -14,6 +14,7 @@ __all__ = [
     "HIDDEN",
     "Field",
     "Fold",
+    "apart",
     "area",
     "button",
     "checkbox",
@@ -211,6 +212,13 @@ def row(*controls: Any, align: str = "baseline") -> Any:
     import ipywidgets
 
     return ipywidgets.HBox(controls, layout=_layout(flex_flow="row wrap", align_items=align))
+
+
+def apart(*controls: Any) -> Any:
+    """Put controls beside each other with a gap between them, so that each box is nearest to its own words."""
+    import ipywidgets
+
+    return ipywidgets.HBox(controls, layout=_layout(flex_flow="row wrap", align_items="baseline", grid_gap="0 16px"))
 
 
 def stack(*controls: Any, indent: bool = False, flex: str = "") -> Any:

@@ -27,6 +27,12 @@ _MARKS = {"": "", "error": "! ", "done": "✓ "}
 _COLOURS = {"": "inherit", "error": "var(--jp-error-color1,#c62828)", "done": "inherit"}  # a green is too pale to read
 #: the lines of HTML in widgets are as far apart as in other outputs, and no wider than the page
 _LINES = ".flyte-nb-view .widget-html-content{line-height:1.5;min-width:0}"
+#: the arrow of a list to choose from, in a grey that is seen on white and on black: ipywidgets' own is always black
+_ARROW = (
+    '.flyte-nb-view .widget-dropdown>select{background-image:url("data:image/svg+xml,%3Csvg '
+    "xmlns='http://www.w3.org/2000/svg' viewBox='0 0 18 18'%3E%3Cpath fill='%23808080' "
+    "d='M5.2 5.9 9 9.7l3.8-3.8 1.2 1.2-5 5-5-5z'/%3E%3C/svg%3E\")}"
+)
 #: a widget whose kernel has ended gives way to its still form, where that follows it
 _DEAD = ".jp-OutputArea-child:has(.flyte-nb-view.jupyter-widgets-disconnected)"
 _ENDED = "The kernel that showed this has ended: run the cell again."
@@ -195,7 +201,7 @@ def _rules(still: str) -> str:
     """Give the rules that a live widget brings along: they hide its still form while its kernel lives."""
     after = f"+ .jp-OutputArea-child .{still}"
     return (
-        f".{still}{{display:none}}{_LINES}@supports selector(:has(a)){{"
+        f".{still}{{display:none}}{_LINES}{_ARROW}@supports selector(:has(a)){{"
         f"{_DEAD}:has({after}){{display:none}}{_DEAD} {after}{{display:block}}"
         f"{_DEAD} {after}::before{{content:'{_ENDED}';color:var(--jp-ui-font-color2,#616161)}}}}"
     )

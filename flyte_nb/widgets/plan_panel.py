@@ -25,7 +25,8 @@ from flyte_nb.widgets.runs import deployments
 
 __all__ = ["Carried", "PlanActions", "PlanPanel"]
 
-CHANGED = "what is declared has changed since this plan was made"
+_SINCE = "changed since this plan was made"
+_DECLARED, _DEPLOYED = "what is declared", "what is deployed"
 _SCROLL = "max-height:32em;overflow:auto"
 
 
@@ -85,7 +86,7 @@ class PlanPanel(Interactive):
         super().__init__()
         self.plan, self._actions = plan, actions
         self._carried: Carried | None = None
-        self._changed = ""
+        self._changed, self._what_changed = "", _DECLARED
         #: whether it is deployed as soon as it is shown
         self.starts = False
         self._going: Going | None = None
@@ -121,8 +122,8 @@ class PlanPanel(Interactive):
         self._deploy = controls.button("Deploy", self.handler(self.deploy), tooltip=self._twin(), is_main=True)
         self._again = controls.button("Plan again", self.handler(self.plan_again),
                                       tooltip="Plan what is declared now: flyte.plan(…)")  # fmt: skip
-        self._cancels = controls.button("Cancel", self.handler(lambda: self._cancel()),
-                                        tooltip="Stop deploying; what was current stays current")  # fmt: skip
+        tooltip = "Stop deploying, as interrupting flyte.deploy(…) does; what was current stays current"
+        self._cancels = controls.button("Cancel", self.handler(lambda: self._cancel()), tooltip=tooltip)
         self._large = controls.checkbox("Allow more than 100 MiB", False, tooltip="flyte.deploy(…, allow_large=True)")
         self._buttons = controls.row()
         self._tell_progress = Pace(self._show_progress)
@@ -153,7 +154,7 @@ class PlanPanel(Interactive):
             self._deploy.disabled = not self.plan or bool(self._changed) or self._made is not None
             if list(self._buttons.children) != buttons:
                 self._buttons.children = buttons
-            self._set(self._notice, Diff([("!", CHANGED, self._changed)]).html() if self._changed else "")
+            self._set(self._notice, Diff([("!", self._since(), self._changed)]).html() if self._changed else "")
             self._set(self._shown, f'<div style="{_SCROLL}">{self.html()}</div>')
         self.renew()
 
@@ -182,13 +183,18 @@ class PlanPanel(Interactive):
         try:
             carried = self._actions.prepare()
         except FlyteError as error:
-            self._changed = str(error)
+            self._changed, self._what_changed = str(error), _DECLARED
             return None
         if carried.plan.digest != self.plan.digest:
             self._changed = f"{_told(carried.plan, self.plan)}; plan again to see it"
+            self._what_changed = _which(carried.plan, self.plan)
             return None
         self._carried, self._changed = carried, ""
         return carried
+
+    def _since(self) -> str:
+        are = "have" if self._what_changed not in (_DECLARED, _DEPLOYED) else "has"
+        return f"{self._what_changed} {are} {_SINCE}"
 
     # --- what the buttons do ---
 
@@ -208,7 +214,7 @@ class PlanPanel(Interactive):
             return
         carried = self._prepare()
         if carried is None:
-            self.say(f"nothing was deployed: {CHANGED}", "error")
+            self.say(f"nothing was deployed: {self._since()}", "error")
             self._show()
             return
         names = [change.environment for change in carried.plan.changes if change.what != "same"]
@@ -257,6 +263,14 @@ def _words(made: Deployments) -> str:
     if not new:
         return "nothing had to be deployed"
     return f"deployed {len(new):,} environment{'s' if len(new) != 1 else ''} at {time.strftime('%H:%M:%S')}"
+
+
+def _which(now: Plan, before: Plan) -> str:
+    """Say which has changed between two plans: what is declared, what is deployed, or both."""
+    current, former = ({one.environment: one.deployed for one in plan.changes} for plan in (now, before))
+    is_deployed = any(current[name] != former[name] for name in current.keys() & former.keys())
+    is_declared = now.content != before.content or not is_deployed
+    return " and ".join([*([_DECLARED] if is_declared else []), *([_DEPLOYED] if is_deployed else [])])
 
 
 def _told(now: Plan, before: Plan) -> str:

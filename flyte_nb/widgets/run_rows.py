@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -31,6 +32,7 @@ SIGNS = {
     "waiting for resources": "○",
     "initializing": "○",
 }
+_DIGITS = re.compile(r"[0-9]+")
 _SURE = 24  # characters that fit
 _SMALL = "font-size:inherit;color:var(--jp-ui-font-color2,#616161)"
 #: the rule of style of the rows, sent once
@@ -178,14 +180,14 @@ class _Walk:
         self.until = float("inf")
 
     def below(self, place: Place, depth: int) -> Iterator[Row]:
-        for family in place.values():
+        for family in sorted(place.values(), key=_first):
             if family.is_many:
                 yield self.many(family, depth)
                 for number in itertools.chain(itertools.islice(family.failed, MOST_FAILED), self._slow(family)):
                     yield self.one(family.members[number], depth + 1)
                 yield from self.below(family.below, depth + 1)
                 continue
-            for action in list(family.members.values()):
+            for action in sorted(family.members.values(), key=lambda one: _called(one.id)):
                 yield self.one(action, depth)
                 yield from self.below(self._families.own.get(action.id, {}), depth + 1)
 
@@ -237,12 +239,21 @@ class _Walk:
                 self.until = min(self.until, SLOW - age + 0.05)
 
 
+def _called(number: str) -> tuple[int, ...]:
+    """Give what orders actions of one place by when they were called: their ids are counted up."""
+    return tuple(map(int, _DIGITS.findall(number)))
+
+
+def _first(family: Family) -> tuple[int, ...]:
+    return min(map(_called, itertools.islice(list(family.members), MOST_ROWS)), default=())
+
+
 def stands(action: Action) -> str:
     """Word where an action stands: a sign, the phase, since when it runs, which attempt, what failed it."""
     word = state(action)
     since = f"since {_clock(action.started)}" if action.phase is Phase.RUNNING and action.started else ""
     if action.error:
-        why = action.error.partition("\n")[0][:_ERROR]
+        why = action.error.removeprefix(f"{action.phase.value.upper()}: ").partition("\n")[0][:_ERROR]
     else:
         waits = action.phase in (Phase.QUEUED, Phase.WAITING_FOR_RESOURCES, Phase.INITIALIZING)
         why = action.notice.splitlines()[-1][:_ERROR] if waits and action.notice else ""

@@ -350,3 +350,13 @@ def test_a_closed_editor_listens_to_nothing(editors: list[Editor]) -> None:
     editor.draft.set("queue", "x")
     editor.widget()
     assert editor._lines["resources.cpu"]._input.text == "1"  # type: ignore[union-attr]
+
+
+def test_the_still_form_has_what_is_set_with_its_value(editors: list[Editor]) -> None:
+    variables = {"LEVEL": "a\nb", "API_KEY": "sk-verysecret12345", "LONG": "x" * 500}
+    told = opened(task_env("wk-still", env_vars=variables), editors).text()
+    assert "LEVEL=a\\nb" in told
+    assert "API_KEY  hidden" in told
+    assert "sk-verysecret" not in told
+    assert f"LONG={'x' * 79}…" in told
+    assert "not set" not in told

@@ -65,6 +65,8 @@ def test_type_mend_undo_and_apply(opened: tuple[Kernel, WidgetClient]) -> None:
     assert client.state(description="cpu")["value"] == "2"
     client.press("Apply")
     assert "✓ ed-a is declared so in this kernel; its source does not say it yet" in client.html()
+    assert "The source does not say this yet" in client.html()
+    assert "In the source" not in client.html()
     told = kernel.value("env_now = flyte.current_registry()['ed-a']; env_now.resources, work.resources.memory")
     assert told == "(Resources(cpu=2, memory='8Gi'), '8Gi')"
     client.press("Copy code")

@@ -154,6 +154,14 @@ def test_what_is_wrong_is_said(kind: Any, path: str, text: str, reason: str) -> 
     assert reason in told_error(caught.value)
 
 
+def test_what_is_accepted_is_said_beside_why_it_is_refused() -> None:
+    with pytest.raises(DeclarationError) as caught:
+        changed(made(flyte.TaskEnvironment), "resources.memory", "abc")
+    told = told_error(caught.value)
+    assert told.startswith("it is not a number with a unit of Kubernetes; accepted: ")
+    assert "'512Mi' or '4Gi'" in told
+
+
 def test_what_a_class_adds_has_fields_by_its_schema() -> None:
     found = {field.path: (field.shape.kind, field.shape.choices, field.hint) for field in form_of(Tiered)[-1].fields}
     assert found == {

@@ -54,6 +54,19 @@ def test_a_tree_as_text() -> None:
     ]
 
 
+def test_what_was_called_first_stands_first_however_it_was_heard_of() -> None:
+    heard = [Action(number, task, "a0") for number, task in (
+        ("a10", "e.b"), ("a2", "e.a"), ("a3", "e.a"), ("a0-4", "e.c"), ("a1", "e.a"), ("a0-12", "e.c"), ("a0-5", "e.c")
+    )]  # fmt: skip
+    told = [row.number for row in rows(Families([root(), *heard])).rows]
+    assert told == ["a0", "a0-4", "a0-5", "a0-12", "a1", "a2", "a3", "a10"]
+
+
+def test_an_end_is_worded_once() -> None:
+    error = "ABORTED: the run was cancelled"
+    assert stands(Action("a1", "e.t", "a0", Phase.ABORTED, START, error=error)) == "■ aborted · the run was cancelled"
+
+
 @pytest.mark.parametrize("phase", list(Phase), ids=lambda phase: phase.value)
 def test_every_phase_has_a_sign_and_a_word(phase: Phase) -> None:
     told = stands(Action("a1", "e.t", "a0", phase, START))

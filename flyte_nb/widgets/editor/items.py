@@ -91,7 +91,7 @@ class Items:
             del self._rows[name]
         for item in items[:MOST]:
             if item.name not in self._rows:
-                self._rows[item.name] = _Row(item, self._typed, self._take_away)
+                self._rows[item.name] = _Row(item, self._typed, self._take_away, _untwin(self._path, item.name))
             self._rows[item.name].show(item)
         wanted = (*(self._rows[name].widget for name in names), *self._below)
         if self.widget.children != wanted:
@@ -116,10 +116,10 @@ class Items:
 class _Row:
     """One thing: its text, or that it has none to see, and a button that takes it away."""
 
-    def __init__(self, item: Item, typed: Callable[[str, str], None], remove: Callable[[str], None]) -> None:
+    def __init__(self, item: Item, typed: Callable[[str, str], None], remove: Callable[[str], None], twin: str) -> None:
         self._name, self.is_hidden, self._is_set = item.name, item.is_hidden, False
         self.note = self.kind = ""
-        take = controls.button("Remove", lambda: remove(item.name), tooltip=f"Remove {item.name}")
+        take = controls.button("Remove", lambda: remove(item.name), tooltip=f"Remove {item.name}, {twin}")
         if item.text is None or item.is_hidden:
             held = controls.HIDDEN if item.is_hidden else ""
             self._line = None
@@ -160,3 +160,7 @@ def _twin(path: str) -> str:
         "secrets": "as draft.set('secrets', ['api-key'])",
         "depends_on": "as draft.set('depends_on', [other])",
     }[path]
+
+
+def _untwin(path: str, name: str) -> str:
+    return f"as draft.reset('env_vars.{name}')" if path == "env_vars" else f"as draft.set('{path}', …) without it"

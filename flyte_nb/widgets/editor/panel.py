@@ -10,8 +10,10 @@ from flyte_nb.views import escape
 from flyte_nb.widgets import controls
 from flyte_nb.widgets.editor.state import Edited, Editing
 
-__all__ = ["Panel", "silent"]
+__all__ = ["UNSAID", "Panel", "silent"]
 
+#: what heads the code of an environment that is declared otherwise than its source says
+UNSAID = "The source does not say this yet"
 Do = Callable[[Callable[[], str]], None]
 _NONE = "none yet: type in a field, or draft.set('resources.memory', '8Gi') in a cell"
 _COPY = "press Ctrl+A and Ctrl+C (⌘ on a Mac) in the box: a widget cannot reach the clipboard"
@@ -62,7 +64,7 @@ class Panel:
         none = f'<div style="color:var(--jp-ui-font-color2,#616161)">{escape(_NONE)}</div>'
         parts = [_headed("Changes", edited.changes.body() if edited.changed else none)]
         if edited.code is not None:
-            parts.append(_headed("In the source", edited.code.body()))
+            parts.append(_headed("In the source" if edited.changed else UNSAID, edited.code.body()))
         _put(self._seen, "value", controls.close_lines("".join(parts)))
         can_write = edited.code is not None
         states = (

@@ -14,13 +14,14 @@ from flyte_nb.widgets import controls
 from flyte_nb.widgets.controls import Field, Fold
 from flyte_nb.widgets.editor.items import Items
 from flyte_nb.widgets.editor.lines import Line
-from flyte_nb.widgets.editor.panel import Panel, silent
-from flyte_nb.widgets.editor.state import Choice, Edited, Editing
+from flyte_nb.widgets.editor.panel import UNSAID, Panel, silent
+from flyte_nb.widgets.editor.state import Choice, Edited, Editing, Item
 from flyte_nb.widgets.interactive import Interactive
 
 __all__ = ["EditorView"]
 
 _OPEN = ("Resources",)
+_LONGEST = 80  # characters of a variable in the still form
 _TYPE = (
     "change it with  editor.draft.set('resources.memory', '8Gi')  .reset('queue')  .undo()  .redo()\n"
     "use it with     editor.draft.apply()  .code()  .offer()  .write()"
@@ -69,16 +70,14 @@ class EditorView(Interactive):
         rows = [
             (path, state.told or state.text, f"was {state.was}" if state.was is not None else "")
             for path, state in edited.fields.items()
-            if (state.told or state.text) not in ("", "no") or state.was is not None
+            if (state.told or state.text) not in ("", "no", "not set") or state.was is not None
         ]
-        sections = [
-            (path, [f"{item.name}{f'  {item.note}' if item.note else ''}" for item in items])
-            for path, items in edited.items.items()
-            if items
-        ]
+        sections = [(path, [_item(item) for item in items]) for path, items in edited.items.items() if items]
         card = Card(edited.name, f"{edited.kind}, a draft", [f"declared at {edited.place}"], rows, sections)
         views: list[View] = [card, *([Diff(self._warnings(edited))] if self._warnings(edited) else []), edited.changes]
-        return Stack([*views, *([edited.code] if edited.code is not None else [])])
+        if edited.code is not None:
+            views += [*([] if edited.changed else [Text(f"{UNSAID}:")]), edited.code]
+        return Stack(views)
 
     def _warnings(self, edited: Edited) -> list[tuple[str, str, str]]:
         lines = [("!", "it cannot be applied", f"{edited.lost}; the draft is kept")] if edited.lost else []
@@ -303,6 +302,17 @@ def _word(section: Section, field: FormField, text: str) -> str:
     one = text.replace("\n", ", ")
     named = field.label.startswith(section.title.lower())
     return field.label if text == "yes" else one if named else f"{field.label} {one}"
+
+
+def _item(item: Item) -> str:
+    """Word one of several things of a setting, with its value where that may be seen."""
+    value = f"={_short(item.text)}" if item.text is not None and not item.is_hidden else ""
+    return f"{item.name}{value}{f'  {item.note}' if item.note else ''}"
+
+
+def _short(text: str) -> str:
+    line = shown(text).replace("\n", "\\n")
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
 
 
 def _choices(choice: Choice) -> str:
