@@ -17,7 +17,7 @@ from app_faults import (
     suspended,
 )
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 
 @pytest.mark.timeout(300)

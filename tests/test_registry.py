@@ -400,6 +400,7 @@ TestCells = Cells.TestCase
 TestCells.settings = settings(max_examples=40, stateful_step_count=12, deadline=None)
 
 
+@pytest.mark.long
 def test_a_thousand_cells(registry):
     for number in range(1_000):
         run(registry, cell(str(number)), lambda n=number: TaskEnvironment(f"e{n}").task(add))

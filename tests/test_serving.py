@@ -101,7 +101,7 @@ def test_the_live_card_and_its_text(kernel: Kernel) -> None:
     shown = kernel.run("%flyte serve my-api")
     assert [o for o in shown.outputs if "application/vnd.jupyter.widget-view+json" in o.get("data", {})]
     text = kernel.run("%flyte serve my-api --text").shown
-    assert re.search(r"my-api  \(app, active\)\n  address +http://127\.0\.0\.1:\d+/", text)
+    assert re.search(r"my-api  \(app, active, as of [-0-9: ]+\)\n  address +http://127\.0\.0\.1:\d+/", text)
     assert "1 active" in text
     assert "service | r1: ready on port" in text
     assert "accepted: the name of an app" in kernel.run(

@@ -6,12 +6,12 @@ import re
 
 import pytest
 
-pytest.importorskip("playwright", reason="needs playwright: pip install flyte_nb[test]")
+pytest.importorskip("playwright", reason="needs playwright: pip install flyte_nb[browser]")
 
 from front_end import DARK, LIGHT, PATIENCE, Lab, Notebook, Pictures, violations
 from playwright.sync_api import Locator, expect
 
-pytestmark = pytest.mark.timeout(300)  # a machine may be busy
+pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]  # a machine may be busy
 expect.set_options(timeout=PATIENCE)
 
 LOAD = "%load_ext flyte_nb\nimport flyte_nb as flyte"

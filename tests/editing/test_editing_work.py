@@ -111,6 +111,7 @@ def shared_editor() -> Iterator[Editor]:
     editor.close()
 
 
+@pytest.mark.long
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_fields_and_draft_say_the_same(shared_editor: Editor, data: st.DataObject) -> None:

@@ -158,7 +158,7 @@ class Connection:
         await asyncio.wait((replica.process.ended,), timeout=GRACE)
         await asyncio.wait((self.over,), timeout=GRACE)  # what it has told before
         replica.kill_group()
-        died = Died(await replica.process.ended, replica.exceeded, replica.process.zygote_ended)
+        died = Died(await asyncio.shield(replica.process.ended), replica.exceeded, replica.process.zygote_ended)
         return Outcome(error=death(died, work.task))
 
 

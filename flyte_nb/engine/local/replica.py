@@ -271,7 +271,7 @@ class Replica(asyncio.Protocol):
     async def kill(self) -> None:
         """End the process and its whole group at once, and let its last output through."""
         self.kill_group()
-        await self.process.ended
+        await asyncio.shield(self.process.ended)  # whoever is cancelled here must not cancel it for others
         await self.watching.aclose()
         if self._transport is not None:
             await self.streams.ended(LAST_WORDS)
@@ -298,7 +298,7 @@ class Replica(asyncio.Protocol):
             if not self.process.ended.done():
                 await asyncio.wait((self.process.ended,), timeout=GRACE)
                 self.kill_group()  # it closed its pipe: it is of no use any more
-            code = await self.process.ended
+            code = await asyncio.shield(self.process.ended)
             await self.kill()
             raise Died(code, self.exceeded, self.process.zygote_ended) from None
 

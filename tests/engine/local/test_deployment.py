@@ -280,6 +280,7 @@ def test_two_processes_deploy_the_same_environments(tmp_path: Path, store: Store
 # --- killed ---
 
 
+@pytest.mark.long
 @pytest.mark.timeout(240)
 def test_killed_at_each_point(tmp_path: Path) -> None:
     points = list(at_each_point(tmp_path))
@@ -291,6 +292,7 @@ def test_killed_at_each_point(tmp_path: Path) -> None:
     assert {point.custom for point in points} == {"former", "new"}
 
 
+@pytest.mark.long
 @pytest.mark.timeout(240)
 def test_killed_at_any_time(tmp_path: Path) -> None:
     assert at_any_time(tmp_path, 5) >= 1

@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import signal
+from ast import literal_eval
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -203,14 +204,19 @@ def test_a_run_that_takes_longer(declared: Kernel) -> None:
 
 @pytest.mark.parametrize("seconds", [0.01, 0.03, 0.6])
 def test_an_interrupt(declared: Kernel, seconds: float) -> None:
+    of_waits = "[run.phase.value for run in records() if run.task == 'w.waits']"
+    before = len(literal_eval(declared.value(of_waits)))
     error = declared.run(
         f"threading.Timer({seconds}, os.kill, (os.getpid(), signal.SIGINT)).start(); flyte.run(waits, seconds=30.0)",
         fails=True,
     )
-    assert "KeyboardInterrupt: what was running has been cancelled" in plain(error.error)
+    assert "KeyboardInterrupt" in plain(error.error)
     assert "at_once" not in plain(error.error)
     declared.run("quickly(); whole()")
-    assert declared.value("next(run.phase.value for run in records() if run.task == 'w.waits')") == "'aborted'"
+    phases = literal_eval(declared.value(of_waits))
+    has_begun = len(phases) > before  # on a full machine it comes before the run does
+    assert ("what was running has been cancelled" in plain(error.error)) == has_begun
+    assert not has_begun or phases[0] == "aborted"
 
 
 def test_interrupts_at_any_time(declared: Kernel) -> None:

@@ -299,3 +299,21 @@ def test_recursion_without_end_is_told_shortly(bench: Bench) -> None:
     assert error.code == "RecursionError"
     assert len(error.remote_traceback.splitlines()) < 110
     assert "calls in between …" in error.remote_traceback
+
+
+def test_an_impatient_cancel_leaves_what_others_wait_for(bench: Bench) -> None:
+    """The end of a process is awaited by whoever ends it and by the engine: cancelling one takes it from nobody."""
+
+    async def cancelled() -> None:
+        run = asyncio.create_task(bench.arun("stops"))
+        while not bench.engine.pool._alive:
+            await asyncio.sleep(0.01)
+        (replica,) = bench.engine.pool._alive
+        waits = asyncio.create_task(replica.kill())
+        await asyncio.sleep(0)
+        waits.cancel()
+        run.cancel()
+        await asyncio.gather(waits, run, return_exceptions=True)
+        assert not replica.process.ended.cancelled()
+
+    bench.do(cancelled())

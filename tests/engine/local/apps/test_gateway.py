@@ -120,6 +120,7 @@ async def test_events_arrive_as_they_are_sent(tmp_path: Path) -> None:
         assert answer.headers["content-type"] == "text/event-stream"
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 @in_loop
 async def test_large_bodies_need_no_memory(tmp_path: Path) -> None:

@@ -188,6 +188,7 @@ def many_files() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_ten_thousand_idle_connections(tmp_path: Path, many_files: None) -> None:
     @in_loop
