@@ -22,7 +22,7 @@ collect_ignore = ["gallery.py"]
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A page of JupyterLab in Chromium, with a server of its own."""
     if _NEEDS:
-        pytest.skip(f"needs {' and '.join(_NEEDS)}: pip install flyte_nb[test]")
+        pytest.skip(f"needs {' and '.join(_NEEDS)}: pip install flyte_nb[browser]")
     from front_end import Lab, chromium, chromium_browser, lab_server
 
     if chromium() is None:
