@@ -52,7 +52,7 @@ def fails() -> int:
 """
 RUNS = """
 if __name__ == "__main__":
-    kept = flyte.with_runcontext(keep="always", name="kept")
+    kept = flyte.with_runcontext(keep="always", name="kept-elsewhere")
     kept.run(made, 1)
     flyte.with_runcontext(name="not-kept").run(made, 2)
     flyte.with_runcontext(name="cached").run(counted, 3)
@@ -85,8 +85,8 @@ def store(folder: Path) -> Store:
 @pytest.mark.parametrize(
     ("asked", "value"),
     [
-        (RunOutput(type="string", run_name="kept"), "made 1"),
-        (RunOutput(type="string", run_name="kept", getter=(1, "x")), 1),
+        (RunOutput(type="string", run_name="kept-elsewhere"), "made 1"),
+        (RunOutput(type="string", run_name="kept-elsewhere", getter=(1, "x")), 1),
         (RunOutput(type="string", task_name="e.made"), "made 1"),  # the newest that was kept
         (RunOutput(type="string", run_name="cached"), 3),
         (RunOutput(type="string", task_name="e.counted"), 3),  # 4 is no run's, but of a task that one called
@@ -123,8 +123,8 @@ def test_runs_that_have_no_outputs(store: Store) -> None:
 def test_outputs_that_cannot_be_read_here_or_have_no_such_step(store: Store) -> None:
     with pytest.raises(UsageError, match=r"the outputs of run 'modelled' cannot be read here: .*; return plain data"):
         find_output(store, RunOutput(type="string", run_name="modelled"))
-    with pytest.raises(UsageError, match=r"getter: given \(7,\); run 'kept' has no 7 in"):
-        find_output(store, RunOutput(type="string", run_name="kept", getter=(7,)))
+    with pytest.raises(UsageError, match=r"getter: given \(7,\); run 'kept-elsewhere' has no 7 in"):
+        find_output(store, RunOutput(type="string", run_name="kept-elsewhere", getter=(7,)))
 
 
 def test_an_app_is_given_what_another_process_kept(folder: Path) -> None:

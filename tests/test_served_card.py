@@ -51,6 +51,7 @@ def asked(kernel: Kernel, path: str) -> None:
         assert path == "exit"
 
 
+@pytest.mark.long
 def test_an_app_from_its_card(served: tuple[Kernel, WidgetClient]) -> None:
     kernel, client = served
     live, still = kernel.run("handle").outputs

@@ -217,7 +217,8 @@ class EditorView(Interactive):
         for path, items in self._items.items():
             items.show(edited.items[path])
         for section in self._editing.form:
-            self._folds[section.title].tell(*self._summary(section, edited))
+            if section.title in self._folds:  # another thread may come while they are made
+                self._folds[section.title].tell(*self._summary(section, edited))
 
     def _show_line(self, path: str, line: Line, edited: Edited, typing: str) -> None:
         state = edited.fields[path]
