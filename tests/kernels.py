@@ -60,9 +60,9 @@ class Kernel:
 
 
 @contextmanager
-def new_kernel(folder: Path) -> Iterator[Kernel]:
-    """Start a kernel in a folder that takes its store."""
-    client = NotebookClient(
+def new_kernel(folder: Path, kind: type[NotebookClient] = NotebookClient) -> Iterator[Kernel]:
+    """Start a kernel in a folder that takes its store, with a client of some kind."""
+    client = kind(
         nbformat.v4.new_notebook(),
         timeout=60,
         kernel_name="python3",

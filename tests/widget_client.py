@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionComplete
 from nbclient.util import run_sync
 
-from kernels import Kernel
+from kernels import Kernel, new_kernel
 
 
 class WidgetClient(NotebookClient):
@@ -100,13 +98,6 @@ class WidgetClient(NotebookClient):
 @contextmanager
 def widget_kernel(folder: Path) -> Iterator[tuple[Kernel, WidgetClient]]:
     """Start a kernel in a folder that takes its store, with its widgets to move."""
-    client = WidgetClient(
-        nbformat.v4.new_notebook(),
-        timeout=60,
-        kernel_name="python3",
-        allow_errors=True,
-        resources={"metadata": {"path": str(folder)}},
-        extra_arguments=["--IPKernelApp.log_level=ERROR"],
-    )
-    with client.setup_kernel(env={**os.environ, "FLYTE_NB_HOME": str(folder / ".flyte_nb")}):
-        yield Kernel(client, folder), client
+    with new_kernel(folder, WidgetClient) as kernel:
+        assert isinstance(kernel.client, WidgetClient)
+        yield kernel, kernel.client
