@@ -20,7 +20,9 @@ DAY = timedelta(days=1)
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
+    """A store that tidies when it is told to: its first opening has done so already."""
     store = Store(tmp_path / "home")
+    assert store._is_due()
     yield store
     store.close()
 
@@ -185,7 +187,7 @@ def test_a_clock_that_jumped_back_does_not_end_tidying(store: Store) -> None:
 
 
 def test_unfinished_bundles_go_after_a_day(store: Store) -> None:
-    store.bundles.mkdir(parents=True)
+    store.bundles.mkdir(parents=True, exist_ok=True)
     young, old, finished = (store.bundles / name for name in (".v1-a.x", ".v1-a.y", ".v1-a.edited.z"))
     for folder in (young, old, finished):
         folder.mkdir()

@@ -44,6 +44,8 @@ class Process:
         self.ended: asyncio.Future[int] = loop.create_future()
         #: the exit code of the process that started it, where that one's end has taken it along
         self.zygote_ended: int | None = None
+        #: whether nobody wants it any more
+        self.is_dropped = False
 
     @classmethod
     def piped(cls, loop: asyncio.AbstractEventLoop) -> tuple[Process, list[int]]:
@@ -63,7 +65,8 @@ class Process:
         return cls(ours, out, err, loop), [theirs.detach(), their_out, their_err]
 
     def drop(self) -> None:
-        """Close its pipes, where nobody listens to them."""
+        """Close its pipes, where nobody listens to them: should it start yet, it ends at once."""
+        self.is_dropped = True
         self.link.close()
         os.close(self.stdout)
         os.close(self.stderr)
@@ -94,6 +97,7 @@ class Processes:
         self._control: socket.socket | None = None
         self._heard = b""
         self._sending = asyncio.Lock()
+        self._writable: asyncio.Future[None] | None = None
         self._over = False
         self.warm = asyncio.Event()
 
@@ -116,6 +120,8 @@ class Processes:
         """
         why: object = "the process that starts workers was ended"
         for _ in range(TRIES):
+            if self._over:
+                break
             try:
                 process = await self._start(env, folder, grace)
             except OSError as error:  # the zygote has gone, or this process has no room for another file
@@ -124,29 +130,38 @@ class Processes:
             if process.pid:
                 return process
             process.drop()
-            if self._over:
-                break
         raise RuntimeSystemError("NoWorker", f"no process could be started: {why}")
 
     async def _start(self, env: dict[str, str], folder: str, grace: float) -> Process:
         process, theirs = Process.piped(self.loop)
         number = next(self._numbers)
         path = list(map(str, sys.path)) if self._sys_path is None else self._sys_path
+        asked = {"number": number, "env": env, "path": path, "folder": folder, "grace": grace}
+        asking = self.loop.create_task(self._ask(process, asked, theirs))
+        asking.add_done_callback(lambda task: task.cancelled() or task.exception())  # nobody may be waiting
         try:
-            async with self._sending:
-                control = self._open()
-                self._alive[number] = process
-                asked = {"number": number, "env": env, "path": path, "folder": folder, "grace": grace}
-                await self._send(control, json.dumps(asked).encode(), theirs)
+            await asyncio.shield(asking)  # half a request would spoil all that follow
             await process.started
         except BaseException:
             self._alive.pop(number, None)
             process.drop()
             raise
+        return process
+
+    async def _ask(self, process: Process, asked: dict[str, Any], theirs: list[int]) -> None:
+        """Ask the zygote for a process, unless nobody wants it any more; close what is for it."""
+        try:
+            async with self._sending:
+                if process.is_dropped:
+                    return
+                if self._over:
+                    raise ConnectionAbortedError("the engine has been stopped")
+                control = self._open()
+                self._alive[asked["number"]] = process
+                await self._send(control, json.dumps(asked).encode(), theirs)
         finally:
             for fd in theirs:
                 os.close(fd)
-        return process
 
     def prepare(self) -> None:
         """Start the zygote, so that the first worker need not wait for it."""
@@ -171,6 +186,9 @@ class Processes:
         if self._control is not None:
             with contextlib.suppress(RuntimeError):  # the loop may be closed already
                 self.loop.remove_reader(self._control)
+                self.loop.remove_writer(self._control)
+                if self._writable is not None:
+                    _set(self._writable, None)  # who writes shall hear of it
             self._control.close()
             self._control = None
         if self._zygote is not None:
@@ -215,14 +233,15 @@ class Processes:
                     sent = True
                 rest = rest[control.send(rest) :]
             except BlockingIOError:
-                ready = self.loop.create_future()
-                self.loop.add_writer(control, _set, ready, None)
-                try:
-                    await ready
-                finally:
+                self._writable = self.loop.create_future()
+                self.loop.add_writer(control, _set, self._writable, None)
+                await self._writable
+                self._writable = None
+                if control is self._control:
                     self.loop.remove_writer(control)
             except OSError:
-                self._lost()
+                if control is self._control:
+                    self._lost()
                 raise
 
     def _hear(self) -> None:

@@ -278,10 +278,13 @@ class Replica(asyncio.Protocol):
         self._close()
 
     def kill_group(self) -> None:
-        """Send the process and its group the signal that cannot be refused."""
+        """Send the process and its group the signal that cannot be refused; it may have made no group yet."""
         if self.pid:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
+            if not self.process.ended.done():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self.pid, signal.SIGKILL)
 
     def _close(self) -> None:
         self.streams.close()
