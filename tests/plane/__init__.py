@@ -5,10 +5,11 @@
         ...
         print(plane.told())     # what the client asked, call by call
 
-A test switches its faults on: ``fail``, ``slow``, ``cut``, ``lack``, ``refuse`` and ``token``. It needs ``flyte``.
+A test switches its faults on: ``fail``, ``slow``, ``cut``, ``lack``, ``refusing`` and
+``needs_token``. It needs ``flyte``.
 """
 
 from plane.calls import Call
-from plane.server import Plane
+from plane.control import Plane
 
 __all__ = ["Call", "Plane"]

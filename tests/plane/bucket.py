@@ -43,6 +43,8 @@ class Bucket:
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+
+    def start(self) -> None:
         self._thread.start()
 
     def close(self) -> None:

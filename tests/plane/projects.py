@@ -1,4 +1,4 @@
-"""Projects, the cluster that answers for them, and who asks."""
+"""Projects, and the cluster that answers for them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,6 @@ from typing import Any
 
 from connectrpc.code import Code
 from connectrpc.errors import ConnectError
-from flyteidl2.auth import auth_service_pb2 as auth
-from flyteidl2.auth import identity_pb2 as identity
-from flyteidl2.auth.auth_service_connect import AuthMetadataService
-from flyteidl2.auth.identity_connect import IdentityService
 from flyteidl2.cluster import payload_pb2 as cluster
 from flyteidl2.cluster.service_connect import ClusterService
 from flyteidl2.project import project_service_pb2 as messages
@@ -53,17 +49,3 @@ class Clusters(ClusterService):
 
     async def select_cluster(self, request: Any, ctx: Any) -> Any:
         return cluster.SelectClusterResponse(cluster_endpoint=self._endpoint, cluster="stand-in")
-
-
-class Clients(AuthMetadataService):
-    """What a client needs to know to authenticate itself."""
-
-    async def get_public_client_config(self, request: Any, ctx: Any) -> Any:
-        return auth.GetPublicClientConfigResponse(client_id="stand-in", authorization_metadata_key="authorization")
-
-
-class Users(IdentityService):
-    """One user."""
-
-    async def user_info(self, request: Any, ctx: Any) -> Any:
-        return identity.UserInfoResponse(subject="ada", name="Ada")
