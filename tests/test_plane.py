@@ -218,8 +218,8 @@ def test_a_control_plane_of_another_version_lacks_a_service(plane: Plane, sdk: N
 def test_a_token_is_shown_on_encrypted_connections_alone(sdk: Notebook, tmp_path: Path) -> None:
     listing = "len(list(flyte.remote.Project.listall()))"
     with Plane(tmp_path / "plane", SDK, encrypted=True) as plane:
-        settings = plane.settings(tmp_path / "home")
-        sdk.run(f"import os\nos.environ['SSL_CERT_FILE'] = {settings['SSL_CERT_FILE']!r}")
+        sdk.run(f"import os\nos.environ['SSL_CERT_FILE'] = {str(plane.certificate)!r}")
+        place = f"ca_cert_file_path={str(plane.certificate)!r}, project='shop', domain='development'"
         for number, (how, is_right) in enumerate([
             ("'ExternalCommand', command=['echo', 'token-0']", True),
             ("'ExternalCommand', command=['echo', 'another']", False),
@@ -227,6 +227,5 @@ def test_a_token_is_shown_on_encrypted_connections_alone(sdk: Notebook, tmp_path
             ("'ClientSecret', client_id='ada', client_credentials_secret='another'", False),
         ]):  # fmt: skip
             plane.needs_token(f"token-{number}", ("ada", "lovelace"))
-            found = f"flyte.init_from_config({settings['FLYTECTL_CONFIG']!r}, auth_type={how})"
-            sdk.run(f"{found}\n{listing}", fails=not is_right)
+            sdk.run(f"flyte.init(endpoint={plane.endpoint!r}, {place}, auth_type={how})\n{listing}", fails=not is_right)
     sdk.run("flyte.init_from_config(root_dir=Path.cwd())")
