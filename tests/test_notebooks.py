@@ -10,17 +10,9 @@ from flyte_nb.headless import execute
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 
-#: lessons that connect to their reader's cluster; the tests give them a stand-in
-CONNECTED = ("10_to_the_cluster",)
-
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
-def test_lesson_runs(
-    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> None:
-    if path.stem in CONNECTED:
-        for name, value in request.getfixturevalue("plane_for_notebook").items():
-            monkeypatch.setenv(name, value)
+def test_lesson_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLYTE_NB_HOME", str(tmp_path / "store"))
     monkeypatch.setenv("FLYTE_NB_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("FORECAST_TOKEN", raising=False)
@@ -36,3 +28,15 @@ def test_lesson_runs(
 def test_lesson_is_committed_without_outputs(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     assert [c.id for c in notebook.cells if c.cell_type == "code" and (c.outputs or c.execution_count)] == []
+
+
+#: lessons that connect to their reader's cluster; the tests give them a stand-in
+CONNECTED = ("10_to_the_cluster",)
+
+
+@pytest.fixture(autouse=True)
+def _connected(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = request.node.callspec.params["path"]
+    if path.stem in CONNECTED and request.node.originalname == "test_lesson_runs":
+        for name, value in request.getfixturevalue("plane_for_notebook").items():
+            monkeypatch.setenv(name, value)
