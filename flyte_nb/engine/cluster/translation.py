@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from flyte_nb.changes import tasks_of
@@ -34,10 +35,13 @@ class Translation(NamedTuple):
         The module; its folder is the root of what is deployed.
     environments : dict
         The SDK's environments by name, each after those that it depends on.
+    modules : dict
+        What stands in the place of each module of this process: of ``__main__``, and of the local modules beside.
     """
 
     file: Path
     environments: dict[str, Any]
+    modules: dict[str, ModuleType]
 
     @property
     def root(self) -> Path:
@@ -84,10 +88,11 @@ def translation_of(project: Project, modules: Path) -> Translation:
     with _importing:
         declared = environments_as_sdk(project.environments)
         file = _written(project, modules)
-        found = imported(file, _beside(project))[1]
+        module, beside, found = imported(file, _beside(project))
     for env in project.environments:
         _match(env, declared[env.name], found.get(env.name))
-    return Translation(file, {env.name: found[env.name] for env in project.environments})
+    own = dict.fromkeys(("__main__", project.name), module)
+    return Translation(file, {env.name: found[env.name] for env in project.environments}, own | beside)
 
 
 def _written(project: Project, modules: Path) -> Path:
