@@ -59,7 +59,6 @@ class Running:
         self._translation = translation
         self._passing = Passing(translation.modules if translation is not None else {})
         self._task: Any = None
-        self._ended_by_us = False
 
     async def start(self, starting: asyncio.Lock) -> Run:
         """Have the cluster start it, and give its record.
@@ -90,6 +89,21 @@ class Running:
         self.recording = Recording(run, self._store, self._emit)
         self.recording.put(root, [])
         return run
+
+    async def take_up(self, run: Run) -> Run:
+        """Follow a run that an earlier process started, from where its record ends.
+
+        Raises
+        ------
+        UnionRpcError
+            When the cluster does not know it.
+        """
+        found = sdk.find("flyte.remote.Run").get
+        self._remote = await self._connection.call(f"looking for run {run.name!r}", found, name=run.name)
+        if self._translation is not None and self._work.live is not None:
+            self._task = self._translation.task(self._work.live[0])
+        self.recording = Recording(run, self._store, self._emit)
+        return await self.follow()
 
     async def follow(self) -> Run:
         """Follow it to its end; cancelling that ends it in the cluster."""

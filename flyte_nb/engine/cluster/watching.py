@@ -56,6 +56,7 @@ class Watching:
         self._room = asyncio.Semaphore(MOST_TAILS)
         self._ended = set[str]()
         self._heard = 0.0
+        self._known: dict[str, int] = {}  # lines of each action that an earlier watch has taken
 
     @property
     def traceback(self) -> str:
@@ -165,12 +166,20 @@ class Watching:
                         if seen > told:  # a stream that is taken up again begins at the beginning
                             told, self._heard, pause = seen, self._now(), AGAIN
                             if shown := printed.take(line):
-                                self._recording.take(action.name, shown)
+                                self._take(action.name, shown)
                 self._trace = printed.traceback or self._trace
                 if has_ended:
                     return
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, SELDOM)
+
+    def _take(self, action: str, line: str) -> None:
+        if action not in self._known:
+            self._known[action] = self._recording.lines_of(action)
+        if self._known[action]:
+            self._known[action] -= 1
+        else:
+            self._recording.take(action, line)
 
     async def _rest_of_output(self) -> None:
         """Wait for what is still printed, as long as something comes."""
