@@ -71,8 +71,9 @@ def is_initialized() -> bool:
 
 
 def is_control_plane_available() -> bool:
-    """Tell whether a Flyte control plane is connected: never, while everything runs on this machine."""
-    return False
+    """Tell whether this process was initialized with a Flyte control plane, which ``engine="cluster"`` connects to."""
+    settings = remembered()
+    return bool(settings.endpoint or settings.options.get("api_key"))
 
 
 def current_project() -> str:
