@@ -49,7 +49,7 @@ async def _deploy(
         A name for the version; from the content by default. It is of one content: a name that is there with other
         content is refused (`flyte.rollback` makes that version current again).
     engine : str
-        Where to: ``"local"`` is the store on this machine.
+        Where to: ``"local"`` is the store on this machine, ``"cluster"`` the Flyte cluster that this process knows.
     allow_large : bool
         Whether the bundle may have more than 100 MiB.
 
@@ -79,7 +79,7 @@ async def _deploy(
     if not allow_large:
         insist_light(bundle)
     if dry_run:
-        made = await relay(lambda tell: _planned(session, bundle), session.show_progress())
+        made = await relay(lambda tell: _planned(session, chosen, bundle), session.show_progress())
     else:
         custom = custom_deployers(session, bundle)
         made = await relay(lambda tell: _deployed(chosen, bundle, custom, tell), session.show_progress())
@@ -97,9 +97,9 @@ async def _deployed(engine: Engine, bundle: Bundle, custom: Custom, tell: Callab
     return await engine.deploy(bundle, hand_over, custom)
 
 
-async def _planned(session: Session, bundle: Bundle) -> Deployments:
+async def _planned(session: Session, engine: Engine, bundle: Bundle) -> Deployments:
     """Say what deploying a bundle would give; deployers of one's own are asked, too."""
-    made = session.store.targets(bundle.environments, bundle.version, bundle.folder, bundle.named)
+    made = await engine.planned(bundle)
     for name, deployer in custom_deployers(session, bundle, dry_run=True).items():
         if not next(one for one in made if one.environment == name).unchanged:
             await deployer(bundle.version, session.store.bundles / bundle.folder)
@@ -197,6 +197,8 @@ def _when_left(one: Deployment) -> Any:
 def deployments(env: Environment | str | None = None) -> History:
     """Give the versions of an environment, the newest first, with which is current; or what is current of all.
 
+    Those that this machine deployed to a cluster are among them; their ``place`` names it.
+
     Parameters
     ----------
     env : Environment or str, optional
@@ -207,8 +209,11 @@ def deployments(env: Environment | str | None = None) -> History:
     UnknownNameError
         For an environment that was never deployed; the nearest names are suggested.
     """
-    store = current_session().store
-    return store.history(None if env is None else _name_of(env, "flyte.deployments"))
+    store, name = current_session().store, None if env is None else _name_of(env, "flyte.deployments")
+    placed = [one for one in store.placed(name) if name is not None or one.current]
+    if name is not None and placed and name not in store.current():
+        return History(placed)
+    return History(sorted([*store.history(name), *placed], key=lambda one: one.created, reverse=True))
 
 
 def prune(days: float = 30.0, dry_run: bool = True) -> Pruned:

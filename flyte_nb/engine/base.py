@@ -92,6 +92,8 @@ class Settings:
     fit: Literal["clamp", "strict", "ignore"] = "clamp"
     #: whether kept outputs are computed again
     overwrite_cache: bool = False
+    #: what only a cluster's run has, by the names of the Flyte SDK's runner
+    cluster: dict[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -202,6 +204,9 @@ class Engine(Protocol):
         Those that depend on each other become current together or not at all; ``custom`` deploys those that have a
         deployer of their own before that.
         """
+
+    async def planned(self, bundle: Bundle) -> Deployments:
+        """Say what `deploy` would do, without doing it."""
 
     async def stop(self) -> None:
         """End what is running and give back what is held."""

@@ -61,7 +61,7 @@ def _for_sdk(node: ast.Import | ast.ImportFrom) -> ast.Import | ast.ImportFrom:
 
 def spelled_for(target: Target, part: Part) -> Part:
     """Give a statement with the target's name for the package, in the imports of its functions, too."""
-    if target == "flyte_nb":
+    if target == "flyte_nb" or "flyte_nb" not in part.source:
         return part
     source = renamed(part.source, {"flyte_nb": "flyte"})
     inner = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Import | ast.ImportFrom)]
