@@ -27,8 +27,8 @@ _ELSEWHERE = {
 _VALUES = "values"
 _HEAD = """# What each declaration becomes in the Flyte SDK
 
-Every field of every declaration, and the class of the Flyte SDK that takes it, for the versions that the tests translate
-all of them with: {versions}.
+Every field of every declaration, and the class of the Flyte SDK that takes it, for the versions that the tests
+translate all of them with: {versions}.
 
 - *(2.6.5)* after a class or a field says that it is there from that version on. A declaration that sets one which the
   installed version lacks is refused by its name when it is translated, before anything is sent; one that leaves it at

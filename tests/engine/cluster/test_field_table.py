@@ -48,7 +48,7 @@ def test_the_table_is_that_of_the_installed_version(tmp_path: Path) -> None:
 
 
 def test_the_table_names_every_tested_version() -> None:
-    assert f"all of them with: {', '.join(TESTED)}." in FIELDS.read_text()
+    assert f"all of them with: {', '.join(TESTED)}.\n" in FIELDS.read_text()
 
 
 def test_what_holds_from_a_version_on_is_said_once() -> None:
