@@ -1,4 +1,4 @@
-"""The ways to initialize a process: what they are told is remembered, and nothing is connected to."""
+"""The ways to initialize a process: what they are told is remembered; a cluster is connected to at first use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from flyte_nb.pairs import Pair
 
 __all__ = ["init", "init_from_api_key", "init_from_config", "init_in_cluster", "init_passthrough"]
 
-#: how the SDK connects, stores and builds: accepted, so that code carries over, and without effect on this machine
+#: how the SDK connects, stores and builds: without effect on this machine, and told to the SDK that connects
 _CONNECTION = (
     "auth_client_config", "auth_type", "batch_size", "ca_cert_file_path", "client_credentials_secret", "client_id",
     "command", "headless", "http_proxy_url", "image_builder", "images", "insecure", "insecure_skip_verify",
@@ -35,7 +35,7 @@ def init(
     api_key: str | None = None,
     **connection: Any,
 ) -> None:
-    """Initialize this process; optional, since everything runs on this machine.
+    """Initialize this process; optional, since everything runs on this machine unless a cluster is asked for.
 
     Parameters
     ----------
@@ -46,9 +46,9 @@ def init(
     log_level, user_log_level : int, optional
         Levels for ``flyte.system_logger`` and ``flyte.logger``.
     endpoint, api_key : str, optional
-        A control plane. It is not connected to: a warning says so.
+        A control plane, for ``engine="cluster"``. Nothing is asked of it before that; a line in the log says so.
     **connection
-        The other parameters of the Flyte SDK's ``init``, which have no effect on this machine.
+        The other parameters of the Flyte SDK's ``init``, for the same.
 
     Raises
     ------
@@ -64,9 +64,13 @@ def init(
             logging.getLogger(name).setLevel(level)
     if endpoint or api_key:
         logging.getLogger("flyte").warning(
-            "flyte_nb does not connect to %s: tasks run on this machine", endpoint or "the control plane of the API key"
+            "tasks run on this machine, and with engine='cluster' at %s", endpoint or "the control plane of the API key"
         )
-    remember(Settings(org, project, domain, endpoint or None, _directory(root_dir)))
+    file = connection.pop("source_config_path", None)
+    options = {**connection, **({"api_key": api_key} if api_key else {})}
+    remember(
+        Settings(org, project, domain, endpoint or None, _directory(root_dir), Path(file) if file else None, options)
+    )
 
 
 @Pair
@@ -105,7 +109,7 @@ def init_from_config(
     task = read.task
     init(
         task.org, project or task.project, domain or task.domain, root_dir, log_level, user_log_level,
-        endpoint=read.platform.endpoint, **connection,
+        endpoint=read.platform.endpoint, **_as_read(read), **connection,
     )  # fmt: skip
 
 
@@ -113,7 +117,7 @@ def init_from_config(
 def init_from_api_key(
     api_key: str | None = None, project: str | None = None, domain: str | None = None, **options: Any
 ) -> None:
-    """Initialize this process with an API key, from ``FLYTE_API_KEY`` by default. It is not connected to.
+    """Initialize this process with an API key, from ``FLYTE_API_KEY`` by default; used with ``engine="cluster"``.
 
     Raises
     ------
@@ -154,7 +158,7 @@ def init_passthrough(
     domain: str | None = None,
     **options: Any,
 ) -> None:
-    """Initialize this process for credentials that each call brings along. It is not connected to.
+    """Initialize this process for credentials that each call brings along; used with ``engine="cluster"``.
 
     Raises
     ------
@@ -162,6 +166,13 @@ def init_passthrough(
         As ``flyte.init``.
     """
     init(org, project, domain, endpoint=endpoint, **options)
+
+
+def _as_read(read: config.Config) -> dict[str, Any]:
+    """Say how to connect: as the file says, which the SDK reads itself, or as a configuration without one says."""
+    if read.source is not None:
+        return {"source_config_path": read.source}
+    return {"insecure": True} if read.platform.insecure else {}
 
 
 def _refuse_unknown(verb: str, given: dict[str, Any]) -> None:

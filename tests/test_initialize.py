@@ -93,10 +93,10 @@ def test_a_root_directory_has_to_exist() -> None:
         flyte.init(root_dir="/no/such/place")
 
 
-def test_an_endpoint_is_remembered_and_a_warning_says_that_it_is_not_used(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_endpoint_is_remembered_and_a_warning_says_that_tasks_run_here(caplog: pytest.LogCaptureFixture) -> None:
     flyte.init(endpoint="dns:///example.com")
     assert remembered().endpoint == "dns:///example.com"
-    assert "does not connect to dns:///example.com" in caplog.text
+    assert "tasks run on this machine, and with engine='cluster' at dns:///example.com" in caplog.text
 
 
 def test_an_api_key_is_never_shown(caplog: pytest.LogCaptureFixture) -> None:

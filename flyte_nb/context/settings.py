@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from flyte_nb.context.task_context import current_context
 from flyte_nb.errors import InitializationError
@@ -29,9 +30,13 @@ class Settings:
     org, project, domain : str, optional
         Where runs and deployments belong.
     endpoint : str, optional
-        The address of a control plane; nothing connects to it yet.
+        The address of a control plane; it is connected to when a run or a deployment is to go there.
     root_dir : Path, optional
         What the paths of the code are relative to.
+    config : Path, optional
+        The configuration file that was named.
+    options : dict
+        How to connect: the other arguments, which may be secret.
     """
 
     org: str | None = None
@@ -39,6 +44,8 @@ class Settings:
     domain: str | None = None
     endpoint: str | None = None
     root_dir: Path | None = None
+    config: Path | None = None
+    options: dict[str, Any] = field(default_factory=dict, repr=False)
 
 
 _remembered: Settings | None = None
