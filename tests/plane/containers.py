@@ -1,0 +1,81 @@
+"""Running the container of a task as a process: in an empty folder, with nothing of the caller's but its bundle."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+#: what a container knows of the machine
+KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR")
+#: an image for clusters has no flyte_nb: an import of it fails, wherever this Python has it
+IMAGE = """
+import sys
+
+class Refuse:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name.partition(".")[0] == "flyte_nb":
+            raise ModuleNotFoundError(f"no module named {name!r} in this container", name=name)
+
+sys.meta_path.insert(0, Refuse)
+"""
+
+
+class Container:
+    """A process that stands for a container.
+
+    Parameters
+    ----------
+    folder : Path
+        Its own; it works in ``work``, its home is ``home``, what it says goes to ``log.txt``.
+    words : sequence of str
+        Its command and arguments.
+    env_vars : Mapping of str to str
+        What the control plane and the task set.
+    python : str
+        The Python of the image.
+    """
+
+    def __init__(self, folder: Path, words: Iterable[str], env_vars: Mapping[str, str], python: str) -> None:
+        self.log = folder / "log.txt"
+        self._work, home, image = folder / "work", folder / "home", folder / "image"
+        for made in (self._work, home, image):
+            made.mkdir(parents=True)
+        (image / "sitecustomize.py").write_text(IMAGE)
+        program, *self._words = words
+        found = Path(python).parent / program
+        self._program = str(found) if found.exists() else program
+        kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+        self._around = {**kept, "HOME": str(home), "PYTHONPATH": str(image), "PYTHONUNBUFFERED": "1", **env_vars}
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def run(self) -> int:
+        """Run it to its end, and give its exit code."""
+        with self.log.open("wb") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                self._program,
+                *self._words,
+                cwd=self._work,
+                env=self._around,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        return await self._process.wait()
+
+    def kill(self) -> None:
+        """End it, with all that it started."""
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+
+def words_of(command: Iterable[str], inserted: Mapping[str, str]) -> list[str]:
+    """Fill in the words that a control plane fills in, such as ``{{.input}}``."""
+    return [inserted.get(word, word) for word in command]

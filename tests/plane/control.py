@@ -1,0 +1,158 @@
+"""The control plane as tests hold it: its parts, its log of calls, its faults."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from connectrpc.code import Code
+
+from plane.actions import Actions
+from plane.apps import Apps
+from plane.bucket import Bucket
+from plane.calls import Call, Calls
+from plane.clients import TOKENS, Clients, Users
+from plane.data import Data
+from plane.faults import Fault, Faults
+from plane.projects import Clusters, Projects
+from plane.runs import Called, Runs
+from plane.secrets import Secrets
+from plane.server import Server
+from plane.services import Gate, Wire, mounted, wire
+from plane.tasks import Tasks
+
+
+class Plane:
+    """A control plane on this machine, between ``with`` and the end of its block.
+
+    Parameters
+    ----------
+    folder : Path
+        Where it keeps what is uploaded, and what runs give.
+    python : str, optional
+        The Python of every container; this one by default. It needs ``flyte``.
+    projects : tuple of str, default: ("shop",)
+        The projects that it has.
+    """
+
+    def __init__(self, folder: Path, python: str = sys.executable, projects: tuple[str, ...] = ("shop",)) -> None:
+        self.calls, self._faults = Calls(), Faults()
+        self._server = Server(self._answer)
+        self.endpoint = self._server.endpoint
+        self.bucket = Bucket(folder / "bucket", self.calls, self._faults)
+        self.actions = Actions(self.endpoint, python)
+        self.tasks, self.apps, self.secrets = Tasks(), Apps(self.endpoint), Secrets()
+        self.projects, self.clients = Projects(projects), Clients(self.endpoint)
+        self._lacking: set[str] = set()
+        data, runs = Data(self.bucket, self.actions), Runs(self.actions, self.tasks, self.bucket)
+        services = (self.tasks, self.apps, self.secrets, self.projects, self.clients, data, runs)
+        others = (Called(self.actions), Clusters(self.endpoint), Users())
+        self._services = dict(mounted((*services, *others), Gate(self.calls, self._faults, self.clients)))
+
+    def __enter__(self) -> Plane:
+        self.bucket.start()
+        self._server.start()
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self.actions.close()
+        self._server.close()
+        self.bucket.close()
+
+    # --- what a test asks ---
+
+    def of(self, rpc: str) -> list[Call]:
+        """Give the calls of one kind, such as ``"TaskService.DeployTask"``; ``"PUT"`` is an upload."""
+        return self.calls.of(rpc)
+
+    def told(self) -> str:
+        """Give the log of calls as a table of text."""
+        return self.calls.told()
+
+    def bundles(self) -> list[Path]:
+        """Give the uploaded bundles, in the order of their uploads."""
+        return [self.bucket.folder / call.request["path"] for call in self.of("PUT") if call.answer == "ok"]
+
+    # --- faults, which a test switches on ---
+
+    def fail(
+        self, rpc: str, code: str, message: str = "so the test wants it", *, times: int | None = None, skip: int = 0
+    ) -> None:
+        """Answer calls with an error, such as ``"permission_denied"``; all of them, or some after some."""
+        self._faults.add(Fault("fail", rpc, times, skip, code=Code(code).value, message=message))
+
+    def slow(self, rpc: str, seconds: float, *, times: int | None = None, skip: int = 0) -> None:
+        """Answer calls after some seconds."""
+        self._faults.add(Fault("slow", rpc, times, skip, seconds=seconds))
+
+    def cut(self, rpc: str, *, after: int = 0, times: int | None = None, skip: int = 0) -> None:
+        """End the connection within calls: an upload after some bytes (0: half of it), a stream after some messages."""
+        self._faults.add(Fault("cut", rpc, times, skip, after=after))
+
+    def lack(self, service: str) -> None:
+        """Know nothing of a service, such as ``"RunService"``, as a control plane of another version."""
+        self._lacking.add(service)
+
+    def needs_token(self, token: str | None, client: tuple[str, str] | None = None) -> None:
+        """Answer only to who brings ``Authorization: Bearer TOKEN``, which a client with a secret may ask for."""
+        self.clients.token, self.clients.client = token, client or self.clients.client
+
+    @contextmanager
+    def refusing(self) -> Iterator[None]:
+        """Refuse every connection, within a block; what runs goes on."""
+        self._server.go()
+        try:
+            yield
+        finally:
+            self._server.come_back()
+
+    def heal(self) -> None:
+        """Switch every fault off."""
+        self._faults.clear()
+        self._lacking.clear()
+        self.clients.token = None
+
+    # --- the way of a call ---
+
+    async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
+        service, _, method = scope["path"].lstrip("/").partition("/")
+        short = service.rpartition(".")[2]
+        if scope["path"] == TOKENS:
+            call = self.calls.add("POST", {"path": TOKENS})
+            status, body = self.clients.issue({name.decode(): value.decode() for name, value in scope["headers"]})
+            call.answer = "ok" if status == 200 else str(status)
+            await _send(send, status, body)
+        elif service not in self._services or short in self._lacking:
+            self.calls.add(f"{short}.{method}", {}).answer = "404"
+            await _send(send, 404, b"404 page not found")
+        else:
+            await _served(self._services[service], scope, receive, send)
+
+
+async def _send(send: Any, status: int, body: bytes) -> None:
+    headers = [(b"content-type", b"application/json" if body[:1] == b"{" else b"text/plain")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _served(application: Any, scope: Any, receive: Any, send: Any) -> None:
+    """Serve a call; one whose connection is cut begins an answer that never ends."""
+    connection, has_begun = Wire(), False
+    wire.set(connection)
+
+    async def passed(message: Any) -> None:
+        nonlocal has_begun
+        if not connection.is_cut:
+            has_begun = True
+            await send(message)
+
+    with suppress(ConnectionAbortedError):
+        await application(scope, receive, passed)
+    if connection.is_cut and not has_begun:
+        headers = [(b"content-type", b"application/proto"), (b"content-length", b"1000")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"cut", "more_body": True})

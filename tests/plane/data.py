@@ -1,0 +1,80 @@
+"""What goes in and comes out: upload locations, inputs, outputs, and the logs of actions."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import time
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from flyteidl2.dataproxy import dataproxy_service_pb2 as messages
+from flyteidl2.dataproxy.dataproxy_service_connect import DataProxyService
+
+from plane.actions import Actions
+from plane.bucket import Bucket
+
+OFTEN = 0.05
+
+
+class Data(DataProxyService):
+    """Files of the bucket, by what they belong to."""
+
+    def __init__(self, bucket: Bucket, actions: Actions) -> None:
+        self._bucket, self._actions = bucket, actions
+
+    async def create_upload_location(self, request: Any, ctx: Any) -> Any:
+        content = base64.b32encode(request.content_md5).decode().rstrip("=").lower()
+        root = request.filename_root or content or uuid.uuid4().hex
+        path = f"{request.project}/{request.domain}/{root}/{request.filename}"
+        answer = messages.CreateUploadLocationResponse(
+            signed_url=f"{self._bucket.url}/{path}?X-Signature=signed", native_url=self._bucket.uri(path)
+        )
+        answer.expires_at.FromSeconds(int(time.time()) + 3600)
+        return answer
+
+    async def upload_inputs(self, request: Any, ctx: Any) -> Any:
+        content = request.inputs.SerializeToString(deterministic=True)
+        digest = hashlib.sha256(content).hexdigest()[:16]
+        uri = self._bucket.uri(f"inputs/{digest}/inputs.pb")
+        file = self._bucket.file(uri)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+        answer = messages.UploadInputsResponse()
+        answer.offloaded_input_data.uri, answer.offloaded_input_data.inputs_hash = uri, digest
+        return answer
+
+    async def get_action_data(self, request: Any, ctx: Any) -> Any:
+        action = self._actions.get(request.action_id)
+        answer = messages.GetActionDataResponse(inputs_uri=action.inputs, outputs_uri=f"{action.outputs}/outputs.pb")
+        for told, file in ((answer.inputs, self._bucket.file(action.inputs)),
+                           (answer.outputs, action.folder / "outputs.pb")):  # fmt: skip
+            if file.exists():
+                told.ParseFromString(file.read_bytes())
+        return answer
+
+    async def tail_logs(self, request: Any, ctx: Any) -> AsyncIterator[Any]:
+        action = self._actions.get(request.action_id)
+        log, told = action.folder / f"attempt-{request.attempt or 1}" / "log.txt", 0
+        while True:
+            is_last = bool(action.ended)
+            lines = _lines(log)
+            if not is_last and lines and not lines[-1].endswith("\n"):
+                del lines[-1]
+            if lines[told:]:
+                answer = messages.TailLogsResponse()
+                rows = answer.logs.add().lines
+                for line in lines[told:]:
+                    rows.add().message = line.rstrip("\n")
+                told = len(lines)
+                yield answer
+            if is_last:
+                return
+            await asyncio.sleep(OFTEN)
+
+
+def _lines(log: Path) -> list[str]:
+    return log.read_text(errors="replace").splitlines(keepends=True) if log.exists() else []
