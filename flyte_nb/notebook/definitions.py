@@ -14,7 +14,16 @@ from flyte_nb.environments.declaration import Declaration
 from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.notebook.cells import Statement
 
-__all__ = ["added_methods", "calls_something", "is_definition", "is_made_by_a_call", "is_shell"]
+__all__ = [
+    "added_methods",
+    "calls_something",
+    "decorates",
+    "decorator_roots",
+    "is_bare",
+    "is_definition",
+    "is_made_by_a_call",
+    "is_shell",
+]
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, *filter(None, [getattr(ast, "TypeAlias", None)]))
 _DECLARED = (Declaration, TaskTemplate, typing.TypeVar, typing.ParamSpec, typing.NewType)
@@ -148,3 +157,35 @@ def _same(one: Any, other: Any) -> bool:
     if isinstance(one, type):
         return one is other or (one.__qualname__, one.__module__) == (other.__qualname__, other.__module__)
     return bool(one == other)
+
+
+def decorator_roots(node: ast.stmt) -> set[str]:
+    """Give the names at the root of a definition's decorators: ``env`` of ``@env.task(…)``."""
+    roots = set()
+    for decorator in getattr(node, "decorator_list", []):
+        while isinstance(decorator, ast.Call | ast.Attribute):
+            decorator = decorator.func if isinstance(decorator, ast.Call) else decorator.value
+        if isinstance(decorator, ast.Name):
+            roots.add(decorator.id)
+    return roots
+
+
+def is_bare(node: ast.stmt, root: str) -> bool:
+    """Tell whether a name is called as a decorator itself, as ``@task`` or ``@task(…)`` does."""
+    return any(_is_named(one, root) for one in _decorators(node))
+
+
+def decorates(node: ast.stmt, root: str, live: Any) -> bool:
+    """Tell whether what a name holds by now can still be the root of a definition's decorator."""
+    if is_bare(node, root):
+        return callable(live)
+    reads = [one.attr for one in _decorators(node) if isinstance(one, ast.Attribute) and _is_named(one.value, root)]
+    return all(hasattr(live, attribute) for attribute in reads)
+
+
+def _is_named(node: ast.expr, name: str) -> bool:
+    return isinstance(node, ast.Name) and node.id == name
+
+
+def _decorators(node: ast.stmt) -> list[ast.expr]:
+    return [d.func if isinstance(d, ast.Call) else d for d in getattr(node, "decorator_list", [])]

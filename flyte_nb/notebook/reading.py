@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from flyte_nb.notebook.cells import Cell, Statement, statements
+from flyte_nb.notebook.definitions import decorator_roots
 from flyte_nb.notebook.module import Module, locate
-from flyte_nb.notebook.rendering import decorator_roots
 from flyte_nb.notebook.tidy import captured_name, rewritten
 
 __all__ = ["ENVIRONMENT", "Defined", "definitions", "imported", "reads_of"]

@@ -9,7 +9,7 @@ from typing import Any
 from flyte_nb.notebook.cells import Statement
 from flyte_nb.notebook.tidy import rewritten
 
-__all__ = ["decorator_roots", "imports_of", "marked", "module_text", "registry_calls", "variable_of"]
+__all__ = ["imports_of", "marked", "module_text", "registry_calls", "variable_of"]
 
 _DOCSTRING = '"""Definitions of a notebook, as its cells ran."""\n'
 _LOADER = '''
@@ -76,17 +76,6 @@ def variable_of(statement: Statement) -> str | None:
         case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
             return name
     return None
-
-
-def decorator_roots(node: ast.stmt) -> set[str]:
-    """Give the names at the root of a definition's decorators: ``env`` of ``@env.task(…)``."""
-    roots = set()
-    for decorator in getattr(node, "decorator_list", []):
-        while isinstance(decorator, ast.Call | ast.Attribute):
-            decorator = decorator.func if isinstance(decorator, ast.Call) else decorator.value
-        if isinstance(decorator, ast.Name):
-            roots.add(decorator.id)
-    return roots
 
 
 def registry_calls(node: ast.AST) -> Iterator[tuple[ast.Call, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -10,7 +11,7 @@ from typing import Any
 from flyte_nb.environments.declaration import looks_secret
 from flyte_nb.errors import SliceError
 
-__all__ = ["check_value", "known_secrets", "refuse_known"]
+__all__ = ["check_value", "known_secrets", "refuse_known", "texts_in"]
 
 #: names that hardly ever stand for anything else; a token or a key may be part of a text or of a table
 _CERTAIN = re.compile(
@@ -108,3 +109,9 @@ def refuse_known(secrets: Iterable[str], text: str, what: str) -> None:
     """
     if any(secret in text for secret in secrets):
         raise SliceError(f"{what} holds the value of a secret {_ADVICE.format(key='KEY')}")
+
+
+def texts_in(node: ast.Assign | ast.AnnAssign) -> set[str]:
+    """Give the texts that a statement assigns, or parts of what it assigns."""
+    found = [part.value for part in ast.walk(node) if isinstance(part, ast.Constant)]
+    return {f if isinstance(f, str) else f.decode("latin-1") for f in found if isinstance(f, str | bytes)}

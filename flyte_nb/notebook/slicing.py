@@ -12,11 +12,19 @@ from flyte_nb.environments.base import Environment
 from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import SliceError, suggestion
 from flyte_nb.notebook.cells import CellLog, Configured, Statement
-from flyte_nb.notebook.definitions import added_methods, calls_something, is_made_by_a_call, is_shell
+from flyte_nb.notebook.definitions import (
+    added_methods,
+    calls_something,
+    decorates,
+    decorator_roots,
+    is_bare,
+    is_made_by_a_call,
+    is_shell,
+)
 from flyte_nb.notebook.facts import MISSING, Facts, is_builtin
 from flyte_nb.notebook.module import Captured, Module
-from flyte_nb.notebook.rendering import decorator_roots, imports_of, marked, module_text, registry_calls, variable_of
-from flyte_nb.notebook.secrecy import check_value, known_secrets, refuse_known
+from flyte_nb.notebook.rendering import imports_of, marked, module_text, registry_calls, variable_of
+from flyte_nb.notebook.secrecy import check_value, known_secrets, refuse_known, texts_in
 from flyte_nb.notebook.steps import Steps, take
 from flyte_nb.notebook.values import capture
 
@@ -308,11 +316,11 @@ class Slice:
         for root in sorted(decorator_roots(statement.node) if owners else ()):
             live = self.facts.value(root)
             env = live if isinstance(live, Environment) else getattr(live, "__self__", None)
-            gone = live is MISSING
-            if gone or (isinstance(env, Environment) and env.name not in owners):
+            taken = live is MISSING or not decorates(statement.node, root, live)
+            if taken or (isinstance(env, Environment) and env.name not in owners):
                 variable = yield self.want_environment(owners[0])
                 if variable is not None:
-                    spelled[root] = variable if gone or env is live else f"{variable}.task"
+                    spelled[root] = f"{variable}.task" if is_bare(statement.node, root) else variable
         return spelled
 
     def _break_circle(self, name: str, reader: str) -> Steps:
@@ -379,7 +387,7 @@ class Slice:
 
     def _refuse_secrets(self, statement: Statement) -> None:
         """Refuse a constant that is a secret."""
-        if isinstance(statement.node, ast.Assign | ast.AnnAssign) and (texts := _texts_in(statement.node)):
+        if isinstance(statement.node, ast.Assign | ast.AnnAssign) and (texts := texts_in(statement.node)):
             for name in sorted(statement.names.binds):
                 self._note_secret(name, self.facts.value(name), statement.label, texts)
 
@@ -387,9 +395,3 @@ class Slice:
         notice = check_value(name, value, label, written)
         if notice is not None:
             self.notices.append(notice)
-
-
-def _texts_in(node: ast.Assign | ast.AnnAssign) -> set[str]:
-    """Give the texts that a statement assigns, or parts of what it assigns."""
-    found = [part.value for part in ast.walk(node) if isinstance(part, ast.Constant)]
-    return {f if isinstance(f, str) else f.decode("latin-1") for f in found if isinstance(f, str | bytes)}

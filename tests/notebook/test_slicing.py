@@ -454,6 +454,24 @@ def test_a_variable_that_was_deleted(kernel, load):
     assert load(kernel.task("a.f")).f() == 1
 
 
+@pytest.mark.parametrize("taken", ["task = 5", "del task", "env = 5", "del env", "task = 5\nenv = None"])
+def test_a_variable_that_holds_something_else_by_now(kernel, load, taken):
+    kernel.cell(ENV + "task = env.task\n@task\ndef f() -> int: return 1\n@env.task\ndef g() -> int: return f()")
+    kernel.cell("@task(retries=1)\ndef h() -> int: return 3")
+    kernel.cell(taken)
+    assert load(kernel.task("a.f")).f() == 1
+    assert load(kernel.task("a.g")).g() == 1
+    assert load(kernel.task("a.h")).h() == 3
+
+
+def test_a_decorator_below_other_names_is_left_alone(kernel, load):
+    kernel.cell("import types, functools\n" + ENV + "held = types.SimpleNamespace(env=env)")
+    kernel.cell("def mine(fn): return env.task(fn)\n@held.env.task\n@functools.cache\ndef f() -> int: return 1")
+    kernel.cell("@mine\ndef g() -> int: return 2")
+    assert load(kernel.task("a.f")).f() == 1
+    assert load(kernel.task("a.g")).g() == 2
+
+
 def test_two_tasks_of_one_function_name(kernel, load):
     kernel.cell(ENV + "other = flyte.TaskEnvironment('b')")
     kernel.cell("@env.task\ndef f() -> str: return 'a'")
