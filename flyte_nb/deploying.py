@@ -49,7 +49,7 @@ async def _deploy(
         A name for the version; from the content by default. It is of one content: a name that is there with other
         content is refused (`flyte.rollback` makes that version current again).
     engine : str
-        Where to: ``"local"`` is the store on this machine.
+        Where to: ``"local"`` is the store on this machine, ``"cluster"`` the Flyte cluster that this process knows.
     allow_large : bool
         Whether the bundle may have more than 100 MiB.
 
@@ -79,7 +79,7 @@ async def _deploy(
     if not allow_large:
         insist_light(bundle)
     if dry_run:
-        made = await relay(lambda tell: _planned(session, bundle), session.show_progress())
+        made = await relay(lambda tell: _planned(session, chosen, bundle), session.show_progress())
     else:
         custom = custom_deployers(session, bundle)
         made = await relay(lambda tell: _deployed(chosen, bundle, custom, tell), session.show_progress())
@@ -97,9 +97,9 @@ async def _deployed(engine: Engine, bundle: Bundle, custom: Custom, tell: Callab
     return await engine.deploy(bundle, hand_over, custom)
 
 
-async def _planned(session: Session, bundle: Bundle) -> Deployments:
+async def _planned(session: Session, engine: Engine, bundle: Bundle) -> Deployments:
     """Say what deploying a bundle would give; deployers of one's own are asked, too."""
-    made = session.store.targets(bundle.environments, bundle.version, bundle.folder, bundle.named)
+    made = await engine.planned(bundle)
     for name, deployer in custom_deployers(session, bundle, dry_run=True).items():
         if not next(one for one in made if one.environment == name).unchanged:
             await deployer(bundle.version, session.store.bundles / bundle.folder)

@@ -29,7 +29,7 @@ from flyte_nb.workbook import Workbook
 
 __all__ = ["ENGINES", "Session", "current_registry", "current_session"]
 
-ENGINES = ("local", "inline")
+ENGINES = ("local", "inline", "cluster")
 
 
 class Session:
@@ -110,6 +110,10 @@ class Session:
             from flyte_nb.engine.inline import InlineEngine
 
             return InlineEngine(self.store)
+        if name == "cluster":
+            from flyte_nb.engine.cluster.engine import ClusterEngine
+
+            return ClusterEngine(self.store, self.registry, self.shipping.for_sdk)
         from flyte_nb.engine.local.engine import LocalEngine
 
         return LocalEngine(self.store, self.secrets, self.fills_pools)

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from flyte_nb.cell_connectors import CellConnectors, cell_connectors
 from flyte_nb.changes import tasks_of
@@ -28,28 +28,12 @@ from flyte_nb.plan.files import Shipped, one_of_each
 from flyte_nb.plan.graph import Graph, graph_of, order
 from flyte_nb.plan.includes import included
 from flyte_nb.plan.local_modules import local_modules
+from flyte_nb.plan.project import DATA, Project
 from flyte_nb.registry import Registry
 from flyte_nb.views import told_size
 from flyte_nb.workbook import Workbook
 
-__all__ = ["DATA", "Project", "Shipping"]
-
-#: the folder beside a module for the Flyte SDK that takes captured values
-DATA = "values"
-
-
-class Project(NamedTuple):
-    """What the Flyte SDK is to deploy: a module that imports it, and the files beside that.
-
-    ``name`` is what it is made of, a notebook or a script; ``module`` holds captured values; ``environments`` are its
-    declarations, each after those that it depends on.
-    """
-
-    name: str
-    source: str
-    module: Module
-    files: tuple[Shipped, ...]
-    environments: tuple[Environment, ...]
+__all__ = ["Shipping"]
 
 
 class _Codes(dict[str, str]):

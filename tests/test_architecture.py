@@ -114,6 +114,7 @@ DEFERRED = {
     ("cli", "engine.store"): "each command loads what it needs",
     ("cli", "widgets"): "each command loads what it needs",
     ("session", "engine.inline"): "an engine is loaded when it is first asked for",
+    ("session", "engine.cluster"): "an engine is loaded when it is first asked for",
     ("session", "engine.local"): "an engine is loaded when it is first asked for",
     ("run_commands", "engine.local"): "most kernels never make an image",
     ("app_commands", "serve_commands"): "most kernels serve no app",

@@ -252,4 +252,4 @@ def test_without_the_sdk_it_says_what_to_install(tmp_path: Path) -> None:
 @pytest.mark.parametrize("given", ["1", "'calc'", "None"])
 def test_anything_else_is_refused(tmp_path: Path, given: str) -> None:
     code = f"import flyte_nb as flyte\ntry:\n    flyte.to_flyte({given})\nexcept TypeError as error:\n    print(error)"
-    assert "accepted: an environment, or a task of one" in ran(tmp_path, code)
+    assert "accepted: environments, or one task" in ran(tmp_path, code)

@@ -203,5 +203,8 @@ class Engine(Protocol):
         deployer of their own before that.
         """
 
+    async def planned(self, bundle: Bundle) -> Deployments:
+        """Say what `deploy` would do, without doing it."""
+
     async def stop(self) -> None:
         """End what is running and give back what is held."""

@@ -108,6 +108,16 @@ class InlineEngine:
         """
         raise UsageError("the inline engine deploys nothing; deploy with engine='local'")
 
+    async def planned(self, bundle: Bundle) -> Deployments:
+        """Refuse, as `deploy`.
+
+        Raises
+        ------
+        UsageError
+            Always.
+        """
+        return await self.deploy(bundle)
+
     async def stop(self) -> None:
         """Nothing is held."""
 

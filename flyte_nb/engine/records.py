@@ -184,6 +184,8 @@ class Run:
     error: BaseRuntimeError | None = None
     log: Path | None = field(default=None, repr=False)
     result: Outputs | None = field(default=None, repr=False)
+    #: where it is seen, for one in a cluster
+    address: str = field(default="", repr=False)
     #: waits for the run and cancels it, while it may still be running
     handle: Handle | None = field(default=None, repr=False, compare=False)
     #: hear of its events while it runs in this process
@@ -207,7 +209,9 @@ class Run:
 
     @property
     def url(self) -> str:
-        """Where its records are: the folder of what its tasks keep, on this machine."""
+        """Where it is seen: the folder of what its tasks keep, on this machine, or its page in a cluster."""
+        if self.address:
+            return self.address
         return str(self.log.parent.parent / "data" / self.name) if self.log is not None else ""
 
     def done(self) -> bool:
@@ -355,6 +359,8 @@ class Deployment:
         What else there is to know.
     result : object
         What the deployer of a custom environment gave.
+    place : str
+        Where it is: empty for this machine, else a cluster's address with the project and the domain.
     """
 
     environment: str
@@ -367,6 +373,7 @@ class Deployment:
     digest: str = ""
     note: str = ""
     result: Any = field(default=None, repr=False, compare=False)
+    place: str = ""
 
 
 class Deployments(list[Deployment]):

@@ -19,6 +19,7 @@ from typing import Any
 
 from flyte_nb.context.settings import Settings, remember, remembered
 from flyte_nb.engine.cluster import failures, sdk
+from flyte_nb.engine.cluster.hearing import hearing
 from flyte_nb.errors import FlyteError, InitializationError
 
 __all__ = ["Connection", "connect", "connected", "is_known"]
@@ -72,16 +73,18 @@ class Connection:
         function : callable
             A verb of the SDK, or an async function.
         *given, **named
-            What it is called with; ``patience`` is the seconds that it may take, None for any.
+            What it is called with; ``patience`` is the seconds that it may take, None for any, and ``hear`` takes what
+            the SDK says meanwhile, in words.
 
         Raises
         ------
         UnionRpcError
             When it failed; its ``code`` says how.
         """
-        patience = named.pop("patience", self.patience)
+        patience, hear = named.pop("patience", self.patience), named.pop("hear", _unheard)
         try:
-            return await asyncio.wait_for(_on_its_loop(function)(*given, **named), patience)
+            with hearing(hear):
+                return await asyncio.wait_for(_on_its_loop(function)(*given, **named), patience)
         except Exception as error:
             raise self.told(error, asked) from None
 
@@ -296,6 +299,10 @@ def _on_its_loop(function: Callable[..., Any]) -> Callable[..., Any]:
         return function.aio  # type: ignore[no-any-return]
     wrapped: Any = sdk.find("flyte.syncify.syncify")(function)
     return wrapped.aio  # type: ignore[no-any-return]
+
+
+def _unheard(said: str) -> None:
+    """Hear nothing."""
 
 
 async def _one_run() -> None:

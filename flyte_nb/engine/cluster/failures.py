@@ -100,9 +100,8 @@ def unknown() -> InitializationError:
     """Give the error for a process that knows no cluster."""
     return InitializationError(
         "NotInitialized", "user",
-        "no cluster is known here. Name one with flyte.init(endpoint=…, project=…, domain=…), flyte.init_from_config(…) "
-        "or `%flyte connect`, or a configuration file: ./config.yaml, .flyte/config.yaml, ~/.flyte/config.yaml or the one "
-        "that FLYTECTL_CONFIG names",
+        "no cluster is known here. Name one with flyte.init(endpoint=…, project=…, …), flyte.init_from_config(…) or "
+        "%flyte connect, or write a configuration file: ./config.yaml, .flyte/config.yaml or ~/.flyte/config.yaml",
     )  # fmt: skip
 
 

@@ -129,6 +129,10 @@ class LocalEngine:
         """Write the bundle, then make the environments current that are not yet as they are in it."""
         return await Deploying(self.store, bundle, tell, custom).run()
 
+    async def planned(self, bundle: Bundle) -> Deployments:
+        """Say what `deploy` would do, without doing it."""
+        return self.store.targets(bundle.environments, bundle.version, bundle.folder, bundle.named)
+
     async def stop(self) -> None:
         """Stop every app, and end every worker."""
         await self.apps.close()

@@ -9,13 +9,14 @@ from flyte_nb.engine.store.bundles import Bundles, Pruned, held, hold
 from flyte_nb.engine.store.cache import CacheEntry
 from flyte_nb.engine.store.home import home_for
 from flyte_nb.engine.store.logs import LogPart, Logs
+from flyte_nb.engine.store.placed import PlacedRecords
 from flyte_nb.engine.store.tidying import Tidying
 
 __all__ = ["CacheEntry", "LogPart", "Pruned", "Store", "held", "hold", "home_for"]
 
 
-class Store(Tidying, Logs, Bundles):
-    """Runs, their values and logs, cached results, and deployments on this machine.
+class Store(Tidying, Logs, PlacedRecords, Bundles):
+    """Runs, their values and logs, cached results, deployments on this machine, and what is in clusters.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ from flyte_nb.engine.base import AGAIN, Deployment, Deployments, History, now
 from flyte_nb.engine.store.file import File
 from flyte_nb.errors import DeploymentError, UnknownNameError
 
-__all__ = ["DeploymentRecords", "digest_of", "told_deployment"]
+__all__ = ["DeploymentRecords", "digest_of", "target_of", "told_deployment"]
 
 _KNOWN = "SELECT * FROM deployments WHERE environment = ? ORDER BY created DESC, rowid DESC"
 _CURRENT = "SELECT deployments.* FROM deployments JOIN current USING (environment, version)"
@@ -62,7 +62,7 @@ class DeploymentRecords(File):
     ) -> Deployment:
         name, digest = row["environment"], row.get("digest") or digest_of(row, bundle)
         current = db.execute("SELECT version FROM current WHERE environment = ?", (name,)).fetchone()
-        target = _target(row, digest, version, named, _versions(db.execute(_KNOWN, (name,))),
+        target = target_of(row, digest, version, named, _versions(db.execute(_KNOWN, (name,))),
                          current["version"] if current else None)  # fmt: skip
         change = "UPDATE deployments SET bundle = ?, seal = ? WHERE environment = ? AND version = ?"
         db.execute(change, (bundle, seal, name, target.version))
@@ -89,7 +89,7 @@ class DeploymentRecords(File):
         for found in self._rows(query, (names,)):
             known.setdefault(found["environment"], []).append(found)
         return Deployments(
-            _target(row, row.get("digest") or digest_of(row, bundle), version, named,
+            target_of(row, row.get("digest") or digest_of(row, bundle), version, named,
                     _versions(known.get(row["environment"], ())), current.get(row["environment"]))
             for row in wanted
         )  # fmt: skip
@@ -197,7 +197,7 @@ def digest_of(row: Mapping[str, Any], bundle: str) -> str:
     return hashlib.sha256(told.encode()).hexdigest()
 
 
-def _target(
+def target_of(
     row: Mapping[str, Any], digest: str, version: str, named: bool, known: Mapping[str, Deployment], current: str | None
 ) -> Deployment:
     """Say which version an environment gets; ``known`` has the versions that there are, the newest first."""

@@ -16,8 +16,8 @@ GONE = "ABORTED: the kernel ended before the run did"
 
 
 def mark_orphans(db: sqlite3.Connection) -> bool:
-    """Mark what processes that are gone left unfinished; tell whether there was anything."""
-    query = f"SELECT DISTINCT name, pid, born FROM runs JOIN actions ON run = name WHERE {UNFINISHED}"
+    """Mark what processes that are gone left unfinished; tell whether there was anything. A cluster goes on alone."""
+    query = f"SELECT DISTINCT name, pid, born FROM runs JOIN actions ON run = name WHERE {UNFINISHED} AND address = ''"
     processes: dict[tuple[int, float], list[str]] = {}
     for row in db.execute(query):
         processes.setdefault((row["pid"], row["born"]), []).append(row["name"])

@@ -18,8 +18,8 @@ from flyte_nb.errors import BaseRuntimeError, UnknownNameError, UsageError
 __all__ = ["Runs"]
 
 _RUN = Statement(
-    "INSERT OR REPLACE INTO runs (name, task, engine, inputs, version, notebook, module, session, pid, born, created) "
-    "VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+    "INSERT OR REPLACE INTO runs (name, task, engine, inputs, version, notebook, module, session, pid, born, created, "
+    "address) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
     rank=0,
 )
 # an action keeps its place: its row is the one of its first record, and `begun` is of its first start
@@ -58,7 +58,7 @@ class Runs(File):
             no module is tidied away then.
         """
         values = (run.name, run.task, run.engine, run.inputs, run.version, notebook, module, self.session, os.getpid(),
-                  birth(), micros(now()))  # fmt: skip
+                  birth(), micros(now()), run.address)  # fmt: skip
         self._put(_RUN, values)
 
     def put_action(self, run_name: str, action: Action) -> None:
@@ -151,7 +151,7 @@ class Runs(File):
         code, _, message = action.error.partition(": ")
         error = BaseRuntimeError(code, "user", message) if code else None
         return Run(row["name"], row["task"], row["engine"], row["inputs"], row["version"], [action], error,
-                   self.log_of(row["name"]))  # fmt: skip
+                   self.log_of(row["name"]), address=row["address"])  # fmt: skip
 
 
 def _action(row: sqlite3.Row) -> Action:

@@ -10,7 +10,7 @@ from flyte_nb.errors import StoreError
 
 __all__ = ["UNFINISHED", "VERSION", "from_micros", "micros", "micros_ago", "micros_or_none", "prepare"]
 
-VERSION = 3
+VERSION = 4
 #: the phases that something follows, as SQL; an index has exactly these words
 UNFINISHED = f"phase IN ({', '.join(repr(p.value) for p in Phase if not p.is_terminal)})"
 # Times are microseconds since 1970. `runs.id` grows with every run: it is the order of the runs, whatever the clock
@@ -59,6 +59,15 @@ CREATE TABLE IF NOT EXISTS current (environment TEXT PRIMARY KEY, version TEXT N
 _FROM_2 = [
     f"ALTER TABLE deployments ADD COLUMN {column} TEXT NOT NULL DEFAULT ''"
     for column in ("digest", "reads", "seal", "until")
+]
+# Where a run of a cluster is seen, and what was deployed to clusters: `place` is a control plane with a project and a
+# domain, and the version of an environment that was `used` last is the current one there.
+_FROM_3 = [
+    "ALTER TABLE runs ADD COLUMN address TEXT NOT NULL DEFAULT ''",
+    """CREATE TABLE placed (
+        environment TEXT NOT NULL, place TEXT NOT NULL, version TEXT NOT NULL, created TEXT NOT NULL,
+        used TEXT NOT NULL, tasks TEXT NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (environment, place, version)
+    )""",
 ]
 # What is known of a run goes with it, also when another of its name replaces it.
 _GOES_WITH_ITS_RUN = (
@@ -120,9 +129,8 @@ def _upgrade(db: sqlite3.Connection) -> None:
         db.create_function("micros", 1, lambda text: micros(datetime.fromisoformat(text)) if text else None)
         for statement in (*_FROM_1, "DROP TABLE old_actions", "DROP TABLE old_runs"):
             db.execute(statement)
-    if version < VERSION:
-        for statement in _FROM_2:
-            db.execute(statement)
+    for statement in (*(_FROM_2 if version < 3 else ()), *(_FROM_3 if version < 4 else ())):
+        db.execute(statement)
     db.execute(f"PRAGMA user_version={VERSION}")
 
 
