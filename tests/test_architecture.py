@@ -79,6 +79,7 @@ LAYERS = [
         "watching",
     ],
     ["deployed_tasks", "deploying", "app_specs", "editing"],
+    ["cluster_serving"],
     ["serve_context"],
     ["prepared"],
     [

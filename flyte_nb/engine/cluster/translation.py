@@ -34,10 +34,13 @@ class Translation(NamedTuple):
         The module; its folder is the root of what is deployed.
     environments : dict
         The SDK's environments by name, each after those that it depends on.
+    declared : dict of str to Environment
+        The same as they are declared.
     """
 
     file: Path
     environments: dict[str, Any]
+    declared: dict[str, Environment]
 
     @property
     def root(self) -> Path:
@@ -87,7 +90,8 @@ def translation_of(project: Project, modules: Path) -> Translation:
         found = imported(file, _beside(project))[1]
     for env in project.environments:
         _match(env, declared[env.name], found.get(env.name))
-    return Translation(file, {env.name: found[env.name] for env in project.environments})
+    own = {env.name: env for env in project.environments}
+    return Translation(file, {name: found[name] for name in own}, own)
 
 
 def _written(project: Project, modules: Path) -> Path:
