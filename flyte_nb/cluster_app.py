@@ -220,6 +220,10 @@ class ClusterApp:
     def record(self) -> AppRecord:
         """Give it as it is now, as a plain record; as it was, with the reason, where the cluster cannot be asked."""
         self._do(self._ask())
+        return self.last_record()
+
+    def last_record(self) -> AppRecord:
+        """Give it as it stood when the cluster was asked last."""
         seen, at = self._seen, self._connection
         callers = "anybody may call" if seen.is_open else "behind the cluster's own sign-in"
         return AppRecord(
