@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import socket
+import struct
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -68,12 +70,12 @@ def _handler(folder: Path, calls: Calls, faults: Faults) -> type[BaseHTTPRequest
         def do_PUT(self) -> None:
             length = int(self.headers["Content-Length"])
             path = self.path.lstrip("/").partition("?")[0]
-            call = calls.add("PUT", {"path": path, "bytes": length})
+            call = calls.add("PUT", {"path": path, "name": Path(path).name, "size": f"{length:,} bytes"})
             if fault := faults.striking("slow", "PUT"):
                 time.sleep(fault.seconds)
             if fault := faults.striking("cut", "PUT"):
-                self.rfile.read(min(fault.after or length // 2, length))
-                call.answer, self.close_connection = "connection cut", True
+                call.answer = "connection cut"
+                self._hang_up(length if fault.after < 0 else min(fault.after or length // 2, length - 1), length)
                 return
             body = self.rfile.read(length)
             if fault := faults.striking("fail", "PUT"):
@@ -94,6 +96,14 @@ def _handler(folder: Path, calls: Calls, faults: Faults) -> type[BaseHTTPRequest
             file = (folder / self.path.lstrip("/")).resolve()
             file.relative_to(folder)
             self._answer(200, file.read_bytes()) if file.is_file() else self._answer(404)
+
+        def _hang_up(self, read: int, length: int) -> None:
+            """Read some of an upload, and end the connection: reset where some of it is left."""
+            self.rfile.read(read)
+            if read < length:
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.close_connection = True
+            self.connection.close()
 
         def _answer(self, status: int, body: bytes = b"") -> None:
             self.send_response(status)

@@ -12,14 +12,22 @@ MAIN = {
     "ActionsService.Enqueue": ("action.action_id.name", "action.task.spec.task_template.id.name"),
     "ActionsService.WatchForUpdates": ("parent_action_id.name",),
     "AppService.Create": ("app.metadata.id.name", "app.spec.container.image"),
-    "AppService.Update": ("app.metadata.id.name", "app.spec.desired_state"),
+    "AppService.Delete": ("app_id.name",),
     "AppService.Get": ("app_id.name",),
+    "AppService.Update": ("app.metadata.id.name", "app.spec.desired_state"),
+    "AppService.Watch": ("app_id.name",),
     "ClusterService.SelectCluster": ("operation",),
     "DataProxyService.CreateUploadLocation": ("filename",),
     "DataProxyService.GetActionData": ("action_id.run.name", "action_id.name"),
+    "DataProxyService.TailLogs": ("action_id.run.name", "action_id.name"),
     "DataProxyService.UploadInputs": ("task_id.name", "task_spec.task_template.id.name"),
-    "PUT": ("path", "bytes"),
+    "PUT": ("name", "size"),
+    "ProjectService.ListProjects": (),
+    "RunService.AbortRun": ("run_id.name", "reason"),
     "RunService.CreateRun": ("task_id.name", "task_spec.task_template.id.name"),
+    "RunService.GetRunDetails": ("run_id.name",),
+    "RunService.WatchActionDetails": ("action_id.run.name", "action_id.name"),
+    "SecretService.CreateSecret": ("id.name",),
     "TaskService.DeployTask": ("task_id.name", "task_id.version"),
     "TaskService.GetTaskDetails": ("task_id.name", "task_id.version"),
 }
@@ -38,7 +46,7 @@ class Call:
     def main(self) -> str:
         """Say what it was about."""
         paths = MAIN.get(self.rpc)
-        values = [_at(self.request, path) for path in paths] if paths else list(_leaves(self.request))[:3]
+        values = [_at(self.request, path) for path in paths] if paths is not None else list(_leaves(self.request))[:3]
         return ", ".join(str(value) for value in values if value is not None)
 
 

@@ -43,8 +43,8 @@ class Container:
 
     def __init__(self, folder: Path, words: Iterable[str], env_vars: Mapping[str, str], python: str) -> None:
         self.log = folder / "log.txt"
-        self._work, home, image = folder / "work", folder / "home", folder / "image"
-        for made in (self._work, home, image):
+        self.work, home, image = folder / "work", folder / "home", folder / "image"
+        for made in (self.work, home, image):
             made.mkdir(parents=True)
         (image / "sitecustomize.py").write_text(IMAGE)
         program, *self._words = words
@@ -60,7 +60,7 @@ class Container:
             self._process = await asyncio.create_subprocess_exec(
                 self._program,
                 *self._words,
-                cwd=self._work,
+                cwd=self.work,
                 env=self._around,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -15,15 +15,25 @@ from plane.actions import Actions
 from plane.apps import Apps
 from plane.bucket import Bucket
 from plane.calls import Call, Calls
+from plane.certificate import certificate
 from plane.clients import TOKENS, Clients, Users
 from plane.data import Data
 from plane.faults import Fault, Faults
 from plane.projects import Clusters, Projects
 from plane.runs import Called, Runs
-from plane.secrets import Secrets
-from plane.server import Server
+from plane.server import HOST, Server
 from plane.services import Gate, Wire, mounted, wire
 from plane.tasks import Tasks
+from plane.vault import Secrets
+
+CONFIG = """
+admin:
+  endpoint: {endpoint}
+  {trust}
+task:
+  project: {project}
+  domain: development
+"""
 
 
 class Plane:
@@ -37,11 +47,22 @@ class Plane:
         The Python of every container; this one by default. It needs ``flyte``.
     projects : tuple of str, default: ("shop",)
         The projects that it has.
+    encrypted : bool, default: False
+        Whether connections are encrypted; the SDK shows no token on others. ``certificate`` is the file of who vouches
+        for it.
     """
 
-    def __init__(self, folder: Path, python: str = sys.executable, projects: tuple[str, ...] = ("shop",)) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        python: str = sys.executable,
+        projects: tuple[str, ...] = ("shop",),
+        encrypted: bool = False,
+    ) -> None:
         self.calls, self._faults = Calls(), Faults()
-        self._server = Server(self._answer)
+        files = certificate(folder / "certificate", HOST) if encrypted else None
+        self.certificate = files and files[0]
+        self._server = Server(self._answer, files)
         self.endpoint = self._server.endpoint
         self.bucket = Bucket(folder / "bucket", self.calls, self._faults)
         self.actions = Actions(self.endpoint, python)
@@ -77,6 +98,26 @@ class Plane:
         """Give the uploaded bundles, in the order of their uploads."""
         return [self.bucket.folder / call.request["path"] for call in self.of("PUT") if call.answer == "ok"]
 
+    def log(self, run: str) -> str:
+        """Give what the containers of a run have printed."""
+        logs = (action.container.log for action in self.actions.of(run) if action.container is not None)
+        return "".join(log.read_text(errors="replace") for log in logs if log.exists())
+
+    def settings(self, home: Path) -> dict[str, str]:
+        """Give the environment variables with which the SDK, and what stands on it, finds this control plane.
+
+        Parameters
+        ----------
+        home : Path
+            The home of its user, where a configuration file is written: the SDK remembers uploads there.
+        """
+        home.mkdir(parents=True, exist_ok=True)
+        file = home / "config.yaml"
+        trust = f"caCertFilePath: {self.certificate}" if self.certificate else "insecure: true"
+        file.write_text(CONFIG.format(endpoint=self.endpoint, project=self.projects.names[0], trust=trust))
+        found = {"HOME": str(home), "FLYTECTL_CONFIG": str(file), "DO_NOT_TRACK": "1"}  # no reports to its makers
+        return found | ({"SSL_CERT_FILE": str(self.certificate)} if self.certificate else {})
+
     # --- faults, which a test switches on ---
 
     def fail(
@@ -90,7 +131,7 @@ class Plane:
         self._faults.add(Fault("slow", rpc, times, skip, seconds=seconds))
 
     def cut(self, rpc: str, *, after: int = 0, times: int | None = None, skip: int = 0) -> None:
-        """End the connection within calls: an upload after some bytes (0: half of it), a stream after some messages."""
+        """End the connection within calls: a stream after some messages, an upload after some bytes (see `Fault`)."""
         self._faults.add(Fault("cut", rpc, times, skip, after=after))
 
     def lack(self, service: str) -> None:
@@ -115,6 +156,8 @@ class Plane:
         self._faults.clear()
         self._lacking.clear()
         self.clients.token = None
+        self.apps.seconds = 0
+        self.apps.failing.clear()
 
     # --- the way of a call ---
 

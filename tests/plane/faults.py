@@ -30,7 +30,8 @@ class Fault:
     seconds : float, default: 0
         How long a slow answer takes.
     after : int, default: 0
-        Of a stream that is cut: how many messages come before; of an upload: how many bytes are read.
+        Of a stream that is cut: how many messages come before. Of an upload: how many bytes are read before the
+        connection is reset, half of them for 0; -1 reads all of it, and ends the connection without an answer.
     """
 
     kind: Kind

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -15,13 +16,22 @@ Application = Callable[[Any, Any, Any], Coroutine[Any, Any, None]]
 
 
 class Server:
-    """Serves an application from its making until `close`. What the application started goes on while it is gone."""
+    """Serves an application from `start` until `close`; what the application started goes on while it is gone.
 
-    def __init__(self, application: Application) -> None:
+    Parameters
+    ----------
+    application : callable
+        An ASGI application.
+    encryption : tuple of Path, optional
+        The files of a certificate and of its key; without them, connections are not encrypted.
+    """
+
+    def __init__(self, application: Application, encryption: tuple[Path, Path] | None = None) -> None:
         self._application = application
+        self._files = {"ssl_certfile": encryption[0], "ssl_keyfile": encryption[1]} if encryption else {}
         self._listening = _listening(0)
         self.port = self._listening.getsockname()[1]
-        self.endpoint = f"http://{HOST}:{self.port}"
+        self.endpoint = f"{'https' if encryption else 'http'}://{HOST}:{self.port}"
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
@@ -48,7 +58,13 @@ class Server:
 
     async def _begin(self, listening: socket.socket) -> None:
         config = uvicorn.Config(
-            self._application, log_config=None, log_level=60, lifespan="off", interface="asgi3", ws="none"
+            self._application,
+            log_config=None,
+            log_level=60,
+            lifespan="off",
+            interface="asgi3",
+            ws="none",
+            **self._files,
         )
         self._server = uvicorn.Server(config)
         self._serving = asyncio.create_task(self._server.serve([listening]))

@@ -84,7 +84,9 @@ class Gate:
     def _noted(self, request: Any, ctx: Any) -> Call:
         method = ctx.method()
         rpc = f"{method.service_name.rpartition('.')[2]}.{method.name}"
-        return self._calls.add(rpc, MessageToDict(request, preserving_proto_field_name=True))
+        asked = MessageToDict(request, preserving_proto_field_name=True)
+        asked.pop("secret_spec", None)  # no secret in a log
+        return self._calls.add(rpc, asked)
 
     async def _struck(self, call: Call, ctx: Any) -> None:
         if fault := self._faults.striking("slow", call.rpc):

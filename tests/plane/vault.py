@@ -1,4 +1,4 @@
-"""Secrets: their names, never their values."""
+"""Secrets: their names are told, their values only kept."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from flyteidl2.secret.secret_connect import SecretService
 
 
 class Secrets(SecretService):
-    """The names of secrets."""
+    """The secrets; ``values`` holds what a client sent, by name."""
 
     def __init__(self) -> None:
-        self.names: list[str] = []
+        self.values: dict[str, Any] = {}
 
     async def create_secret(self, request: Any, ctx: Any) -> Any:
-        if request.id.name in self.names:
+        if request.id.name in self.values:
             raise ConnectError(Code.ALREADY_EXISTS, f"secret {request.id.name!r}")
-        self.names.append(request.id.name)
+        self.values[request.id.name] = _value(request)
         return messages.CreateSecretResponse()
 
     async def update_secret(self, request: Any, ctx: Any) -> Any:
         self._check(request.id.name)
+        self.values[request.id.name] = _value(request)
         return messages.UpdateSecretResponse()
 
     async def get_secret(self, request: Any, ctx: Any) -> Any:
@@ -34,15 +35,19 @@ class Secrets(SecretService):
 
     async def delete_secret(self, request: Any, ctx: Any) -> Any:
         self._check(request.id.name)
-        self.names.remove(request.id.name)
+        del self.values[request.id.name]
         return messages.DeleteSecretResponse()
 
     async def list_secrets(self, request: Any, ctx: Any) -> Any:
         answer = messages.ListSecretsResponse()
-        for name in self.names:
+        for name in self.values:
             answer.secrets.add().id.name = name
         return answer
 
     def _check(self, name: str) -> None:
-        if name not in self.names:
+        if name not in self.values:
             raise ConnectError(Code.NOT_FOUND, f"secret {name!r} not found")
+
+
+def _value(request: Any) -> Any:
+    return getattr(request.secret_spec, request.secret_spec.WhichOneof("value") or "string_value")
