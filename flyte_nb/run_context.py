@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from flyte_nb.context.scopes import get_custom_context
+from flyte_nb.deployed_tasks import Deployed
 from flyte_nb.engine.base import Run, Settings, Work
 from flyte_nb.engine.definition import refuse_while_loading
 from flyte_nb.environments.declaration import Check, Declaration, refuse
@@ -22,6 +23,23 @@ from flyte_nb.verbs import begin, carry_out, portal
 
 __all__ = ["RunContext", "with_runcontext"]
 
+#: what only runs on this machine have, and why a cluster's do not
+_LOCAL_ONLY = {
+    "fit": "the cluster decides where there is room",
+    "keep": "the cluster keeps inputs and outputs itself",
+    "run_start_time": "it starts when the cluster starts it",
+    "interactive_mode": "the code travels as source",
+    "dry_run": "flyte.deploy(…, engine='cluster', dry_run=True) says what would be sent",
+    "copy_bundle_to": "flyte.export(…, for_='flyte') writes what would be sent",
+    "tracked": "it is for runs of the Flyte SDK on this machine",
+    "tracked_strict": "it is for runs of the Flyte SDK on this machine",
+}
+#: what the Flyte SDK's runner is told, beside what every run has
+_CLUSTER = (
+    "version", "copy_style", "run_base_dir", "cache_lookup_scope", "interruptible", "service_account", "queue",
+    "labels", "annotations", "max_action_concurrency", "notifications", "log_level", "log_format", "user_log_level",
+    "reset_root_logger", "debug",
+)  # fmt: skip
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?")
 
 
@@ -41,13 +59,12 @@ def _at_once(value: int | None) -> int | None:
 class RunContext(Declaration):
     """How a run is made.
 
-    A run on this machine honours the parameters up to ``wait``; the others are for a cluster: they are
-    checked and kept.
+    A run on this machine honours the parameters up to ``wait``; the others are for ``engine="cluster"``.
 
     Parameters
     ----------
     mode : {"local", "remote", "hybrid"}, optional
-        Where the task runs; ``"local"`` by default. The others need a control plane.
+        The Flyte SDK's word for the engine: ``"remote"`` is ``engine="cluster"``; this package has no ``"hybrid"``.
     name : str, optional
         The run's name: up to 63 letters, digits, ``-`` and ``_``; made up by default. The record of an ended run
         of the same name is replaced.
@@ -65,8 +82,9 @@ class RunContext(Declaration):
         What ``flyte.ctx()`` says of them.
     overwrite_cache : bool
         Compute kept outputs again.
-    engine : {"local", "inline"}
-        ``"inline"`` runs the tasks in this process and thread, for breakpoints and tests.
+    engine : {"local", "inline", "cluster"}
+        ``"inline"`` runs the tasks in this process and thread, for breakpoints and tests; ``"cluster"`` in the Flyte
+        cluster that this process knows.
     fit : {"clamp", "strict", "ignore"}
         What becomes of a request for more than this machine has: it gets what there is and a notice says so; it is
         refused; or, for a GPU where there is none, it is left out.
@@ -80,7 +98,7 @@ class RunContext(Declaration):
     max_action_concurrency : int, optional
         The most actions at a time in a cluster: 0 for the platform's own, or 2 and more.
     notifications : optional
-        Not sent by runs on this machine: a warning says so.
+        Sent by a cluster's runs; those on this machine warn that they send none.
 
     Raises
     ------
@@ -101,7 +119,7 @@ class RunContext(Declaration):
     disable_run_cache: bool = False
     interactive_mode: bool | None = None
     overwrite_cache: bool = False
-    engine: Literal["local", "inline"] = "local"
+    engine: Literal["local", "inline", "cluster"] = "local"
     fit: Literal["clamp", "strict", "ignore"] = "clamp"
     keep: Literal["never", "on-failure", "always"] = "never"
     wait: bool = True
@@ -132,6 +150,10 @@ class RunContext(Declaration):
         super().__post_init__()
         if self.copy_style == "none" and self.version is None:
             raise refuse(self, "copy_style", "none", "a version with it", "nothing says which code is meant")
+        if self.mode == "local" and self.engine == "cluster":
+            raise refuse(self, "mode", "local", "'remote', or nothing, with engine='cluster'")
+        if self.chosen == "cluster":
+            self._refuse_local_only()
         if self.mode == "hybrid" and not (self.name and self.run_base_dir):
             raise refuse(self, "mode", "hybrid", "a name and a run_base_dir with it")
 
@@ -139,26 +161,39 @@ class RunContext(Declaration):
     def run(self) -> Verb[..., Run]:
         """Run a task this way: ``run(task, *args, **kwargs)``, or ``await run.aio(…)``.
 
-        Raises as ``flyte.run``, and `InitializationError` for another mode than ``"local"``.
+        Raises as ``flyte.run``; for a cluster `InitializationError` where none is known, and `UnionRpcError` where it
+        does not do what it is asked.
         """
 
-        async def run(relay: Relay, task: TaskTemplate, /, *args: Any, **kwargs: Any) -> Run:
-            """Run a task, as ``flyte.run`` does, in this context."""
+        async def run(relay: Relay, task: TaskTemplate | Deployed, /, *args: Any, **kwargs: Any) -> Run:
+            """Run a task, as ``flyte.run`` does, or a deployed one, in this context."""
             refuse_while_loading("run")
-            self._refuse_remote()
-            work = self.applied(current_session().work(task, args, kwargs))
-            return await carry_out(relay, self.engine, work) if self.wait else begin(self.engine, work)
+            self._check_here()
+            work = self.applied(_work(task, args, kwargs))
+            return await carry_out(relay, self.chosen, work) if self.wait else begin(self.chosen, work)
 
         return Verb(run, portal)
 
-    def _refuse_remote(self) -> None:
-        if self.mode not in (None, "local"):
+    @property
+    def chosen(self) -> str:
+        """The engine that runs it."""
+        return "cluster" if self.mode == "remote" else self.engine
+
+    def _refuse_local_only(self) -> None:
+        """Refuse what a run in a cluster would leave aside."""
+        for name, why in _LOCAL_ONLY.items():
+            value = getattr(self, name)
+            if value and value != type(self).__dataclass_fields__[name].default:
+                raise refuse(self, name, value, "nothing, with engine='cluster'", why)
+
+    def _check_here(self) -> None:
+        if self.mode == "hybrid":
             raise InitializationError(
                 "NotInitialized", "user",
-                f"mode {self.mode!r} needs a connection to a Flyte control plane, and this process has none; "
-                "leave mode out to run on this machine",
+                "mode 'hybrid', a root here with its calls in a cluster, is not of this package; leave mode out to run "
+                "on this machine, or say 'remote' to run in the cluster",
             )  # fmt: skip
-        if self.notifications:
+        if self.notifications and self.chosen != "cluster":
             logging.getLogger("flyte").warning("the notifications of a run on this machine are not sent")
 
     def applied(self, work: Work) -> Work:
@@ -177,10 +212,16 @@ class RunContext(Declaration):
             "fit": self.fit,
             "keep": self.keep,
         }
+        if self.chosen == "cluster":
+            given["cluster"] = {name: getattr(self, name) for name in _CLUSTER if getattr(self, name) is not None}
         settings = dataclasses.replace(Settings(), **{name: value for name, value in given.items() if value})
         return dataclasses.replace(
             work, settings=settings, custom_context={**get_custom_context(), **(self.custom_context or {})}
         )
+
+
+def _work(task: TaskTemplate | Deployed, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Work:
+    return task.work(args, kwargs) if isinstance(task, Deployed) else current_session().work(task, args, kwargs)
 
 
 def with_runcontext(mode: str | None = None, **options: Any) -> RunContext:

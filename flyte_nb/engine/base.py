@@ -92,6 +92,8 @@ class Settings:
     fit: Literal["clamp", "strict", "ignore"] = "clamp"
     #: whether kept outputs are computed again
     overwrite_cache: bool = False
+    #: what only a cluster's run has, by the names of the Flyte SDK's runner
+    cluster: dict[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)

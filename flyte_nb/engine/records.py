@@ -210,9 +210,7 @@ class Run:
     @property
     def url(self) -> str:
         """Where it is seen: the folder of what its tasks keep, on this machine, or its page in a cluster."""
-        if self.address:
-            return self.address
-        return str(self.log.parent.parent / "data" / self.name) if self.log is not None else ""
+        return self.address or (str(self.log.parent.parent / "data" / self.name) if self.log is not None else "")
 
     def done(self) -> bool:
         """Tell whether the run has ended."""
@@ -359,8 +357,6 @@ class Deployment:
         What else there is to know.
     result : object
         What the deployer of a custom environment gave.
-    place : str
-        Where it is: empty for this machine, else a cluster's address with the project and the domain.
     """
 
     environment: str
@@ -373,7 +369,7 @@ class Deployment:
     digest: str = ""
     note: str = ""
     result: Any = field(default=None, repr=False, compare=False)
-    place: str = ""
+    place: str = ""  # where: empty for this machine, else a cluster's address with the project and the domain
 
 
 class Deployments(list[Deployment]):

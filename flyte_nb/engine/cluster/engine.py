@@ -9,10 +9,11 @@ from types import MappingProxyType
 from flyte_nb.engine.base import Begun, Custom, Deployments, Emit, Run, Tell, Work
 from flyte_nb.engine.cluster.connection import connected
 from flyte_nb.engine.cluster.deploying import Deploying, targets
+from flyte_nb.engine.cluster.running import Running
 from flyte_nb.engine.cluster.translation import Translation, translation_of
 from flyte_nb.engine.store import Store
 from flyte_nb.environments.base import Environment
-from flyte_nb.errors import DeploymentError
+from flyte_nb.errors import DeploymentError, UsageError
 from flyte_nb.plan.bundle import Bundle
 from flyte_nb.plan.project import Project
 
@@ -42,6 +43,7 @@ class ClusterEngine:
     ) -> None:
         self.store, self._registry, self._project_of = store, registry, project_of
         self.running: dict[str, Run] = {}
+        self._starting = asyncio.Lock()  # the SDK has one root of the code at a time
 
     async def deploy(
         self, bundle: Bundle, tell: Tell = lambda progress: None, custom: Custom = MappingProxyType({})
@@ -79,8 +81,31 @@ class ClusterEngine:
         return translation_of(self._project_of(environments), self.store.modules)
 
     async def run(self, work: Work, emit: Emit, begun: Begun | None = None) -> Run:
-        """Run a task in the cluster to its end; what failed it is in the run's ``error``."""
-        raise NotImplementedError
+        """Run a task in the cluster to its end; what failed it is in the run's ``error``.
+
+        Raises
+        ------
+        InitializationError
+            When no cluster is known.
+        UnionRpcError
+            When it could not be started there.
+        DeploymentError, SliceError
+            When its environment cannot be expressed with the SDK.
+        """
+        connection = await asyncio.to_thread(connected)
+        env = work.live[0].environment if work.live is not None else None
+        if work.live is not None and env is None:
+            raise UsageError(f"task {work.task} belongs to no environment; a cluster runs tasks of environments")
+        translation = await asyncio.to_thread(self._translation, [env]) if env is not None else None
+        running = Running(self.store, connection, work, translation, emit)
+        run = await running.start(self._starting)
+        self.running[run.name] = run
+        if begun is not None:
+            begun(run)
+        try:
+            return await running.follow()
+        finally:
+            del self.running[run.name]
 
     def run_at_once(self, work: Work, show: Emit) -> None:
         """Run nothing: every run takes its time."""

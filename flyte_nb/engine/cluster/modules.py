@@ -65,8 +65,8 @@ def digest_of(source: str, beside: Mapping[str, str]) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def imported(file: Path, beside: set[str]) -> tuple[ModuleType, dict[str, Any]]:
-    """Import a module, once, and give the SDK's environments that it declares, by name.
+def imported(file: Path, beside: set[str]) -> tuple[ModuleType, dict[str, ModuleType], dict[str, Any]]:
+    """Import a module, once; give it, the modules beside it, and the SDK's environments that it declares, by name.
 
     Whether it registers connectors is noted in it, as ``__connectors__``.
 
@@ -84,40 +84,41 @@ def imported(file: Path, beside: set[str]) -> tuple[ModuleType, dict[str, Any]]:
     """
     if file.stem in sys.modules:
         module = sys.modules[file.stem]
-        return module, dict(module.__dict__["__environments__"])
+        return module, module.__dict__["__beside__"], dict(module.__dict__["__environments__"])
     known: list[Any] = sdk.find("flyte._environment.list_loaded_environments")()
     before, spec = len(known), importlib.util.spec_from_file_location(file.stem, file)
     if spec is None or spec.loader is None:  # a name that ends in .py always has both
         raise DeploymentError(f"{file} is no module")
     module = sys.modules[file.stem] = importlib.util.module_from_spec(spec)
     try:
-        with _first(file.parent, beside), _connectors_apart(module):
+        with _first(file.parent, beside) as own, _connectors_apart(module):
             spec.loader.exec_module(module)
     except BaseException as error:
         del sys.modules[file.stem], known[before:]
         if not isinstance(error, Exception):
             raise
         raise DeploymentError(_told(error, file)) from error
+    module.__dict__["__beside__"] = own
     found = module.__dict__["__environments__"] = {env.name: env for env in known[before:]}
     for env in found.values():
         env._declaring_file = str(file)  # what it includes lies beside the module
-    return module, dict(found)
+    return module, own, dict(found)
 
 
 @contextmanager
-def _first(folder: Path, names: set[str]) -> Iterator[None]:
-    """Let modules of some names be imported from a folder, whatever was imported under those names before."""
+def _first(folder: Path, names: set[str]) -> Iterator[dict[str, ModuleType]]:
+    """Let modules of some names be imported from a folder, in the place of those that were before; give them."""
 
     def taken() -> dict[str, ModuleType]:
         return {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] in names}
 
-    before = taken()
+    before, own = taken(), dict[str, ModuleType]()
     sys.path.insert(0, str(folder))
     try:
-        yield
+        yield own
     finally:
         sys.path.remove(str(folder))
-        taken()
+        own.update(taken())
         sys.modules.update(before)
 
 

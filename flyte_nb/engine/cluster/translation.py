@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from flyte_nb.changes import tasks_of
@@ -34,12 +35,15 @@ class Translation(NamedTuple):
         The module; its folder is the root of what is deployed.
     environments : dict
         The SDK's environments by name, each after those that it depends on.
+    modules : dict
+        What stands in the place of each module of this process: of ``__main__``, and of the local modules beside.
     declared : dict of str to Environment
         The same as they are declared.
     """
 
     file: Path
     environments: dict[str, Any]
+    modules: dict[str, ModuleType]
     declared: dict[str, Environment]
 
     @property
@@ -87,11 +91,12 @@ def translation_of(project: Project, modules: Path) -> Translation:
     with _importing:
         declared = environments_as_sdk(project.environments)
         file = _written(project, modules)
-        found = imported(file, _beside(project))[1]
+        module, beside, found = imported(file, _beside(project))
     for env in project.environments:
         _match(env, declared[env.name], found.get(env.name))
-    own = {env.name: env for env in project.environments}
-    return Translation(file, {name: found[name] for name in own}, own)
+    own = dict.fromkeys(("__main__", project.name), module) | beside
+    named = {env.name: env for env in project.environments}
+    return Translation(file, {name: found[name] for name in named}, own, named)
 
 
 def _written(project: Project, modules: Path) -> Path:
