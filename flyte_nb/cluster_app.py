@@ -210,10 +210,11 @@ class ClusterApp:
 
     async def _follow(self) -> None:
         """Look every while, as long as somebody observes."""
+        told = self._seen
         while self._observers:
-            before = self._seen
             await self._ask()
-            if self._seen != before:
+            if self._seen != told:
+                told = self._seen
                 self._observers.tell(None)
             await asyncio.sleep(_PACE)
 

@@ -12,6 +12,7 @@ from typing import Any
 from connectrpc.code import Code
 
 from plane.actions import Actions
+from plane.app_logs import AppLogs
 from plane.apps import Apps
 from plane.bucket import Bucket
 from plane.calls import Call, Calls
@@ -68,10 +69,11 @@ class Plane:
         self.actions = Actions(self.endpoint, python)
         self.tasks, self.apps, self.secrets = Tasks(), Apps(self.endpoint), Secrets()
         self.projects, self.clients = Projects(projects), Clients(self.endpoint)
+        self.app_logs = AppLogs()
         self._lacking: set[str] = set()
         data, runs = Data(self.bucket, self.actions), Runs(self.actions, self.tasks, self.bucket)
         services = (self.tasks, self.apps, self.secrets, self.projects, self.clients, data, runs)
-        others = (Called(self.actions), Clusters(self.endpoint), Users())
+        others = (Called(self.actions), Clusters(self.endpoint), Users(), self.app_logs)
         self._services = dict(mounted((*services, *others), Gate(self.calls, self._faults, self.clients)))
 
     def __enter__(self) -> Plane:

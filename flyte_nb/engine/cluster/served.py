@@ -13,7 +13,7 @@ from typing import Any
 
 from flyte_nb.engine.cluster import failures, sdk
 from flyte_nb.engine.cluster.connection import Connection
-from flyte_nb.errors import RuntimeUserError, UsageError
+from flyte_nb.errors import RuntimeUserError, UnionRpcError, UsageError
 
 __all__ = ["Seen", "activate", "deactivate", "delete", "listed", "look", "printed", "seen_of", "settled"]
 
@@ -165,16 +165,12 @@ async def printed(connection: Connection, name: str, last: int) -> list[str]:
     UnionRpcError
         When nobody can be asked.
     """
-    logs = sdk.find("flyte.remote._logs.AppLogs")
+    seen, logs = await look(connection, name), sdk.find("flyte.remote._logs.AppLogs")
     if logs is None:
-        console = (await look(connection, name)).console
-        raise UsageError(
-            f"the installed Flyte SDK {sdk.version()} cannot ask for the logs of an app; {console} has them"
-        )
+        raise UsageError(f"the installed Flyte SDK {sdk.version()} cannot ask for an app's log; {seen.console} has it")
     lines: list[str] = []
-    asked = f"asking for the log of app {name!r}"
     with suppress(asyncio.TimeoutError):
-        await asyncio.wait_for(_read(connection, logs, name, asked, lines), LOG)
+        await asyncio.wait_for(_read(connection, logs, seen, lines), LOG)
     return lines[-last:]
 
 
@@ -302,12 +298,16 @@ async def _event(connection: Connection, seen: Seen) -> None:
             return
 
 
-async def _read(connection: Connection, logs: Any, name: str, asked: str, lines: list[str]) -> None:
-    async for line in connection.stream(asked, _tail, connection, logs, name):
-        lines.append(line)
+async def _read(connection: Connection, logs: Any, seen: Seen, lines: list[str]) -> None:
+    """Read the lines that there are; none where the control plane has no log of the app yet."""
+    try:
+        async for line in connection.stream(f"asking for the log of app {seen.name!r}", _tail, logs, seen):
+            lines.append(line)
+    except UnionRpcError as error:
+        if error.code != "NotFound":
+            raise
 
 
-async def _tail(connection: Connection, logs: Any, name: str) -> Any:
-    app = await _get(connection, name)
-    async for line in logs.tail.aio(app.pb2.metadata.id, retry=1, follow=False):
+async def _tail(logs: Any, seen: Seen) -> Any:
+    async for line in logs.tail.aio(seen.pb2.metadata.id, retry=1, follow=False):
         yield str(line.message).rstrip("\n")
