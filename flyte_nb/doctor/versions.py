@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from flyte_nb.doctor.finding import Finding, Patient, notice, ok, problem
 from flyte_nb.engine.cluster.sdk import TESTED
 
-__all__ = ["look"]
+__all__ = ["look", "sdk_found"]
 
 _NEEDED = {"flyte_nb": "flyte_nb", "IPython": "ipython", "ipykernel": "ipykernel", "pydantic": "pydantic"}
 _OPTIONAL = {"JupyterLab": "jupyterlab", "Notebook": "notebook"}
@@ -34,11 +34,17 @@ def look(patient: Patient) -> Iterator[Finding]:
             yield notice(name, "no package of that name is installed here", f"pip install {package}")
     for name, package in _OPTIONAL.items():
         yield ok(name, _version(package) or _UNNEEDED)
-    yield _sdk(_version("flyte"))
+    yield sdk_found(_version("flyte"))
 
 
-def _sdk(found: str) -> Finding:
-    """Say whether the Flyte SDK is installed, in a version that the tests translate every declaration for."""
+def sdk_found(found: str) -> Finding:
+    """Say whether the Flyte SDK is installed, in a version that the tests translate every declaration for.
+
+    Parameters
+    ----------
+    found : str
+        The version; empty where it is not installed.
+    """
     tested = ", ".join(TESTED)
     if not found:
         return ok("Flyte SDK", f"{_UNNEEDED}; engine=\"cluster\" needs it: pip install 'flyte_nb[cluster]'")
