@@ -34,7 +34,9 @@ def deploy_options(parser: Parser) -> None:
     """Add the options of a deployment."""
     parser.add_argument("--dry-run", action="store_true", help="say what would be deployed, and which files")
     parser.add_argument("--version", metavar="V", help="a name for the version; made from the content by default")
-    parser.add_argument("--engine", default="local", help="where to: local, the store of this machine")
+    parser.add_argument(
+        "--engine", default="local", help="where to: local, the store of this machine, or cluster, a Flyte cluster"
+    )
     parser.add_argument("--allow-large", action="store_true", help="deploy a bundle of more than 100 MiB, too")
 
 
@@ -91,8 +93,8 @@ def pruned(prog: str, words: list[str]) -> View:
 
 COMMANDS = (
     Command(
-        "%flyte deploy [NAME ..] [--dry-run] [--version V]",
-        "deploy to this machine's store; all of them without a name",
+        "%flyte deploy [NAME ..] [--dry-run] [--version V] [--engine cluster]",
+        "deploy to this machine's store, or to a Flyte cluster; all of them without a name",
         _deploy,
         ("%flyte deploy --dry-run", "%flyte deploy my-env", "%flyte deploy my-env --version v2"),
     ),

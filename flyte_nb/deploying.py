@@ -197,6 +197,8 @@ def _when_left(one: Deployment) -> Any:
 def deployments(env: Environment | str | None = None) -> History:
     """Give the versions of an environment, the newest first, with which is current; or what is current of all.
 
+    Those that this machine deployed to a cluster are among them; their ``place`` names it.
+
     Parameters
     ----------
     env : Environment or str, optional
@@ -207,8 +209,11 @@ def deployments(env: Environment | str | None = None) -> History:
     UnknownNameError
         For an environment that was never deployed; the nearest names are suggested.
     """
-    store = current_session().store
-    return store.history(None if env is None else _name_of(env, "flyte.deployments"))
+    store, name = current_session().store, None if env is None else _name_of(env, "flyte.deployments")
+    placed = [one for one in store.placed(name) if name is not None or one.current]
+    if name is not None and placed and name not in store.current():
+        return History(placed)
+    return History(sorted([*store.history(name), *placed], key=lambda one: one.created, reverse=True))
 
 
 def prune(days: float = 30.0, dry_run: bool = True) -> Pruned:

@@ -23,7 +23,7 @@ def run_task(words: list[str], session: Session) -> View:
     parser = _parser("run")
     parser.add_argument("task", help="the name of a task, with or without its environment's")
     parser.add_argument("inputs", nargs="*", metavar="NAME=VALUE", help="an input")
-    parser.add_argument("--engine", default="local", help="local, or inline: in this process, for breakpoints")
+    parser.add_argument("--engine", default="local", help="local, inline: in this process, for breakpoints, or cluster")
     parser.add_argument("--fit", default="clamp", choices=("clamp", "strict", "ignore"),
                         help="what becomes of a request over what this machine has; clamp by default")  # fmt: skip
     parser.add_argument("--keep", default="never", choices=("never", "on-failure", "always"),

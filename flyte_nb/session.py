@@ -98,7 +98,15 @@ class Session:
         for engine in list(self._engines.values()):
             if name in engine.running:
                 return engine.running[name]
-        return self.store.run(name)
+        found = self.store.run(name)
+        return self._taken_up(found) if found.address and not found.done() else found
+
+    def _taken_up(self, run: Run) -> Run:
+        """Follow a run in a cluster that an earlier process started."""
+        engine: Any = self.engine("cluster")
+        run.handle = self.portal.submit(engine.take_up(run))
+        engine.running[run.name] = run
+        return run
 
     def is_running(self, run: Run) -> bool:
         """Tell whether a run goes on in this process."""

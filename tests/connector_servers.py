@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import socket
 import subprocess
@@ -13,9 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts import soon, surroundings, written
-
-#: a Python that has the Flyte SDK with its extra ``connector``; this one by default
-SDK = os.environ.get("FLYTE_PYTHON", sys.executable)
+from sdk_process import SDK
 
 #: a connector whose jobs do what their input ``how`` says; PACKAGE is flyte_nb or flyte
 ECHO = """
@@ -167,9 +164,3 @@ def _process(words: list[str], folder: Path, **more: str) -> Iterator[subprocess
 def _listens(port: int) -> bool:
     with socket.socket() as end:
         return end.connect_ex(("127.0.0.1", port)) == 0
-
-
-def has_sdk() -> bool:
-    """Tell whether there is a Flyte SDK with its extra ``connector``."""
-    code = "import flyte.connectors._server, grpc_health"
-    return subprocess.run([SDK, "-c", code], capture_output=True).returncode == 0

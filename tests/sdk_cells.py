@@ -15,6 +15,7 @@ def main() -> None:
     sys.path.insert(0, os.getcwd())
     answers, shell = sys.stdout, InteractiveShell.instance()
     shell.showtraceback = lambda *_, **__: None  # the error is told; colouring a traceback takes long
+    shell.ast_node_interactivity = "none"  # a cell shows what it prints
     for line in sys.stdin:
         printed = io.StringIO()
         with redirect_stdout(printed), redirect_stderr(printed):

@@ -10,18 +10,25 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from scripts import ROOT, surroundings
+from scripts import surroundings
 
 #: a Python that has the Flyte SDK and what this package needs; this one by default
 SDK = os.environ.get("FLYTE_PYTHON", sys.executable)
 WHY = "the Flyte SDK is not installed; FLYTE_PYTHON names a Python that has it and what flyte_nb needs"
 
 
-@lru_cache(maxsize=1)
-def has_sdk() -> bool:
-    """Tell whether there is a Python with the Flyte SDK in which this package can be imported, too."""
-    code = "import flyte, fastapi, kubernetes, IPython, flyte_nb.verbs"
-    return subprocess.run([SDK, "-c", code], capture_output=True, cwd=ROOT).returncode == 0
+@lru_cache(maxsize=4)
+def has_sdk(*needed: str) -> bool:
+    """Tell whether there is a Python with the Flyte SDK; nothing is imported, since every test process asks.
+
+    Parameters
+    ----------
+    *needed : str
+        What else that Python shall have; by default, what it takes to use this package there.
+    """
+    names = ("flyte", *(needed or ("fastapi", "IPython", "kubernetes", "pydantic", "psutil")))
+    code = f"from importlib.util import find_spec; raise SystemExit(not all(map(find_spec, {names!r})))"
+    return subprocess.run([SDK, "-c", code], capture_output=True).returncode == 0
 
 
 class SdkProcess:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import ast
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import nbformat
@@ -14,9 +12,8 @@ import pytest
 
 from kernels import Kernel
 from scripts import ROOT, ran
+from sdk_process import SDK, WHY, has_sdk
 
-#: a Python that has the Flyte SDK; this one by default
-SDK = os.environ.get("FLYTE_PYTHON", sys.executable)
 CELLS = [
     "%load_ext flyte_nb\nimport flyte_nb as flyte",
     "factor = 2",
@@ -33,10 +30,6 @@ def notebook(path: Path, *cells: str) -> Path:
 
 def export(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return ran(["-m", "flyte_nb", "export", *words], folder)
-
-
-def has_sdk() -> bool:
-    return subprocess.run([SDK, "-c", "import flyte"], capture_output=True).returncode == 0
 
 
 # --- from a kernel ---
@@ -139,7 +132,7 @@ def test_the_export_of_a_lesson_is_what_a_person_would_write(lessons: Path) -> N
         assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.skipif(not has_sdk(), reason="the Flyte SDK is not installed; FLYTE_PYTHON names a Python that has it")
+@pytest.mark.skipif(not has_sdk("pydantic"), reason=WHY)
 def test_the_flyte_sdk_takes_the_export(lessons: Path) -> None:
     done = export(lessons, "01_quickstart.ipynb", "pipeline.py", "--for", "flyte")
     assert done.returncode == 0, done.stderr

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
-from flyte_nb.engine.base import History, Progress, Step
+from flyte_nb.engine.base import Deployment, History, Progress, Step
 from flyte_nb.engine.store import Pruned
 from flyte_nb.views import Card, Diff, Table, Text, View, bullet, told_size
 from flyte_nb.widgets.line import displayed
@@ -26,13 +26,19 @@ def history(made: History) -> View:
             one.environment,
             one.version,
             _time(one.created),
-            "current" if one.current else f"current until {_time(one.until)}" if one.until else "",
+            _state(one),
             ", ".join(bullet((name.rpartition(".")[2] for name in one.tasks), 6)) or "no tasks",
             one.digest[:12],
         )
         for one in made
     ]
     return Table(("environment", "version", "deployed", "state", "tasks", "content"), rows)
+
+
+def _state(one: Deployment) -> str:
+    """Say whether a version is current, and where."""
+    told = "current" if one.current else f"current until {_time(one.until)}" if one.until else ""
+    return f"{told} at {one.place}".strip() if one.place else told
 
 
 def _time(time: datetime) -> str:

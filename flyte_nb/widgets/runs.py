@@ -28,6 +28,8 @@ def head(made: Run) -> Card:
     rows = [("inputs", made.inputs or "none", "")]
     if made.result is not None:
         rows += [(name, shorten(value, 300), "") for name, value in _outputs(made).items()]
+    if made.address:
+        rows.append(("seen at", made.address, ""))
     if made.error is not None:
         rows.append(("error", f"{made.error.code}: {made.error}", ""))
     elif made.root.error:  # it was cancelled
@@ -54,7 +56,7 @@ def runs(made: list[Run]) -> View:
         (
             r.name,
             f"{r.task}@{r.version}" if r.version else r.task,
-            r.phase.value,
+            f"{r.phase.value} in the cluster" if r.address else r.phase.value,
             _told_time(r.root.started or r.root.queued),
             told(r.root.duration if r.done() else None),
             r.root.error.partition("\n")[0][:100] or r.inputs[:100],
@@ -80,6 +82,7 @@ def data(made: Run, actions: bool = False) -> dict[str, Any]:
         "task": made.task,
         "version": made.version,
         "phase": made.phase.value,
+        "engine": made.engine,
         "started": root.started.isoformat() if root.started else None,
         "seconds": root.duration.total_seconds() if made.done() and root.duration else None,
         "inputs": made.inputs,

@@ -21,11 +21,12 @@ from flyte_nb.io import DataFrame, Dir, File
 from flyte_nb.models import NativeInterface
 from pydantic import BaseModel
 
-from connector_servers import SDK, Served, echo, has_sdk, served, served_by_sdk
+from connector_servers import Served, echo, served, served_by_sdk
 from scripts import soon, written
+from sdk_process import SDK, has_sdk
 
 REASON = "no Flyte SDK with its extra 'connector'; FLYTE_PYTHON names a Python that has it"
-pytestmark = pytest.mark.skipif(not has_sdk(), reason=REASON)
+pytestmark = pytest.mark.skipif(not has_sdk("grpc_health"), reason=REASON)
 
 #: what the Flyte SDK sends to a connector server, for values of all kinds, and what it reads from it
 CLIENT = """
@@ -228,7 +229,7 @@ def test_our_client_talks_to_the_sdks_server(sdk_server: Served) -> None:
     shown = [
         "'number': 7", "'ratio': 2.0", "'flag': True", "'nothing': None", "datetime.datetime(2020, 1, 2, 3, 4, 5, 6000",
         "datetime.timedelta(seconds=1, microseconds=500000)", "BLUE", "'maybe': None", "'either': 'x'",
-        "'items': [1, 2]", "'table': {'a': 0.5}", "'loose': {'a': [1]}", "Plan(name='p', first=Step(at='now'",
+        "'items': [1, 2]", "'table': {'a': 0.5}", "'loose': {'a': [1]}", "Plan(name='p'", "first=Step(at='now'",
         "steps=[Step(at='then'", "count=2", "'perhaps': Plan(name='r'", "s3://a/b.csv", "s3://a/d", "s3://a/t",
         "'untold': [1, 'a']",
     ]  # fmt: skip

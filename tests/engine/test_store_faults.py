@@ -123,7 +123,7 @@ def test_a_newer_version_is_refused(store: Store) -> None:
         db.execute("PRAGMA user_version=99")
     db.close()
     for _ in range(2):
-        with pytest.raises(StoreError, match=r"of version 99, newer than this flyte_nb knows \(3\); update flyte_nb"):
+        with pytest.raises(StoreError, match=r"of version 99, newer than this flyte_nb knows \(4\); update flyte_nb"):
             store.runs()
         with pytest.raises(StoreError, match="of version 99"):
             add(store, "t-2")
@@ -185,12 +185,18 @@ def test_version_1_is_brought_up(store: Store) -> None:
     assert len(store.runs()) == 4
 
 
+def drop_what_version_4_added(db: sqlite3.Connection) -> None:
+    db.execute("ALTER TABLE runs DROP COLUMN address")
+    db.execute("DROP TABLE placed")
+
+
 def of_version_2(store: Store) -> None:
     store.deploy([row("a")], "v1", "v1")
     store.close()
     db = sqlite3.connect(store.home / "store.db")
     for column in ("digest", "reads", "seal", "until"):
         db.execute(f"ALTER TABLE deployments DROP COLUMN {column}")
+    drop_what_version_4_added(db)
     db.execute("PRAGMA user_version=2")
     db.commit()
     db.close()
@@ -207,6 +213,19 @@ def test_version_2_is_brought_up(store: Store) -> None:
     assert (made.version, made.unchanged) == ("v2", False)  # nobody knows whether it is the same
     store.close()
     assert [d.version for d in store.history("a")] == ["v2", "v1"]
+
+
+@pytest.mark.skipif(sqlite3.sqlite_version_info < (3, 35), reason="this SQLite cannot drop a column")
+def test_version_3_is_brought_up(store: Store) -> None:
+    store.deploy([row("a")], "v1", "v1")
+    add(store, "first")
+    store.close()
+    db = sqlite3.connect(store.home / "store.db")
+    drop_what_version_4_added(db)
+    db.execute("PRAGMA user_version=3")
+    db.commit()
+    db.close()
+    assert (store.run("first").address, store.current(), store.placed()) == ("", {"a": "v1"}, [])
 
 
 def test_version_1_is_brought_up_by_one_of_several(tmp_path: Path, store: Store) -> None:

@@ -84,7 +84,9 @@ class Action:
             attempt.outputs.output_uri = f"{self.outputs}/outputs.pb"
         if self.error is not None:
             for info in (told.error_info, attempt.error_info):
-                info.message, info.code, info.kind = self.error.message, self.error.code, self.error.kind
+                info.message, info.kind = self.error.message, self.error.kind
+                if "code" in info.DESCRIPTOR.fields_by_name:  # not in older versions
+                    info.code = self.error.code
 
 
 class Actions:

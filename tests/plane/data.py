@@ -49,7 +49,9 @@ class Data(DataProxyService):
 
     async def get_action_data(self, request: Any, ctx: Any) -> Any:
         action = self._actions.get(request.action_id)
-        answer = messages.GetActionDataResponse(inputs_uri=action.inputs, outputs_uri=f"{action.outputs}/outputs.pb")
+        answer = messages.GetActionDataResponse()
+        if "inputs_uri" in answer.DESCRIPTOR.fields_by_name:  # not in older versions
+            answer.inputs_uri, answer.outputs_uri = action.inputs, f"{action.outputs}/outputs.pb"
         for told, file in ((answer.inputs, self._bucket.file(action.inputs)),
                            (answer.outputs, action.folder / "outputs.pb")):  # fmt: skip
             if file.exists():

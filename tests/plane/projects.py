@@ -48,4 +48,7 @@ class Clusters(ClusterService):
         self._endpoint = endpoint
 
     async def select_cluster(self, request: Any, ctx: Any) -> Any:
-        return cluster.SelectClusterResponse(cluster_endpoint=self._endpoint, cluster="stand-in")
+        answer = cluster.SelectClusterResponse(cluster_endpoint=self._endpoint)
+        if "cluster" in answer.DESCRIPTOR.fields_by_name:  # not in older versions
+            answer.cluster = "stand-in"
+        return answer

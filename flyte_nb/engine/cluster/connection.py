@@ -7,6 +7,7 @@ in this process, ``FLYTE_API_KEY``, or the configuration file with the variables
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import os
 import sys
@@ -26,6 +27,7 @@ __all__ = ["Connection", "connect", "connected", "is_known"]
 
 #: seconds that an answer may take
 PATIENCE = 60.0
+_END = object()
 _SECRET = ("api_key", "client_credentials_secret")
 
 _lock = threading.RLock()
@@ -84,21 +86,31 @@ class Connection:
         patience, hear = named.pop("patience", self.patience), named.pop("hear", _unheard)
         try:
             with hearing(hear):
-                return await asyncio.wait_for(_on_its_loop(function)(*given, **named), patience)
-        except Exception as error:
+                done = _on_its_loop(_outcome)(function, given, named)
+                value, error = await asyncio.wait_for(done, patience)
+        except Exception as failure:
+            error = failure
+        if error is not None:
             raise self.told(error, asked) from None
+        return value
 
     async def stream(self, asked: str, function: Callable[..., Any], *given: Any) -> AsyncIterator[Any]:
         """Give what an async generator of the SDK's gives, made and read on the SDK's own loop; errors as `call`."""
-        items: AsyncIterator[Any] = _on_its_loop(function)(*given)
+        items: asyncio.Queue[Any] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
+
+        def give(item: Any) -> None:
+            loop.call_soon_threadsafe(items.put_nowait, item)
+
+        pump = asyncio.ensure_future(_on_its_loop(_pumped)(function, given, give))
         try:
-            async for item in items:
+            while (item := await items.get()) is not _END:
                 yield item
-        except Exception as error:
-            raise self.told(error, asked) from None
+            _, error = await pump
         finally:
-            if (close := getattr(items, "aclose", None)) is not None:
-                await close()
+            pump.cancel()
+        if error is not None:
+            raise self.told(error, asked) from None
 
     async def reach(self) -> None:
         """Ask the control plane for one run, which shows that it answers and knows who asks.
@@ -294,10 +306,29 @@ def _same_paths() -> Iterator[None]:
             del sys.path[len(before) :]
 
 
+async def _outcome(function: Callable[..., Any], given: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, Any]:
+    """Give what a call gives, and its error in place of raising it: nobody may be there any more to take that."""
+    try:
+        return await getattr(function, "aio", function)(*given, **named), None
+    except Exception as error:
+        return None, error
+
+
+async def _pumped(function: Callable[..., Any], given: tuple[Any, ...], give: Callable[[Any], Any]) -> tuple[Any, Any]:
+    """Hand over what an async generator gives, and give its error."""
+    try:
+        async for item in function(*given):
+            give(item)
+    except Exception as error:
+        return None, error
+    finally:
+        with contextlib.suppress(RuntimeError):  # whoever asked is gone, and their loop with them
+            give(_END)
+    return None, None
+
+
 def _on_its_loop(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give the form of a function that runs on the SDK's own loop: its clients belong to that."""
-    if hasattr(function, "aio"):
-        return function.aio  # type: ignore[no-any-return]
     wrapped: Any = sdk.find("flyte.syncify.syncify")(function)
     return wrapped.aio  # type: ignore[no-any-return]
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
+from typing import Any
 
+from flyte_nb.changes import tasks_of
 from flyte_nb.engine.base import Begun, Custom, Deployments, Emit, Run, Tell, Work
 from flyte_nb.engine.cluster.connection import connected
 from flyte_nb.engine.cluster.deploying import Deploying, targets
 from flyte_nb.engine.cluster.running import Running
 from flyte_nb.engine.cluster.translation import Translation, translation_of
+from flyte_nb.engine.definition import Definition
 from flyte_nb.engine.store import Store
 from flyte_nb.environments.base import Environment
-from flyte_nb.errors import DeploymentError, UsageError
+from flyte_nb.environments.template import TaskTemplate
+from flyte_nb.errors import BaseRuntimeError, DeploymentError, FlyteError, RuntimeUnknownError, UsageError
 from flyte_nb.plan.bundle import Bundle
 from flyte_nb.plan.project import Project
 
@@ -93,11 +97,7 @@ class ClusterEngine:
             When its environment cannot be expressed with the SDK.
         """
         connection = await asyncio.to_thread(connected)
-        env = work.live[0].environment if work.live is not None else None
-        if work.live is not None and env is None:
-            raise UsageError(f"task {work.task} belongs to no environment; a cluster runs tasks of environments")
-        translation = await asyncio.to_thread(self._translation, [env]) if env is not None else None
-        running = Running(self.store, connection, work, translation, emit)
+        running = Running(self.store, connection, work, await self._of(work.live), emit)
         run = await running.start(self._starting)
         self.running[run.name] = run
         if begun is not None:
@@ -106,6 +106,40 @@ class ClusterEngine:
             return await running.follow()
         finally:
             del self.running[run.name]
+
+    async def take_up(self, run: Run) -> Run:
+        """Follow a run that an earlier process started, to its end; what it prints from now on is in its record.
+
+        Parameters
+        ----------
+        run : Run
+            Its record, which gets the outputs, or in its ``error`` what failed it or the watch.
+        """
+        self.running[run.name] = run
+        try:
+            connection = await asyncio.to_thread(connected)
+            task = self._task(run.task)
+            live = None if task is None or task.environment is None else (task, dict[str, Any]())
+            work, translation = Work(run.task, Definition(), (), live=live), await self._of(live)
+            return await Running(self.store, connection, work, translation, lambda event: None).take_up(run)
+        except FlyteError as error:
+            run.error = error if isinstance(error, BaseRuntimeError) else RuntimeUnknownError("NotWatched", str(error))
+            return run
+        finally:
+            del self.running[run.name]
+
+    async def _of(self, live: tuple[TaskTemplate, Any] | None) -> Translation | None:
+        """Give the translation of what a task belongs to; None for one that is not declared here."""
+        if live is None:
+            return None
+        env = live[0].environment
+        if env is None:
+            raise UsageError(f"task {live[0].name} belongs to no environment; a cluster runs tasks of environments")
+        return await asyncio.to_thread(self._translation, [env])
+
+    def _task(self, name: str) -> TaskTemplate | None:
+        env = self._registry.get(name.rpartition(".")[0])
+        return None if env is None else tasks_of(env).get(name)
 
     def run_at_once(self, work: Work, show: Emit) -> None:
         """Run nothing: every run takes its time."""

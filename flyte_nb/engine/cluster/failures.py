@@ -55,6 +55,7 @@ _ADVICE = {
     SKEW: "and the installed Flyte SDK do not understand each other. Install a version that fits the cluster",
     BROKEN: "failed at it. Its own log says more",
 }
+_HTTP = ("httpx", "httpcore")  # uploads to signed addresses
 _UPLOADS = ("UploadFailed", "UploadRetriesExhausted", "UploadTimeout")
 _HIDDEN = (
     (re.compile(r"(https?://[^\s?'\"<>]+)\?[^\s'\"<>]+"), r"\1?…"),
@@ -141,11 +142,13 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 def _kind(error: BaseException) -> str | None:
     """Tell what kind of failure one error is; None where it only says that something failed."""
-    code = getattr(error, "code", None)
+    code, package = getattr(error, "code", None), type(error).__module__.partition(".")[0]
     if code in _UPLOADS:
         return CUT_OFF
-    if type(error).__name__ == "ConnectError":
+    if package == "connectrpc" and code is not None:
         return _of_answer(str(getattr(code, "value", code)), _message(error))
+    if package in _HTTP:
+        return _of_request(type(error).__name__)
     if "AuthError" in type(error).__name__ or type(error).__module__.startswith("flyte.remote._client.auth"):
         return UNAUTHENTICATED
     if isinstance(error, asyncio.TimeoutError | TimeoutError):
@@ -155,6 +158,13 @@ def _kind(error: BaseException) -> str | None:
     if isinstance(error, ImportError | AttributeError | NotImplementedError) or _is_of_protocol(error):
         return SKEW
     return None
+
+
+def _of_request(name: str) -> str:
+    """Tell what kind of failure an error of the library is that uploads are made with."""
+    if name.startswith(("Connect", "Pool", "Proxy")):
+        return UNREACHABLE
+    return SLOW if "Timeout" in name else CUT_OFF
 
 
 def _of_answer(code: str, message: str) -> str:

@@ -17,7 +17,10 @@ __all__ = ["Printed", "in_cells"]
 
 _OF_SDK = re.compile(r"^(?:\[[^\]]*\]){0,2} ?\[flyte\] (?:DEBUG|INFO|WARNING|ERROR|CRITICAL)\b")
 _FAILED = re.compile(r"\[flyte\] ERROR Task failed\b")
+#: the error as the runtime uploads it, in several lines
+_TOLD, _END_OF_TOLD = re.compile(r"failed with error: Error\(err="), re.compile(r"Uploaded error to ")
 _FRAME = re.compile(r'^\s*File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<function>.+)$')
+_RAISED = re.compile(r"^[A-Za-z_][\w.]*(?::|$)")
 _LIBRARY = re.compile(r"[/\\](?:site-packages[/\\]flyte|lib[/\\]python3\.\d+(?![/\\]site-packages))[/\\]")
 
 
@@ -33,12 +36,13 @@ class Printed:
     def __init__(self, file: Path | None) -> None:
         self._file = file
         self._trace: list[str] = []
-        self._is_inside = False
+        self._is_inside = self._is_told = False
 
     def take(self, line: str) -> str:
         """Take a line, and give what of it is shown."""
-        if _OF_SDK.search(line):
+        if _OF_SDK.search(line) or self._is_told:
             self._is_inside = bool(_FAILED.search(line))
+            self._is_told = (self._is_told or bool(_TOLD.search(line))) and not _END_OF_TOLD.search(line)
             if self._is_inside:
                 self._trace = []
             return ""
@@ -51,6 +55,12 @@ class Printed:
     def traceback(self) -> str:
         """The task's own frames, told in cells and lines; empty where it did not fail."""
         return "\n".join(frame.told(self._place(frame)) for frame in _frames(self._trace))
+
+    @property
+    def exception(self) -> str:
+        """The name of the exception's class; empty where it did not fail."""
+        last = [line for line in self._trace if _RAISED.match(line)]
+        return last[-1].partition(":")[0].strip().rpartition(".")[2] if last else ""
 
     def _place(self, frame: Frame) -> str:
         if self._file is not None and Path(frame.file).name == self._file.name:

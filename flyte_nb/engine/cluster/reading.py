@@ -8,8 +8,9 @@ from typing import Any
 
 from flyte_nb.engine.base import Action, Attempt, Phase
 
-__all__ = ["action_of", "attempts_of", "error_of", "phase_of"]
+__all__ = ["FAILED", "action_of", "attempts_of", "error_of", "phase_of"]
 
+FAILED = "Failed"  # the code of an error that the cluster gives none
 #: phases that this package has no word of its own for
 _OTHERS = {"PAUSED": Phase.RUNNING, "RECOVERED": Phase.SUCCEEDED, "UNSPECIFIED": Phase.QUEUED}
 _HIT = 2  # CACHE_HIT of flyteidl2's CatalogCacheStatus
@@ -63,7 +64,7 @@ def error_of(details: Any) -> tuple[str, str]:
     """Give the code and the message of what failed an action; empty where nothing did."""
     if details.HasField("error_info"):
         info = details.error_info
-        return info.code or "Failed", info.message
+        return getattr(info, "code", "") or FAILED, info.message  # older versions tell no code
     if details.HasField("abort_info"):
         return "ABORTED", details.abort_info.reason or "it was aborted in the cluster"
     return "", ""

@@ -60,6 +60,14 @@ class Recording:
         self._size += len(data)
         self._hear(Event(self.run.name, action.copy(), "stdout", text))
 
+    def lines_of(self, action_id: str) -> int:
+        """Count the lines of an action that the log has already."""
+        if not self._size or self.run.log is None:
+            return 0
+        data = self.run.log.read_bytes()
+        parts = self._store.log_parts(self.run.name, action_id)
+        return sum(data[part.offset : part.offset + part.length].count(b"\n") for part in parts)
+
     def end(self) -> None:
         """Tell that the run's outputs or its error are there."""
         self.run.observers.tell(Event(self.run.name, self.run.root.copy()))

@@ -13,7 +13,7 @@ from flyte_nb.engine.cluster.connection import Connection
 from flyte_nb.engine.cluster.kinds import translate
 from flyte_nb.engine.cluster.passing import Passing
 from flyte_nb.engine.cluster.printing import in_cells
-from flyte_nb.engine.cluster.reading import action_of, error_of, phase_of
+from flyte_nb.engine.cluster.reading import FAILED, action_of, error_of, phase_of
 from flyte_nb.engine.cluster.recording import Recording
 from flyte_nb.engine.cluster.translation import Translation
 from flyte_nb.engine.cluster.watching import Watching
@@ -59,7 +59,6 @@ class Running:
         self._translation = translation
         self._passing = Passing(translation.modules if translation is not None else {})
         self._task: Any = None
-        self._ended_by_us = False
 
     async def start(self, starting: asyncio.Lock) -> Run:
         """Have the cluster start it, and give its record.
@@ -91,6 +90,21 @@ class Running:
         self.recording.put(root, [])
         return run
 
+    async def take_up(self, run: Run) -> Run:
+        """Follow a run that an earlier process started, from where its record ends.
+
+        Raises
+        ------
+        UnionRpcError
+            When the cluster does not know it.
+        """
+        found = sdk.find("flyte.remote.Run").get
+        self._remote = await self._connection.call(f"looking for run {run.name!r}", found, name=run.name)
+        if self._translation is not None and self._work.live is not None:
+            self._task = self._translation.task(self._work.live[0])
+        self.recording = Recording(run, self._store, self._emit)
+        return await self.follow()
+
     async def follow(self) -> Run:
         """Follow it to its end; cancelling that ends it in the cluster."""
         run = self.recording.run
@@ -98,7 +112,7 @@ class Running:
         watching = Watching(self._connection, self.recording, self._remote.pb2.action.id, self._placed(), file)
         try:
             details = await watching.follow()
-            await self._finish(details)
+            await self._finish(details, watching.exception)
             if run.error is not None:
                 run.error.remote_traceback = watching.traceback
         except asyncio.CancelledError:
@@ -128,11 +142,13 @@ class Running:
                 self.recording.put(ended, [])
         self.recording.end()
 
-    async def _finish(self, details: Any) -> None:
+    async def _finish(self, details: Any, exception: str) -> None:
         run, place = self.recording.run, self._placed()
         phase = phase_of(details.status.phase)
         if phase is not Phase.SUCCEEDED:
-            run.error = _failure(phase, *error_of(details), run.name, place)
+            code, message = error_of(details)
+            code = exception if code == FAILED and exception else code
+            run.error = _failure(phase, code, message, run.name, place)
             return
         value = await self._connection.call(f"reading what run {run.name!r} gave", self._outputs, patience=START)
         value = await asyncio.to_thread(self._passing.from_sdk, value)
@@ -215,4 +231,4 @@ def _failure(phase: Phase, code: str, message: str, run: str, place: Callable[[s
         return MaxRuntimeExceededError(message)
     if code.startswith(("Exit", "System")):
         return RuntimeSystemError(code, message)
-    return by_code(RuntimeUserError(code or "Failed", message))
+    return by_code(RuntimeUserError(code or FAILED, message))

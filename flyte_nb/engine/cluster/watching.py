@@ -51,16 +51,16 @@ class Watching:
         self, connection: Connection, recording: Recording, root: Any, place: Callable[[str], str], file: Path | None
     ) -> None:
         self._connection, self._recording, self._root, self._place = connection, recording, root, place
-        self._file, self._trace = file, ""
+        self._file = file
+        #: the frames of the task that failed last, told in cells and lines; empty where none did
+        self.traceback = ""
+        #: the name of the exception's class that it raised
+        self.exception = ""
         self._tails: dict[tuple[str, int], asyncio.Task[None]] = {}
         self._room = asyncio.Semaphore(MOST_TAILS)
         self._ended = set[str]()
         self._heard = 0.0
-
-    @property
-    def traceback(self) -> str:
-        """The frames of the task that failed last, told in cells and lines; empty where none did."""
-        return self._trace
+        self._known: dict[str, int] = {}  # lines of each action that an earlier watch has taken
 
     async def follow(self) -> Any:
         """Follow the run to its end, and give the details of its root.
@@ -165,12 +165,21 @@ class Watching:
                         if seen > told:  # a stream that is taken up again begins at the beginning
                             told, self._heard, pause = seen, self._now(), AGAIN
                             if shown := printed.take(line):
-                                self._recording.take(action.name, shown)
-                self._trace = printed.traceback or self._trace
+                                self._take(action.name, shown)
+                if printed.exception:
+                    self.traceback, self.exception = printed.traceback, printed.exception
                 if has_ended:
                     return
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, SELDOM)
+
+    def _take(self, action: str, line: str) -> None:
+        if action not in self._known:
+            self._known[action] = self._recording.lines_of(action)
+        if self._known[action]:
+            self._known[action] -= 1
+        else:
+            self._recording.take(action, line)
 
     async def _rest_of_output(self) -> None:
         """Wait for what is still printed, as long as something comes."""
