@@ -67,3 +67,14 @@ def shared_kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
     with new_kernel(tmp_path_factory.mktemp("shared")) as kernel:
         kernel.run("%load_ext flyte_nb\nimport flyte_nb as flyte")
         yield kernel
+
+
+@pytest.fixture
+def plane_for_notebook(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """A stand-in for a cluster, for a notebook that connects to its reader's own: the environment variables for it."""
+    pytest.importorskip("connectrpc", reason="the stand-in control plane needs the Flyte SDK")
+    from plane import Plane
+    from sdk_process import SDK
+
+    with Plane(tmp_path / "plane", SDK) as plane:
+        yield plane.settings(tmp_path / "home")

@@ -67,6 +67,7 @@ deployed = sdk.deploy(made, copy_style="all")
 """
 RUN = """
 context = sdk.with_runcontext(copy_style="all", interactive_mode=False)
+context._interactive_mode = False  # 2.3.9 asks IPython, whatever it is told
 run = context.run(made.tasks["geometry.told"], order=module.Order(5))
 run.wait(quiet=True)
 """
