@@ -51,7 +51,7 @@ def configured(session: Session) -> ClusterRecord | str:
     try:
         known = connected()
     except InitializationError as error:
-        return str(error)
+        return f"no cluster is connected: {error}" if error.code == "PackageMissing" else str(error)
     try:
         return _record(known, _names(session, known))
     except FlyteError as error:
@@ -69,7 +69,7 @@ def _names(session: Session, connection: Connection) -> list[str]:
 
 def _record(connection: Connection, names: list[str] | None, why: str = "") -> ClusterRecord:
     return ClusterRecord(
-        connection.endpoint, connection.source, connection.project or "", connection.domain or "", connection.org or "",
+        connection.endpoint, connection.source, connection.project or "", connection.domain or "", remembered().org or "",
         sdk.version(), sdk.version() in sdk.TESTED, None if names is None else tuple(names),
         names is not None and len(names) < projects.MOST, why,
     )  # fmt: skip

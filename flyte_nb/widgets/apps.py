@@ -100,8 +100,8 @@ def label_of(app: AppRecord) -> str:
 
 def told_replicas(app: AppRecord) -> str:
     """Word how many replicas there are, by where they stand."""
-    if app.count:
-        return str(app.count)
+    if app.count is not None and (app.count or app.phase is AppPhase.ACTIVE):
+        return str(app.count or "not told by the cluster")
     counts = Counter(replica.phase.value for replica in app.replicas)
     if not counts:
         return "none: the next request starts one" if app.phase is AppPhase.IDLE else "none"
