@@ -15,8 +15,8 @@ from flyte_nb.tracebacks import Frame
 
 __all__ = ["Printed", "in_cells"]
 
-_OF_SDK = re.compile(r"^(?:\[[^\]]*\]){0,2} ?\[flyte\] (?:DEBUG|INFO|WARNING|ERROR|CRITICAL)\b")
-_FAILED = re.compile(r"\[flyte\] ERROR Task failed\b")
+_OF_SDK = re.compile(r"^(?:\[[^\]]*\]){0,2} ?\[flyte\] ")
+_FAILED = re.compile(r"\[flyte\] (?:ERROR )?Task failed\b")
 #: the error as the runtime uploads it, in several lines
 _TOLD, _END_OF_TOLD = re.compile(r"failed with error: Error\(err="), re.compile(r"Uploaded error to ")
 _FRAME = re.compile(r'^\s*File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<function>.+)$')
