@@ -147,11 +147,11 @@ class Actions:
         finally:
             self._waiting.discard(event)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """End all that runs."""
         for action in self._known.values():
-            if action.container is not None:
-                action.container.kill()
+            self.abort(action)
+        await asyncio.gather(*(action.work for action in self._known.values() if action.work is not None))
 
     def _become(self, action: Action, phase: int, error: Any = None) -> None:
         action.phase, action.error = phase, error

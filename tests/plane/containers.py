@@ -7,9 +7,10 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from pathlib import Path
 
+OFTEN = 0.05
 #: what a container knows of the machine
 KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR")
 #: an image for clusters has no flyte_nb: an import of it fails, wherever this Python has it
@@ -53,6 +54,7 @@ class Container:
         kept = {name: os.environ[name] for name in KEPT if name in os.environ}
         self._around = {**kept, "HOME": str(home), "PYTHONPATH": str(image), "PYTHONUNBUFFERED": "1", **env_vars}
         self._process: asyncio.subprocess.Process | None = None
+        self._is_killed = False
 
     async def run(self) -> int:
         """Run it to its end, and give its exit code."""
@@ -67,13 +69,37 @@ class Container:
                 stderr=log,
                 start_new_session=True,
             )
+        if self._is_killed:  # before it was there
+            self.kill()
         return await self._process.wait()
 
+    @property
+    def has_ended(self) -> bool:
+        """Tell whether it has run, and runs no more."""
+        return self._process is not None and self._process.returncode is not None
+
     def kill(self) -> None:
-        """End it, with all that it started."""
+        """End it, with all that it started, now or as soon as it starts."""
+        self._is_killed = True
         if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
+
+
+async def followed(log: Path, is_over: Callable[[], bool]) -> AsyncIterator[list[str]]:
+    """Give the lines of a log as they come, until all is over."""
+    told = 0
+    while True:
+        is_last = is_over()
+        lines = log.read_text(errors="replace").splitlines(keepends=True) if log.exists() else []
+        if not is_last and lines and not lines[-1].endswith("\n"):
+            del lines[-1]  # the rest of it is to come
+        if lines[told:]:
+            yield [line.rstrip("\n") for line in lines[told:]]
+            told = len(lines)
+        if is_last:
+            return
+        await asyncio.sleep(OFTEN)
 
 
 def words_of(command: Iterable[str], inserted: Mapping[str, str]) -> list[str]:

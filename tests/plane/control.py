@@ -12,8 +12,7 @@ from typing import Any
 from connectrpc.code import Code
 
 from plane.actions import Actions
-from plane.app_logs import AppLogs
-from plane.apps import Apps
+from plane.apps import AppLogs, Apps
 from plane.bucket import Bucket
 from plane.calls import Call, Calls
 from plane.certificate import certificate
@@ -67,13 +66,12 @@ class Plane:
         self.endpoint = self._server.endpoint
         self.bucket = Bucket(folder / "bucket", self.calls, self._faults)
         self.actions = Actions(self.endpoint, python)
-        self.tasks, self.apps, self.secrets = Tasks(), Apps(self.endpoint), Secrets()
+        self.tasks, self.apps, self.secrets = Tasks(), Apps(self.endpoint, folder / "apps", python), Secrets()
         self.projects, self.clients = Projects(projects), Clients(self.endpoint)
-        self.app_logs = AppLogs()
         self._lacking: set[str] = set()
         data, runs = Data(self.bucket, self.actions), Runs(self.actions, self.tasks, self.bucket)
         services = (self.tasks, self.apps, self.secrets, self.projects, self.clients, data, runs)
-        others = (Called(self.actions), Clusters(self.endpoint), Users(), self.app_logs)
+        others = (Called(self.actions), Clusters(self.endpoint), Users(), AppLogs(self.apps))
         self._services = dict(mounted((*services, *others), Gate(self.calls, self._faults, self.clients)))
 
     def __enter__(self) -> Plane:
@@ -82,7 +80,8 @@ class Plane:
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        self.actions.close()
+        self._server.do(self.actions.close())
+        self._server.do(self.apps.close())
         self._server.close()
         self.bucket.close()
 
@@ -158,7 +157,7 @@ class Plane:
         self._faults.clear()
         self._lacking.clear()
         self.clients.token = None
-        self.apps.seconds = 0
+        self.apps.seconds, self.apps.serve = 0, False
         self.apps.failing.clear()
 
     # --- the way of a call ---

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 import time
 import uuid
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 from flyteidl2.dataproxy import dataproxy_service_pb2 as messages
@@ -16,8 +14,7 @@ from flyteidl2.dataproxy.dataproxy_service_connect import DataProxyService
 
 from plane.actions import Actions
 from plane.bucket import Bucket
-
-OFTEN = 0.05
+from plane.containers import followed
 
 
 class Data(DataProxyService):
@@ -60,23 +57,10 @@ class Data(DataProxyService):
 
     async def tail_logs(self, request: Any, ctx: Any) -> AsyncIterator[Any]:
         action = self._actions.get(request.action_id)
-        log, told = action.folder / f"attempt-{request.attempt or 1}" / "log.txt", 0
-        while True:
-            is_last = bool(action.ended)
-            lines = _lines(log)
-            if not is_last and lines and not lines[-1].endswith("\n"):
-                del lines[-1]
-            if lines[told:]:
-                answer = messages.TailLogsResponse()
-                rows = answer.logs.add().lines
-                for line in lines[told:]:
-                    rows.add().message = line.rstrip("\n")
-                told = len(lines)
-                yield answer
-            if is_last:
-                return
-            await asyncio.sleep(OFTEN)
-
-
-def _lines(log: Path) -> list[str]:
-    return log.read_text(errors="replace").splitlines(keepends=True) if log.exists() else []
+        log = action.folder / f"attempt-{request.attempt or 1}" / "log.txt"
+        async for lines in followed(log, lambda: bool(action.ended)):
+            answer = messages.TailLogsResponse()
+            rows = answer.logs.add().lines
+            for line in lines:
+                rows.add().message = line
+            yield answer

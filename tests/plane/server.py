@@ -37,23 +37,24 @@ class Server:
 
     def start(self) -> None:
         self._thread.start()
-        self._do(self._begin(self._listening))
+        self.do(self._begin(self._listening))
 
     def go(self) -> None:
         """Refuse connections from now on, and end those that there are."""
-        self._do(self._end())
+        self.do(self._end())
 
     def come_back(self) -> None:
-        self._do(self._begin(_listening(self.port)))
+        self.do(self._begin(_listening(self.port)))
 
     def close(self) -> None:
         self.go()
-        self._do(_finish())
+        self.do(_finish())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
-    def _do(self, work: Coroutine[Any, Any, None]) -> None:
+    def do(self, work: Coroutine[Any, Any, None]) -> None:
+        """Await something where the application runs."""
         asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
 
     async def _begin(self, listening: socket.socket) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import socket
 import tarfile
 import urllib.request
 from collections.abc import Iterator
@@ -143,3 +144,39 @@ def test_the_same_declarations_again_are_the_same_upload(plane: Plane, notebook:
     notebook.run("again = flyte.to_flyte(env)\nsdk.deploy(again, copy_style='all')")
     assert notebook.value("again is made") == "True"
     assert len(plane.of("PUT")) == 1
+
+
+APP = """
+app = flyte.app.AppEnvironment("door", image="python:3.11", port=PORT, include=("texts/*.txt",))
+
+@app.server
+def serve():
+    import http.server
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = f"{doubled(factor)} {(Path(__file__).parent / 'texts' / 'greeting.txt').read_text()}".encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+    print("the door is open", flush=True)
+    http.server.HTTPServer(("127.0.0.1", PORT), Handler).serve_forever()
+"""
+
+
+def test_an_app_serves_from_what_was_uploaded(plane: Plane, notebook: Notebook) -> None:
+    plane.apps.serve = True
+    notebook.run(APP.replace("PORT", str(unused_port())))
+    notebook.run("front = flyte.to_flyte(app)\nsdk.init_from_config(root_dir=Path(front._declaring_file).parent)")
+    notebook.run("door = sdk.with_servecontext(copy_style='all', interactive_mode=False).serve(front)")
+    with urllib.request.urlopen(notebook.value("door.endpoint")) as answer:
+        assert answer.read() == b"6 hello"
+    assert "the door is open" in plane.apps.containers["door"].log.read_text()
+    notebook.run("door.deactivate(wait=True)")
+    assert plane.apps.containers == {}
+
+
+def unused_port() -> int:
+    with socket.socket() as end:
+        end.bind(("127.0.0.1", 0))
+        return int(end.getsockname()[1])
