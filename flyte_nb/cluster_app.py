@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
@@ -25,6 +26,7 @@ T = TypeVar("T")
 START = 600.0  # seconds: a cluster may have to get a machine and an image first
 _STOP = 60.0
 _PACE = 2.0  # seconds between two looks for who observes
+_FRESH = 1.0
 _LAST = 1_000
 _LOCAL = {
     "token": "the cluster has a sign-in of its own in front of its apps",
@@ -58,6 +60,7 @@ class ClusterApp:
     def __init__(self, portal: Portal, connection: Connection, seen: Seen, patience: float = START) -> None:
         self._portal, self._connection, self._seen, self._patience = portal, connection, seen, patience
         self._observers: Observers[None] = Observers()
+        self._asked_at = time.monotonic() - _FRESH
 
     def __repr__(self) -> str:
         seen = self._seen
@@ -219,8 +222,12 @@ class ClusterApp:
             await asyncio.sleep(_PACE)
 
     def record(self) -> AppRecord:
-        """Give it as it is now, as a plain record; as it was, with the reason, where the cluster cannot be asked."""
-        self._do(self._ask())
+        """Give it as it is now, as a plain record; as it was, with the reason, where the cluster cannot be asked.
+
+        What was asked for within the last second counts as now: a card asks for each of its forms.
+        """
+        if time.monotonic() - self._asked_at > _FRESH:
+            self._do(self._ask())
         return self.last_record()
 
     def last_record(self) -> AppRecord:
@@ -282,6 +289,7 @@ class ClusterApp:
             self._seen = await self._asked()
         except FlyteError as error:
             self._seen = replace(self._seen, why=f"cannot be asked for now: {error}")
+        self._asked_at = time.monotonic()
 
     def _waited(self, wanted: str, seconds: float) -> ClusterApp:
         self._seen = self._do(served.settled(self._connection, self.name, wanted, seconds))

@@ -69,7 +69,14 @@ def _names(session: Session, connection: Connection) -> list[str]:
 
 def _record(connection: Connection, names: list[str] | None, why: str = "") -> ClusterRecord:
     return ClusterRecord(
-        connection.endpoint, connection.source, connection.project or "", connection.domain or "", remembered().org or "",
-        sdk.version(), sdk.version() in sdk.TESTED, None if names is None else tuple(names),
-        names is not None and len(names) < projects.MOST, why,
-    )  # fmt: skip
+        endpoint=connection.endpoint,
+        source=connection.source,
+        project=connection.project or "",
+        domain=connection.domain or "",
+        org=remembered().org or "",
+        version=sdk.version(),
+        is_tested=sdk.version() in sdk.TESTED,
+        projects=None if names is None else tuple(names),
+        is_whole=names is not None and len(names) < projects.MOST,
+        why=why,
+    )

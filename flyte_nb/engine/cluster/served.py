@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,8 +18,8 @@ __all__ = ["Seen", "activate", "deactivate", "delete", "listed", "look", "printe
 
 #: seconds after which an app is looked at again where the control plane tells nothing of itself
 PACE = 2.0
-#: seconds in which the lines that there are come
-LOG = 10.0
+#: seconds for the first line of a log, and after which a line that has not come is one of those to come
+FIRST, BETWEEN = 5.0, 0.5
 _STATUS = "flyteidl2.app.app_definition_pb2.Status"
 _STATES = "flyteidl2.app.app_definition_pb2.Spec"
 _MESSAGES = "flyteidl2.app.app_payload_pb2"
@@ -168,10 +167,13 @@ async def printed(connection: Connection, name: str, last: int) -> list[str]:
     seen, logs = await look(connection, name), sdk.find("flyte.remote._logs.AppLogs")
     if logs is None:
         raise UsageError(f"the installed Flyte SDK {sdk.version()} cannot ask for an app's log; {seen.console} has it")
-    lines: list[str] = []
-    with suppress(asyncio.TimeoutError):
-        await asyncio.wait_for(_read(connection, logs, seen, lines), LOG)
-    return lines[-last:]
+    try:
+        lines = await connection.call(f"asking for the log of app {name!r}", _lines, logs, seen)
+    except UnionRpcError as error:
+        if error.code != "NotFound":
+            raise
+        return []  # the control plane has no log of it yet
+    return list(lines[-last:])
 
 
 # --- what the messages say ---
@@ -298,16 +300,18 @@ async def _event(connection: Connection, seen: Seen) -> None:
             return
 
 
-async def _read(connection: Connection, logs: Any, seen: Seen, lines: list[str]) -> None:
-    """Read the lines that there are; none where the control plane has no log of the app yet."""
-    try:
-        async for line in connection.stream(f"asking for the log of app {seen.name!r}", _tail, logs, seen):
-            lines.append(line)
-    except UnionRpcError as error:
-        if error.code != "NotFound":
-            raise
-
-
-async def _tail(logs: Any, seen: Seen) -> Any:
-    async for line in logs.tail.aio(seen.pb2.metadata.id, retry=1, follow=False):
-        yield str(line.message).rstrip("\n")
+async def _lines(logs: Any, seen: Seen) -> list[str]:
+    """Read the lines that there are: a control plane goes on with those to come, and does not say where they begin."""
+    source, found = logs.tail.aio(seen.pb2.metadata.id, retry=1, follow=False), list[str]()
+    while True:
+        line = asyncio.ensure_future(source.__anext__())
+        await asyncio.wait((line,), timeout=BETWEEN if found else FIRST)
+        if not line.done():
+            line.cancel()
+            await asyncio.wait((line,))
+            _ = line.cancelled() or line.exception()  # however it ends then
+            return found
+        try:
+            found.append(str(line.result().message).rstrip("\n"))
+        except StopAsyncIteration:
+            return found

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import shlex
 import socket
-import sys
-import threading
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kernels import Kernel, new_kernel
-from scripts import soon
 
 pytest.importorskip("flyte", reason="the Flyte SDK is not installed")
 pytest.importorskip("uvicorn", reason="the stand-in of a control plane needs uvicorn")
 
 from plane import Plane
-from plane.containers import Container
 
 DECLARED = """
 import http.server
@@ -108,7 +102,7 @@ def kernel(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[K
 def _healed(plane: Plane) -> Iterator[None]:
     yield
     plane.heal()
-    plane.apps.seconds, plane.apps.failing = 0, set()
+    plane.apps.seconds, plane.apps.failing, plane.apps.serve = 0, set(), False
 
 
 def container(plane: Plane, name: str) -> dict[str, Any]:
@@ -151,6 +145,27 @@ def test_the_card_is_that_of_any_app_and_escapes_what_people_wrote(kernel: Kerne
         assert "served by" in html
 
 
+def test_what_the_control_plane_is_told_serves_in_a_clean_process(kernel: Kernel, plane: Plane) -> None:
+    plane.apps.serve = True
+    kernel.run(f"""
+alone = flyte.app.AppEnvironment(
+    "alone", port={free_port()}, parameters=[flyte.app.Parameter("greeting", "hi"), flyte.app.Parameter("up", "there")]
+)
+
+@alone.server
+def answer(greeting: str, up: str):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", alone.get_port().port), Handler)
+    server.greeting, server.up = greeting, up
+    server.serve_forever()
+
+served = flyte.serve(alone, engine="cluster")
+""")
+    url = kernel.run("print(served.url)").printed.strip()
+    with urllib.request.urlopen(url, timeout=20) as answer:
+        assert answer.read().decode() == "hi from notebook, there"
+    kernel.run("served.deactivate(wait=True)")
+
+
 def test_an_app_travels_with_what_it_needs_and_says_nothing_but_that_it_serves(kernel: Kernel, plane: Plane) -> None:
     assert [call.request["app"]["metadata"]["id"]["name"] for call in plane.of("AppService.Create")[:2]] == [
         "up",
@@ -162,38 +177,6 @@ def test_an_app_travels_with_what_it_needs_and_says_nothing_but_that_it_serves(k
     assert {"key": "MODE", "value": "careful"} in told["env"]
     assert told["ports"] == [{"container_port": PORT}]
     assert container(plane, "up")["command"] == ["python", "-m", "http.server", "8081"]
-
-
-def served_in(folder: Path, told: dict[str, Any]) -> Container:
-    words = [*told["command"], *told.get("args", [])]
-    return Container(folder, words, {one["key"]: one.get("value", "") for one in told["env"]}, sys.executable)
-
-
-def has_program(name: str) -> bool:
-    return (Path(sys.executable).parent / name).exists()
-
-
-@pytest.mark.skipif(not has_program("fserve"), reason="the SDK's fserve is not beside this Python")
-def test_what_the_control_plane_is_told_serves_in_a_clean_process(kernel: Kernel, plane: Plane, tmp_path: Path) -> None:
-    told = container(plane, "hello")
-    pattern = {"key": "INTERNAL_APP_ENDPOINT_PATTERN", "value": "http://{app_fqdn}.here"}  # which the platform sets
-    process = served_in(tmp_path / "container", {**told, "env": [*told["env"], pattern]})
-    running = threading.Thread(target=lambda: asyncio.run(process.run()), daemon=True)
-    running.start()
-
-    def answer() -> str:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/", timeout=5) as answer:
-                return str(answer.read().decode())
-        except OSError:
-            return ""
-
-    try:
-        assert soon(lambda: answer() != "" or not running.is_alive(), 60), process.log.read_text()
-        assert answer() == "hi from notebook, http://up.here", process.log.read_text()
-    finally:
-        process.kill()
-        running.join(10)
 
 
 def test_a_change_is_a_new_revision_while_the_app_runs(kernel: Kernel, plane: Plane) -> None:
@@ -299,11 +282,23 @@ def test_somebody_hears_when_an_app_stands_otherwise(kernel: Kernel, plane: Plan
     kernel.run("leave(); handle.activate(wait=True)")
 
 
-def test_the_log_has_the_lines_of_every_replica(kernel: Kernel, plane: Plane) -> None:
+def test_the_log_has_what_the_containers_print(kernel: Kernel, plane: Plane) -> None:
     assert kernel.value("handle.logs()") == "''"
-    plane.app_logs.lines["hello"] = {"r1": ["one", "two"], "r2": ["<b>three</b>"]}
-    assert kernel.value("handle.logs(last=2)") == r"'[r1] two\n[r2] <b>three</b>'"
-    assert kernel.run("%flyte logs hello --engine cluster --last 1").shown == "[r2] <b>three</b>"
+    plane.apps.serve = True
+    kernel.run(f"""
+talks = flyte.app.AppEnvironment("talks", port={free_port()})
+
+@talks.server
+def talk():
+    for word in ("one", "two", "<b>three</b>"):
+        print(word, flush=True)
+    http.server.ThreadingHTTPServer(("127.0.0.1", talks.get_port().port), Handler).serve_forever()
+
+talking = flyte.serve(talks, engine="cluster")
+""")
+    assert kernel.value("talking.logs(last=2)") == r"'[r1] two\n[r1] <b>three</b>'"
+    assert kernel.run("%flyte logs talks --engine cluster --last 1").shown == "[r1] <b>three</b>"
+    kernel.run("_ = talking.deactivate(wait=True)")
 
 
 def test_what_the_context_does_not_take(kernel: Kernel) -> None:
