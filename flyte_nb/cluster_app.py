@@ -12,7 +12,7 @@ from typing import Any, NoReturn, TypeVar
 
 from flyte_nb.engine.cluster import served
 from flyte_nb.engine.cluster.connection import Connection
-from flyte_nb.engine.cluster.served import Seen
+from flyte_nb.engine.cluster.seen import Seen
 from flyte_nb.engine.local.apps.spec import AppPhase
 from flyte_nb.errors import FlyteError, OnlyLocalError, UnionRpcError, UsageError
 from flyte_nb.observers import Observers

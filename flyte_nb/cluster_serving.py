@@ -12,7 +12,7 @@ from flyte_nb.cluster_app import START, ClusterApp
 from flyte_nb.engine.cluster import served
 from flyte_nb.engine.cluster.connection import Connection, connected
 from flyte_nb.engine.cluster.containers import Wanted
-from flyte_nb.engine.cluster.served import Seen
+from flyte_nb.engine.cluster.seen import Seen
 from flyte_nb.engine.cluster.serving import deployed
 from flyte_nb.engine.cluster.translation import Translation, translation_of
 from flyte_nb.environments.app import AppEnvironment

@@ -9,7 +9,7 @@ from flyte_nb.engine.cluster import sdk
 from flyte_nb.engine.cluster.connection import Connection
 from flyte_nb.engine.cluster.containers import Wanted, as_served
 from flyte_nb.engine.cluster.deploying import UPLOAD, uploaded
-from flyte_nb.engine.cluster.served import Seen, seen_of
+from flyte_nb.engine.cluster.seen import Seen, seen_of
 from flyte_nb.engine.cluster.translation import Translation
 
 __all__ = ["deployed"]

@@ -275,6 +275,13 @@ def test_an_app_that_cannot_be_stopped_goes_on(kernel: Kernel, plane: Plane) -> 
     assert kernel.value("handle.phase.value, handle.activate(wait=True).phase.value") == "('stopped', 'active')"
 
 
+def test_a_cluster_may_be_away_for_a_while_as_an_app_starts(kernel: Kernel, plane: Plane) -> None:
+    plane.fail("AppService.Get", "unavailable", times=2)
+    kernel.run("handle.deactivate(wait=True)")  # the SDK tries each call again itself
+    plane.fail("AppService.Get", "unavailable", times=9, skip=1)
+    assert kernel.value("handle.activate(wait=True).phase.value") == "'active'"
+
+
 def test_somebody_hears_when_an_app_stands_otherwise(kernel: Kernel, plane: Plane) -> None:
     kernel.run("import threading\nheard = threading.Event()\nleave = handle.observe(heard.set)")
     kernel.run("other = flyte.serve(app, engine='cluster')\n_ = other.deactivate()")
