@@ -5,9 +5,11 @@ from __future__ import annotations
 import linecache
 import os
 import re
+import sys
 import sysconfig
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import TracebackType
 
@@ -33,6 +35,16 @@ class Frame:
         """Give the frame as text, with ``place`` in the place of file and line."""
         inside = "" if self.function == "<module>" else f", in {self.function}"
         return f"  {place}{inside}" + (f"\n    {self.code}" if self.code else "")
+
+
+@contextmanager
+def same_excepthook() -> Iterator[None]:
+    """Keep how this process shows uncaught errors: importing the Flyte SDK, also as a keyring's backend, changes it."""
+    hook = sys.excepthook
+    try:
+        yield
+    finally:
+        sys.excepthook = hook
 
 
 def frames(trace: TracebackType | None) -> list[Frame]:

@@ -8,10 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
+import ssl
 from collections.abc import Iterable, Iterator
 
 from flyte_nb.engine.cluster import sdk
-from flyte_nb.errors import FlyteError, InitializationError, UnionRpcError
+from flyte_nb.errors import (
+    CodeBundleError,
+    DeploymentError,
+    FlyteError,
+    ImageBuildError,
+    InitializationError,
+    UnionRpcError,
+)
 
 __all__ = ["code_of", "redacted", "told"]
 
@@ -56,6 +65,8 @@ _ADVICE = {
     BROKEN: "failed at it. Its own log says more",
 }
 _HTTP = ("httpx", "httpcore")  # uploads to signed addresses
+#: what the SDK raises before it asks anybody
+_OWN = {kind.__name__: kind for kind in (ImageBuildError, CodeBundleError, DeploymentError)}
 _UPLOADS = ("UploadFailed", "UploadRetriesExhausted", "UploadTimeout")
 _HIDDEN = (
     (re.compile(r"(https?://[^\s?'\"<>]+)\?[^\s'\"<>]+"), r"\1?…"),
@@ -86,6 +97,8 @@ def told(error: BaseException, asked: str, endpoint: str, secrets: Iterable[str]
     """
     if isinstance(error, FlyteError):
         return error
+    if (own := _of_user(error, secrets)) is not None:
+        return own
     code, message = _found(error)
     answer = redacted(message, secrets)
     what = f"{asked}: {endpoint} {_ADVICE[code]}"
@@ -95,6 +108,17 @@ def told(error: BaseException, asked: str, endpoint: str, secrets: Iterable[str]
     made.__cause__ = None  # the SDK's own text may hold what is not to be told
     made.__suppress_context__ = True
     return made
+
+
+def _of_user(error: BaseException, secrets: Iterable[str]) -> FlyteError | None:
+    """Give an error that the SDK raised before it asked anybody: an image, a bundle; None for any other."""
+    if any(_kind(one) is not None for one in _causes(error)):
+        return None
+    for one in _causes(error):
+        kind = _OWN.get(type(one).__name__) if type(one).__module__ == "flyte.errors" else None
+        if kind is not None:
+            return kind(redacted(str(one), secrets))
+    return None
 
 
 def unknown() -> InitializationError:
@@ -153,7 +177,7 @@ def _kind(error: BaseException) -> str | None:
         return UNAUTHENTICATED
     if isinstance(error, asyncio.TimeoutError | TimeoutError):
         return SLOW
-    if isinstance(error, ConnectionError | OSError):
+    if isinstance(error, ConnectionError | socket.gaierror | ssl.SSLError):
         return UNREACHABLE
     if isinstance(error, ImportError | AttributeError | NotImplementedError) or _is_of_protocol(error):
         return SKEW

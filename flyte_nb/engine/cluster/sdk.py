@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Any
 
 from flyte_nb.errors import InitializationError
+from flyte_nb.tracebacks import same_excepthook
 
 __all__ = ["TESTED", "accepted", "find", "installed", "version"]
 
@@ -25,7 +26,8 @@ def installed() -> Any:
         When it is not installed.
     """
     try:
-        return import_module("flyte")
+        with same_excepthook():
+            return import_module("flyte")
     except ImportError as error:
         told = f"this needs the Flyte SDK ({error}); install it with: pip install 'flyte_nb[cluster]'"
         raise InitializationError("PackageMissing", "user", told) from None

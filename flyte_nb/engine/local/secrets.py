@@ -13,6 +13,7 @@ from urllib.parse import quote
 from flyte_nb.engine.local.redactor import Redactor
 from flyte_nb.environments.secrets import Secret, SecretRequest, secrets_from_request
 from flyte_nb.errors import MissingSecretError, UsageError
+from flyte_nb.tracebacks import same_excepthook
 
 __all__ = ["FOLDER_VARIABLE", "KEYRING_SERVICE", "Redactor", "Secrets"]
 
@@ -231,7 +232,8 @@ def _of_keyring(secret: Secret) -> _Found | None:
 
     service = f"{KEYRING_SERVICE}/{secret.group}" if secret.group else KEYRING_SERVICE
     try:
-        value = keyring.get_password(service, secret.key)
+        with same_excepthook():
+            value = keyring.get_password(service, secret.key)
     except KeyringError:  # there is none on this machine, or it stays locked
         return None
     return (value, "keyring") if value else None
