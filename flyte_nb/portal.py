@@ -81,6 +81,15 @@ class Portal:
                 self._thread.start()
         return Job(self._loop, work)
 
+    def close(self) -> None:
+        """End the loop, which has nothing left to do; the next work gets another one."""
+        with self._lock:
+            loop, thread, self._loop = self._loop, self._thread, None
+        if loop is not None and thread is not None:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join(PATIENCE)
+            loop.close()
+
 
 class Relay(Protocol):
     """Waits for work on the loop and shows what it tells meanwhile."""

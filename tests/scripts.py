@@ -110,8 +110,9 @@ class Bench:
         return self.portal.submit(asyncio.wait_for(work, timeout)).done.result()
 
     def close(self) -> None:
-        """Stop the engine."""
+        """Stop the engine, and what it ran on."""
         self.do(self.engine.stop())
+        self.portal.close()
 
     def printed(self, stream: str = "stdout") -> str:
         """Give what the last run printed."""

@@ -164,7 +164,7 @@ class ClonePanel(Interactive):
         }
         if "env" in self._typed_in:
             self._typed_in["env"].continuous_update = False  # a value is looked at when it is whole
-        self._fields = {key: Field(control) for key, control in self._typed_in.items()}
+        self._fields = {key: Field(control, is_labelled=True) for key, control in self._typed_in.items()}
         self._boxes = {
             name: controls.checkbox(name, name in self._asked.reset, tooltip=f"Reset {name}", width="auto")
             for name in self._resettable

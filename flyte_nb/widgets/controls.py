@@ -266,6 +266,10 @@ def seen(widget: Any, is_seen: bool) -> None:
         widget.layout = wanted
 
 
+_BESIDE = {"margin": "0 2px", "flex": "1 1 11em", "min_width": "11em"}
+_BELOW = {"margin": f"0 2px 2px calc({LABEL} + 10px)", "flex": "1 1 100%"}
+
+
 class Field:
     """Controls with a line beside them that says what is wrong, or what it was.
 
@@ -273,9 +277,12 @@ class Field:
     ----------
     *controls : ipywidgets.Widget
         The input, or several that belong together.
+    is_labelled : bool
+        Whether the first has a label: what is said then stands below it, where its input begins.
     """
 
-    def __init__(self, *controls: Any) -> None:
+    def __init__(self, *controls: Any, is_labelled: bool = False) -> None:
+        self._place_of_line = _BELOW if is_labelled else _BESIDE
         self.control = controls[0] if controls else None
         self._line: Any = None
         #: the controls, and the line
@@ -295,7 +302,7 @@ class Field:
         value = f'<div role="status" style="{_CLOSE};{style}">{sign}{escape(words)}</div>' if words else ""
         if self._line is None and value:  # most lines never say anything
             self._line = html(value)
-            self._line.layout = _layout(margin="0 2px", flex="1 1 11em", min_width="11em")
+            self._line.layout = _layout(**self._place_of_line)
             self._place(self._line)
         elif self._line is not None and value != self._line.value:
             self._line.value = value

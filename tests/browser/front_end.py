@@ -214,6 +214,13 @@ class Lab:
         return notebook
 
 
+_NOTE_CHANGE = """prompt => {
+    prompt.dataset.changed = 'no';
+    const heard = new MutationObserver(() => { prompt.dataset.changed = 'yes'; heard.disconnect() });
+    heard.observe(prompt, {childList: true, characterData: true, subtree: true});
+}"""
+
+
 class Notebook:
     """The notebook that is open in the page."""
 
@@ -234,9 +241,10 @@ class Notebook:
     def run(self, number: int, wait: bool = True) -> Locator:
         """Run a cell as a person does, and give its output."""
         self.cell(number).locator(".cm-content").click()
-        before = self.prompt(number)
+        prompt = self.cell(number).locator(".jp-InputPrompt").first
+        prompt.evaluate(_NOTE_CHANGE)  # a quick cell of a new kernel may get the number that it had before
         self.page.keyboard.press("Control+Enter")
-        expect(self.cell(number).locator(".jp-InputPrompt").first).not_to_have_text(before, timeout=PATIENCE)
+        expect(prompt).to_have_attribute("data-changed", "yes", timeout=PATIENCE)
         if wait:
             self.wait_run(number)
         return self.output(number)
@@ -252,10 +260,6 @@ class Notebook:
         prompt = self.cell(number).locator(".jp-InputPrompt").first
         expect(prompt).not_to_have_text("[*]:", timeout=PATIENCE)
         self.wait_idle()
-
-    def prompt(self, number: int) -> str:
-        """Give what stands before a cell: ``[3]:``."""
-        return self.cell(number).locator(".jp-InputPrompt").first.inner_text()
 
     def add(self, source: str) -> int:
         """Write a cell at the end, and give its number."""

@@ -106,8 +106,11 @@ class Connection:
         end = asyncio.get_running_loop().time() + GRACE
         while self.heard < number and not self.over.done() and (rest := end - asyncio.get_running_loop().time()) > 0:
             self._hearing.clear()
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._hearing.wait(), rest)
+            news = asyncio.ensure_future(self._hearing.wait())
+            try:
+                await asyncio.wait({news}, timeout=rest)  # wait_for of Python before 3.12 may go on when cancelled
+            finally:
+                news.cancel()
 
     def drop(self, number: int) -> set[asyncio.Task[None]]:
         """Forget a call that has ended, with the tasks that it has called and not waited for; give those."""

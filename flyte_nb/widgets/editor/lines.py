@@ -30,7 +30,7 @@ class Line:
         self._form, self._typed = field, typed
         self._text = state.text
         self._input = self._made(state)
-        self._field = controls.Field(*self._input.widgets)
+        self._field = controls.Field(*self._input.widgets, is_labelled=True)
         #: the control, and the line beside it
         self.widget: Any = self._field.widget
         self._tell(state)

@@ -214,9 +214,9 @@ def test_an_interrupt(declared: Kernel, seconds: float) -> None:
     assert "at_once" not in plain(error.error)
     declared.run("quickly(); whole()")
     phases = literal_eval(declared.value(of_waits))
-    has_begun = len(phases) > before  # on a full machine it comes before the run does
-    assert ("what was running has been cancelled" in plain(error.error)) == has_begun
-    assert not has_begun or phases[0] == "aborted"
+    if len(phases) > before:  # on a full machine it may come before the run's record does
+        assert "what was running has been cancelled" in plain(error.error)
+        assert phases[0] == "aborted"
 
 
 def test_interrupts_at_any_time(declared: Kernel) -> None:

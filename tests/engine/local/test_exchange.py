@@ -60,12 +60,9 @@ async def pairs(n: int, path: str) -> list[int]:
 async def wrong_first() -> list[str]:
     found = []
     for x in ["a", "b", 3, 4, 5, 6, 7, 8, "c", 9]:
-        try:
-            await asyncio.gather(typed.aio(x), typed.aio(1))
-        except flyte.errors.RuntimeDataValidationError as error:
-            found.append("wrong")
-        else:
-            found.append("right")
+        first, other = await asyncio.gather(typed.aio(x), typed.aio(1), return_exceptions=True)
+        assert isinstance(other, str), other
+        found.append("wrong" if isinstance(first, flyte.errors.RuntimeDataValidationError) else "right")
     return found
 
 @env.task

@@ -189,7 +189,10 @@ class Gateway:
         with contextlib.suppress(OSError, ValueError):
             while line := await reader.readline():
                 self._take(json.loads(line))
-        code = await asyncio.get_running_loop().run_in_executor(None, self._process.wait)
+        try:
+            code = await asyncio.get_running_loop().run_in_executor(None, self._process.wait)
+        except RuntimeError:  # this process is ending and has no threads any more: nobody waits
+            return
         self.ended.set_result(code)
         self._writer.close()
         for future in (*self._draining.values(), *self._asked):
