@@ -27,7 +27,7 @@ from flyte_nb.session import Session
 if TYPE_CHECKING:
     from flyte_nb.serve_context import ServeContext
 
-__all__ = ["apps_of", "command_of", "insist_on_parameters", "log_variables", "spec_of"]
+__all__ = ["apps_of", "command_of", "insist_on_a_program", "insist_on_parameters", "log_variables", "spec_of"]
 
 H2C = "h2c"  # the name of a port where HTTP/2 is spoken without TLS, as gRPC does
 #: what an app's command is run as, by its first word; the rest of the words follow
@@ -54,7 +54,7 @@ def spec_of(session: Session, app: AppEnvironment, how: ServeContext) -> Spec:
         When a value is given for a parameter that it does not have.
     """
     command = command_of(app)
-    _insist_it_can_be_served(app, command)
+    _insist_it_can_be_served(app)
     bundle = session.shipping.bundle([app])
     apps = apps_of(session)
     apps.prepare()
@@ -91,10 +91,21 @@ def spec_of(session: Session, app: AppEnvironment, how: ServeContext) -> Spec:
     )
 
 
-def _insist_it_can_be_served(app: AppEnvironment, command: tuple[str, ...]) -> None:
-    if app._server is None and not command:
+def insist_on_a_program(app: AppEnvironment) -> None:
+    """Refuse an app that has neither a server nor a command.
+
+    Raises
+    ------
+    UsageError
+        With what to give it.
+    """
+    if app._server is None and not command_of(app):
         raise UsageError(f"app {app.name!r} has nothing to serve with; give it @{app.name.replace('-', '_')}.server, "
                          "a command or args")  # fmt: skip
+
+
+def _insist_it_can_be_served(app: AppEnvironment) -> None:
+    insist_on_a_program(app)
     if app.get_port().name == H2C and app.requires_auth and not guard(app):
         raise UsageError(f"app {app.name!r} speaks HTTP/2, as the name 'h2c' of its port says, and its gateway cannot "
                          "look into that for a token; say requires_auth=False, and where others use this machine have "

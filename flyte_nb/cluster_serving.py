@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from flyte_nb.app_specs import insist_on_parameters, log_variables
+from flyte_nb.app_specs import insist_on_a_program, insist_on_parameters, log_variables
 from flyte_nb.cluster_app import START, ClusterApp
 from flyte_nb.engine.cluster import served
 from flyte_nb.engine.cluster.connection import Connection, connected
@@ -42,6 +42,8 @@ class Asked:
 
     Raises
     ------
+    UsageError
+        When one has nothing to serve with.
     SliceError, DeploymentError
         When something they read cannot leave the kernel, or a file that they include is not there.
     UnknownNameError
@@ -60,18 +62,17 @@ class Asked:
 
 
 def _wanted(app: AppEnvironment, how: ServeContext) -> Wanted:
+    insist_on_a_program(app)
     values = (how.parameter_values or {}).get(app.name, {})
     insist_on_parameters(app, values)
     return Wanted({**log_variables(how), **(how.env_vars or {})}, values, how.cluster_pool, how.cluster)
 
 
-async def serve_there(asked: Asked, tell: Tell) -> ClusterApp:
+async def serve_there(asked: Asked, connection: Connection, tell: Tell) -> ClusterApp:
     """Have the cluster serve apps, and wait until the one asked for answers.
 
     Raises
     ------
-    InitializationError
-        When no cluster is known.
     DeploymentError
         When the installed SDK cannot express one of them.
     RuntimeUserError
@@ -79,7 +80,6 @@ async def serve_there(asked: Asked, tell: Tell) -> ClusterApp:
     UnionRpcError
         When the cluster refuses one, or cannot be asked.
     """
-    connection = await asyncio.to_thread(connected)
     how = asked.how
     connection = replace(connection, project=how.project or connection.project, domain=how.domain or connection.domain)
     translation = await asyncio.to_thread(asked.translated)

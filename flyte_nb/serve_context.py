@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import contextlib
 import functools
@@ -13,6 +14,7 @@ from typing import Annotated, Any, Literal
 from flyte_nb.app_specs import apps_of, spec_of
 from flyte_nb.cluster_app import ClusterApp
 from flyte_nb.cluster_serving import Asked, serve_there
+from flyte_nb.engine.cluster.connection import connected
 from flyte_nb.engine.definition import refuse_while_loading
 from flyte_nb.engine.local.apps.service import Service
 from flyte_nb.engine.local.apps.serving import Apps
@@ -178,10 +180,11 @@ class ServeContext(Declaration):
 
     async def _served_there(self, relay: Relay, session: Session, needed: list[AppEnvironment]) -> ClusterApp:
         """Have the cluster serve an app, the last of some."""
-        asked = Asked(session, needed, self)
         with Starting(_line(session)) as line:
-            line.begins_there(asked.name)
-            return await relay(lambda tell: serve_there(asked, tell), line.look)
+            line.begins_there(needed[-1].name)
+            connection = await relay(lambda tell: asyncio.to_thread(connected), line.look)
+            asked = Asked(session, needed, self)
+            return await relay(lambda tell: serve_there(asked, connection, tell), line.look)
 
     async def _served_here(self, relay: Relay, session: Session, needed: list[AppEnvironment]) -> ServedApp:
         """Serve an app on this machine, the last of some; the others first, where they are not yet."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import shlex
 import socket
+import threading
+import time
 import urllib.request
 from collections.abc import Iterator
 from typing import Any
@@ -276,10 +278,21 @@ def test_an_app_that_cannot_be_stopped_goes_on(kernel: Kernel, plane: Plane) -> 
 
 
 def test_a_cluster_may_be_away_for_a_while_as_an_app_starts(kernel: Kernel, plane: Plane) -> None:
-    plane.fail("AppService.Get", "unavailable", times=2)
-    kernel.run("handle.deactivate(wait=True)")  # the SDK tries each call again itself
-    plane.fail("AppService.Get", "unavailable", times=9, skip=1)
+    kernel.run("handle.deactivate(wait=True)")
+    plane.apps.seconds = 2.0
+    before = len(plane.of("AppService.Update"))
+
+    def go_away() -> None:
+        while len(plane.of("AppService.Update")) == before:
+            time.sleep(0.05)
+        time.sleep(0.5)
+        with plane.refusing():
+            time.sleep(6)  # longer than the SDK tries a call again itself
+
+    away = threading.Thread(target=go_away)
+    away.start()
     assert kernel.value("handle.activate(wait=True).phase.value") == "'active'"
+    away.join()
 
 
 def test_somebody_hears_when_an_app_stands_otherwise(kernel: Kernel, plane: Plane) -> None:
