@@ -44,7 +44,19 @@ class Deployed:
         What the store knows of its environment.
     """
 
+    #: what runs it unless something else is asked for
+    engine = "local"
+    #: where it is: empty for this machine
+    place = ""
+
     def __init__(self, name: str, row: dict[str, Any], store: Store) -> None:
+        self._describe(name, row)
+        self._env_vars = dict(row["declaration"].get("env_vars") or {})
+        self._policy = Policy.from_json(row["tasks"][name].get("policy", ""))
+        self._home, self._seal = store.bundles / row["bundle"], str(row["seal"])
+        hold(self._home)
+
+    def _describe(self, name: str, row: dict[str, Any]) -> None:
         self.name, self.version = name, str(row["version"])
         self.interface: str = row["tasks"][name]["interface"]
         self.description: str = row["tasks"][name]["description"]
@@ -52,10 +64,6 @@ class Deployed:
         self._outputs: dict[str, str] = row["tasks"][name]["outputs"]
         #: what it returns, in words
         self.returns = self.interface.rpartition(" -> ")[2] if self._outputs else "None"
-        self._env_vars = dict(row["declaration"].get("env_vars") or {})
-        self._policy = Policy.from_json(row["tasks"][name].get("policy", ""))
-        self._home, self._seal = store.bundles / row["bundle"], str(row["seal"])
-        hold(self._home)
 
     @cached_property
     def _definition(self) -> Definition:
@@ -70,12 +78,12 @@ class Deployed:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the deployed task in a process of its own and give what it returned."""
-        outputs = call_deployed(self.work(args, kwargs)).outputs()
+        outputs = call_deployed(self.work(args, kwargs), self.engine).outputs()
         return tuple(outputs) if len(outputs) > 1 else outputs[0]
 
     async def aio(self, *args: Any, **kwargs: Any) -> Any:
         """Do the same without blocking the caller's event loop."""
-        outputs = (await call_deployed.aio(self.work(args, kwargs))).outputs()
+        outputs = (await call_deployed.aio(self.work(args, kwargs), self.engine)).outputs()
         return tuple(outputs) if len(outputs) > 1 else outputs[0]
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -115,6 +123,34 @@ class Deployed:
         )
 
 
+class Placed(Deployed):
+    """A task that was deployed to a cluster from here, callable there.
+
+    Parameters
+    ----------
+    name : str
+        ``<environment>.<task>``.
+    row : dict
+        What the store knows of its environment there.
+    """
+
+    engine = "cluster"
+
+    def __init__(self, name: str, row: dict[str, Any]) -> None:
+        self._describe(name, row)
+        #: the cluster, with the project and the domain
+        self.place = str(row["place"])
+
+    def __repr__(self) -> str:
+        return f"<deployed {self.name}{self.interface} at {self.version}, {self.place}>"
+
+    def work(self, args: tuple[Any, ...], kwargs: dict[str, Any], texts: bool = False) -> Work:
+        """Prepare a run there."""
+        inputs = {name: value for name, value in self.bind(args, kwargs).items() if not isinstance(value, _Shown)}
+        parts, _ = codec.encode(inputs)
+        return Work(self.name, Definition(), parts, mask_inputs(inputs), {}, self.version, texts)
+
+
 def _definitions(path: Path | None) -> set[str]:
     """Name the classes and functions at the top of a bundle's module: inputs refer to those, not to their own."""
     assert path is not None
@@ -125,13 +161,13 @@ def _definitions(path: Path | None) -> set[str]:
     return {s.name for s in body if isinstance(s, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)}
 
 
-async def _call_deployed(relay: Relay, work: Work) -> Run:
+async def _call_deployed(relay: Relay, work: Work, engine: str = "local") -> Run:
     """Run the work of a deployed task."""
-    return await carry_out(relay, "local", work)
+    return await carry_out(relay, engine, work)
 
 
 def deployed(name: str, version: str | None = None) -> Deployed:
-    """Give a deployed task.
+    """Give a deployed task: one of this machine's store, else one that was deployed to a cluster from here.
 
     Parameters
     ----------
@@ -147,6 +183,9 @@ def deployed(name: str, version: str | None = None) -> Deployed:
     """
     store = current_session().store
     environment, _, _ = name.rpartition(".")
+    row = store.placed_row(environment, version)
+    if environment not in store.current() and row is not None and name in row["tasks"]:
+        return Placed(name, row)
     if environment not in store.current():
         known = [task for env in store.current() for task in store.deployed(env)["tasks"]]
         raise UnknownNameError("deployed task", name, known)

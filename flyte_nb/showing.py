@@ -152,4 +152,5 @@ def _show_while_it_runs(session: Session, run: Run) -> None:
 
 def deployed_card(task: Deployed) -> View:
     """Show a deployed task as a card: what it takes and gives."""
-    return deployment_views.task_card(task.name, task.version, task.description, task.inputs, task.returns)
+    version = f"{task.version} at {task.place}" if task.place else task.version
+    return deployment_views.task_card(task.name, version, task.description, task.inputs, task.returns)

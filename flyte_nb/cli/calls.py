@@ -34,7 +34,7 @@ def call(words: list[str]) -> int:
     except ValueError as error:
         raise UsageError(f"{task.name}: {error}") from None
     current_session().fills_pools = False  # one call needs one worker, however many the environment keeps warm
-    outputs = call_deployed(work).outputs()
+    outputs = call_deployed(work, task.engine).outputs()
     for value in outputs:
         print(value)
     return 0

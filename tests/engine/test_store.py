@@ -162,3 +162,32 @@ def test_the_rows_of_what_is_current(tmp_path):
     store.deploy([{**row, "tasks": {}}], "v2", "b2")
     assert store.current_rows() == {"e": store.deployed("e"), "o": store.deployed("o")}
     assert (store.current_rows()["e"]["version"], store.current_rows()["e"]["tasks"]) == ("v2", {})
+
+
+# --- what is in clusters ---
+
+
+def test_what_is_in_clusters_is_kept_by_place(store: Store) -> None:
+    rows = [{**row("a"), "digest": "1"}]
+    made = store.placed_targets(rows, "there shop/development", "v1", named=False)
+    assert [(one.version, one.unchanged, one.place) for one in made] == [("v1", False, "there shop/development")]
+    assert store.placed() == []
+    store.put_placed(made, rows)
+    assert store.current() == {}
+    (again,) = store.placed_targets(rows, "there shop/development", "v2", named=False)
+    assert (again.version, again.unchanged) == ("v1", True)
+    (elsewhere,) = store.placed_targets(rows, "else shop/development", "v2", named=False)
+    assert (elsewhere.version, elsewhere.unchanged) == ("v2", False)
+    with pytest.raises(DeploymentError, match="deployed already, with other content"):
+        store.placed_targets([{**row("a"), "digest": "2"}], "there shop/development", "v1", named=True)
+
+
+def test_the_version_used_last_is_the_current_one_of_a_place(store: Store) -> None:
+    for version, digest in (("v1", "1"), ("v2", "2"), ("v1", "1")):
+        rows = [{**row("a"), "digest": digest}]
+        store.put_placed(store.placed_targets(rows, "there", version, named=True), rows)
+    assert [(one.version, one.current) for one in store.placed("a")] == [("v1", True), ("v2", False)]
+    known = store.placed_row("a", "v2")
+    assert known is not None
+    assert known["tasks"] == row("a")["tasks"]
+    assert (store.placed_row("a", "v3"), store.placed_row("b")) == (None, None)

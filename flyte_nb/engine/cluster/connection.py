@@ -239,6 +239,7 @@ def _found(settings: Settings, options: dict[str, Any]) -> tuple[str, Callable[.
     """Say where a cluster is named, and what makes the SDK connect to it with which arguments."""
     placed = {"project": settings.project, "domain": settings.domain, "root_dir": settings.root_dir or Path.cwd()}
     with_org = {**placed, "org": settings.org}
+    _forget_files()
     if settings.config is not None:
         file = settings.config.expanduser().absolute()
         return str(file), sdk.find("flyte.init_from_config"), {**with_org, **options, "path_or_config": file}
@@ -251,6 +252,13 @@ def _found(settings: Settings, options: dict[str, Any]) -> tuple[str, Callable[.
     if os.environ.get("FLYTE_API_KEY"):
         return "FLYTE_API_KEY", sdk.find("flyte.init_from_api_key"), {**placed, **options}
     return _file_or_variables(with_org)
+
+
+def _forget_files() -> None:
+    """Let the SDK read configuration files anew: it keeps what it read, or that there was none, for ever."""
+    reader = sdk.find("flyte.config._reader.get_config_file")
+    if hasattr(reader, "cache_clear"):
+        reader.cache_clear()
 
 
 def _file_or_variables(given: dict[str, Any]) -> tuple[str, Callable[..., Any], dict[str, Any]]:

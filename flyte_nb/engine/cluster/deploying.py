@@ -73,7 +73,7 @@ class Deploying:
                 self._tell(Progress(one.environment, Step.FAILED, str(error).partition("\n")[0]))
             raise self._failed(error, made) from error
         self._tell(Progress("", Step.RECORDING))
-        await asyncio.to_thread(self._store.put_placed, made)
+        await asyncio.to_thread(self._store.put_placed, made, self._bundle.environments)
         for one in made:
             step = Step.UNCHANGED if one.unchanged else Step.DEPLOYED
             self._tell(Progress(one.environment, step, f"at version {one.version}"))

@@ -45,11 +45,19 @@ class PlacedRecords(File):
             made.append(replace(target, place=place))
         return made
 
-    def put_placed(self, made: Iterable[Deployment]) -> None:
-        """Record that environments are in their places, as the current versions there; all of them at once."""
-        time = now().isoformat()
+    def put_placed(self, made: Iterable[Deployment], rows: Iterable[dict[str, Any]]) -> None:
+        """Record that environments are in their places, as the current versions there; all of them at once.
+
+        Parameters
+        ----------
+        made : iterable of Deployment
+            What `placed_targets` gave.
+        rows : iterable of dict
+            What that was of.
+        """
+        time, tasks = now().isoformat(), {row["environment"]: json.dumps(row["tasks"]) for row in rows}
         values = [
-            (one.environment, one.place, one.version, one.created.isoformat(), time, json.dumps(one.tasks), one.digest)
+            (one.environment, one.place, one.version, one.created.isoformat(), time, tasks[one.environment], one.digest)
             for one in made
         ]
         with self._writing() as db:
@@ -68,6 +76,15 @@ class PlacedRecords(File):
             found.append(_read(row, current=key not in seen))
             seen.add(key)
         return found
+
+    def placed_row(self, environment: str, version: str | None = None) -> dict[str, Any] | None:
+        """Give what is known of an environment in a cluster, at a version or the one used last; None for nothing."""
+        query = (
+            "SELECT * FROM placed WHERE environment = ? AND version = coalesce(?, version) "
+            "ORDER BY used DESC, created DESC, rowid DESC LIMIT 1"
+        )
+        rows = self._rows(query, (environment, version))
+        return {**dict(rows[0]), "tasks": json.loads(rows[0]["tasks"])} if rows else None
 
 
 def _read(row: sqlite3.Row, current: bool) -> Deployment:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tarfile
 from collections.abc import Iterator
+from pathlib import Path
 
+import nbformat
 import pytest
 
 from kernels import Kernel, new_kernel
+from scripts import surroundings
 
 pytest.importorskip("flyte", reason="the Flyte SDK is not installed")
 pytest.importorskip("uvicorn", reason="the stand-in of a control plane needs uvicorn")
@@ -179,3 +184,68 @@ def test_what_only_this_machine_has_is_refused(kernel: Kernel) -> None:
     told = kernel.run("flyte.with_runcontext(engine='cluster', keep='always')", fails=True).error
     assert "accepted  nothing, with engine='cluster'" in told
     assert "the cluster keeps inputs and outputs itself" in told
+
+
+def test_a_deployed_task_runs_at_its_version(kernel: Kernel, plane: Plane) -> None:
+    kernel.run("far = flyte.TaskEnvironment('far', image='python:3.11')")
+    kernel.run("@far.task\ndef adds(x: int, y: int = 5) -> int:\n    return x + y")
+    kernel.run("flyte.deploy(far, engine='cluster', version='first')")
+    kernel.run("@far.task\ndef adds(x: int, y: int = 5) -> int:\n    return x - y")
+    plane.calls.clear()
+    assert kernel.value("there.run(flyte.deployed('far.adds'), 1).outputs()").endswith("(6,)")
+    assert kernel.value("flyte.deployed('far.adds', version='first')(x=1, y=2)").endswith("3")
+    assert [call.request["task_id"]["version"] for call in plane.of("RunService.CreateRun")] == ["first", "first"]
+    assert f"version first at {plane.endpoint}" in kernel.value("flyte.deployed('far.adds')")
+    told = kernel.run("flyte.deploy(far)\nthere.run(flyte.deployed('far.adds'), 1)", fails=True).error
+    assert "(NotFound)" in told
+
+
+def test_files_go_there_and_come_back(kernel: Kernel) -> None:
+    kernel.run("""
+from pathlib import Path
+from flyte_nb.io import File
+
+@env.task
+async def longer(file: File) -> File:
+    text = Path(file.path.removeprefix("file://")).read_text()
+    Path("longer.txt").write_text(text + " and more")
+    return await File.from_local("longer.txt")
+""")
+    kernel.run("Path('text.txt').write_text('some')\n(made,) = there.run(longer, File('text.txt')).outputs()")
+    told = kernel.value("type(made) is File, Path(made.path.removeprefix('file://')).read_text()")
+    assert told == "(True, 'some and more')"
+
+
+def test_a_kernel_that_is_started_anew_takes_a_run_up(kernel: Kernel, plane: Plane, tmp_path: Path) -> None:
+    with new_kernel(kernel.folder) as first:
+        first.run(f"import os\nos.environ['HOME'] = {str(tmp_path)!r}\n%load_ext flyte_nb\nimport flyte_nb as flyte")
+        first.run(f"flyte.init(endpoint={plane.endpoint!r}, insecure=True, project='shop', domain='development')")
+        first.run(
+            "env = flyte.TaskEnvironment('late', image='python:3.11')\n@env.task\ndef waits() -> int:\n"
+            "    import time\n    print('begins', flush=True)\n    time.sleep(3)\n    print('ends')\n    return 4"
+        )
+        first.run("run = flyte.with_runcontext(engine='cluster', wait=False).run(waits)\nimport time")
+        first.run("while 'begins' not in run.logs(): time.sleep(0.05)")
+        name = first.run("print(run.name)").printed.strip()
+    assert f"{name}  late.waits" in kernel.run("%flyte runs").shown
+    kernel.run("from flyte_nb.session import current_session")
+    assert kernel.value(f"again = current_session().find_run({name!r})\nagain.outputs(), again.logs()") == (
+        "((4,), 'begins\\nends\\n')"
+    )
+
+
+def test_a_notebook_is_deployed_from_a_shell(plane: Plane, tmp_path: Path) -> None:
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(
+        "import flyte_nb as flyte\nshell = flyte.TaskEnvironment('shell', image='python:3.11')\n"
+        "@shell.task\ndef one() -> int:\n    return 1"
+    )])  # fmt: skip
+    nbformat.write(notebook, tmp_path / "shop.ipynb")
+    (tmp_path / "config.yaml").write_text(
+        f"admin:\n  endpoint: {plane.endpoint}\n  insecure: true\ntask:\n  project: shop\n  domain: development\n"
+    )
+    plane.calls.clear()
+    words = [sys.executable, "-m", "flyte_nb", "deploy", "shop.ipynb", "--engine", "cluster", "--version", "v7"]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, env=surroundings(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert "shell  deployed at version v7: one" in done.stdout
+    assert [call.request["task_id"]["name"] for call in plane.of("TaskService.DeployTask")] == ["shell.one"]
