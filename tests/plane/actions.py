@@ -16,6 +16,7 @@ from flyteidl2.common import phase_pb2
 from flyteidl2.core import execution_pb2
 
 from plane.containers import Container, words_of
+from plane.processes import Start
 
 RUNNING = (phase_pb2.ACTION_PHASE_QUEUED, phase_pb2.ACTION_PHASE_INITIALIZING, phase_pb2.ACTION_PHASE_RUNNING)
 SUCCEEDED, FAILED = phase_pb2.ACTION_PHASE_SUCCEEDED, phase_pb2.ACTION_PHASE_FAILED
@@ -98,10 +99,12 @@ class Actions:
         The address of the control plane, for tasks that call tasks.
     python : str
         The Python of every image.
+    start : callable
+        How the process of a container starts.
     """
 
-    def __init__(self, endpoint: str, python: str) -> None:
-        self._endpoint, self._python = endpoint, python
+    def __init__(self, endpoint: str, python: str, start: Start) -> None:
+        self._endpoint, self._python, self._start = endpoint, python, start
         self._known: dict[tuple[str, str], Action] = {}
         self._waiting: set[asyncio.Event] = set()
 
@@ -198,7 +201,7 @@ class Actions:
         }
         (action.folder / "raw").mkdir(parents=True, exist_ok=True)
         env_vars = {row.key: row.value for row in given.env} | action.env_vars | self._told(action)
-        return Container(folder, words_of([*given.command, *given.args], inserted), env_vars, self._python)
+        return Container(folder, words_of([*given.command, *given.args], inserted), env_vars, self._python, self._start)
 
     def _told(self, action: Action) -> dict[str, str]:
         """Give what a control plane tells the runtime in a container."""

@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import os
 import signal
-import subprocess
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from pathlib import Path
+
+from plane.processes import Process, Start, anew
 
 OFTEN = 0.05
 #: what a container knows of the machine
@@ -27,6 +28,16 @@ sys.meta_path.insert(0, Refuse)
 """
 
 
+def surroundings(folder: Path) -> dict[str, str]:
+    """Give the environment variables of an image, with a home of its own in a folder."""
+    home, image = folder / "home", folder / "image"
+    for made in (home, image):
+        made.mkdir(parents=True, exist_ok=True)
+    (image / "sitecustomize.py").write_text(IMAGE)
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    return {**kept, "HOME": str(home), "PYTHONPATH": str(image), "PYTHONUNBUFFERED": "1"}
+
+
 class Container:
     """A process that stands for a container.
 
@@ -40,35 +51,25 @@ class Container:
         What the control plane and the task set.
     python : str
         The Python of the image.
+    start : callable, default: anew
+        How its process starts.
     """
 
-    def __init__(self, folder: Path, words: Iterable[str], env_vars: Mapping[str, str], python: str) -> None:
-        self.log = folder / "log.txt"
-        self.work, home, image = folder / "work", folder / "home", folder / "image"
-        for made in (self.work, home, image):
-            made.mkdir(parents=True)
-        (image / "sitecustomize.py").write_text(IMAGE)
-        program, *self._words = words
+    def __init__(
+        self, folder: Path, words: Iterable[str], env_vars: Mapping[str, str], python: str, start: Start = anew
+    ) -> None:
+        self.log, self.work = folder / "log.txt", folder / "work"
+        self.work.mkdir(parents=True)
+        program, *given = words
         found = Path(python).parent / program
-        self._program = str(found) if found.exists() else program
-        kept = {name: os.environ[name] for name in KEPT if name in os.environ}
-        self._around = {**kept, "HOME": str(home), "PYTHONPATH": str(image), "PYTHONUNBUFFERED": "1", **env_vars}
-        self._process: asyncio.subprocess.Process | None = None
+        self._words = [str(found) if found.exists() else program, *given]
+        self._env_vars, self._start = {**surroundings(folder), **env_vars}, start
+        self._process: Process | None = None
         self._is_killed = False
 
     async def run(self) -> int:
         """Run it to its end, and give its exit code."""
-        with self.log.open("wb") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                self._program,
-                *self._words,
-                cwd=self.work,
-                env=self._around,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        self._process = await self._start(self._words, self.work, self._env_vars, self.log)
         if self._is_killed:  # before it was there
             self.kill()
         return await self._process.wait()

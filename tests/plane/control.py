@@ -17,8 +17,10 @@ from plane.bucket import Bucket
 from plane.calls import Call, Calls
 from plane.certificate import certificate
 from plane.clients import TOKENS, Clients, Users
+from plane.containers import surroundings
 from plane.data import Data
 from plane.faults import Fault, Faults
+from plane.processes import Warm, anew
 from plane.projects import Clusters, Projects
 from plane.runs import Called, Runs
 from plane.server import HOST, Server
@@ -50,6 +52,9 @@ class Plane:
     encrypted : bool, default: False
         Whether connections are encrypted; the SDK shows no token on others. ``certificate`` is the file of who vouches
         for it.
+    warm : bool, default: True
+        Whether the containers of tasks are forks of a process that has imported what the SDK imports of others, which
+        is quicker; the SDK and the modules of tasks are imported anew in each, either way.
     """
 
     def __init__(
@@ -58,6 +63,7 @@ class Plane:
         python: str = sys.executable,
         projects: tuple[str, ...] = ("shop",),
         encrypted: bool = False,
+        warm: bool = True,
     ) -> None:
         self.calls, self._faults = Calls(), Faults()
         files = certificate(folder / "certificate", HOST) if encrypted else None
@@ -65,7 +71,9 @@ class Plane:
         self._server = Server(self._answer, files)
         self.endpoint = self._server.endpoint
         self.bucket = Bucket(folder / "bucket", self.calls, self._faults)
-        self.actions = Actions(self.endpoint, python)
+        around = surroundings(folder / "warm") | {"FSSPEC_FILE_AUTO_MKDIR": "true"}  # which is read by an import
+        self._warm = Warm(python, around)
+        self.actions = Actions(self.endpoint, python, self._warm.start if warm else anew)
         self.tasks, self.apps, self.secrets = Tasks(), Apps(self.endpoint, folder / "apps", python), Secrets()
         self.projects, self.clients = Projects(projects), Clients(self.endpoint)
         self._lacking: set[str] = set()
@@ -82,6 +90,7 @@ class Plane:
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self._server.do(self.actions.close())
         self._server.do(self.apps.close())
+        self._server.do(self._warm.close())
         self._server.close()
         self.bucket.close()
 

@@ -157,11 +157,13 @@ def served(draw: st.DrawFn) -> str:
 
 
 @needs_sdk
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
-)
-@given(code=environments() | served())
+@pytest.mark.parametrize("many", [20, pytest.param(300, marks=pytest.mark.long)])
 def test_generated_declarations_become_what_the_sdk_makes_of_them(
-    sdk: SdkProcess, missing: list[str], code: str
+    sdk: SdkProcess, missing: list[str], many: int
 ) -> None:
-    check(sdk, missing, f"{HEAD}\n{code}")
+    @settings(max_examples=many, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @given(code=environments() | served())
+    def examine(code: str) -> None:
+        check(sdk, missing, f"{HEAD}\n{code}")
+
+    examine()
