@@ -31,15 +31,3 @@ def test_lesson_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_lesson_is_committed_without_outputs(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     assert [c.id for c in notebook.cells if c.cell_type == "code" and (c.outputs or c.execution_count)] == []
-
-
-#: lessons that connect to their reader's cluster; the tests give them a stand-in
-CONNECTED = ("10_to_the_cluster",)
-
-
-@pytest.fixture(autouse=True)
-def _connected(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = request.node.callspec.params["path"]
-    if path.stem in CONNECTED and request.node.originalname == "test_lesson_runs":
-        for name, value in request.getfixturevalue("plane_for_notebook").items():
-            monkeypatch.setenv(name, value)
