@@ -34,20 +34,29 @@ def _carry_out(verb: str, words: list[str], session: Session) -> View:
 
 COMMANDS = (
     Command(
-        "%flyte serve NAME [--port P] [--env K=V] [--parameter K=V] [--text]",
-        "serve an app on this machine, and show how it does",
+        "%flyte serve NAME [--engine local|cluster] [--port P] [--env K=V] [--parameter K=V] [--text]",
+        "serve an app on this machine, or at the cluster, and show how it does",
         _serve,
-        ("%flyte serve my-app", "%flyte serve my-app --port 8000 --env MODE=fast"),
+        (
+            "%flyte serve my-app",
+            "%flyte serve my-app --port 8000 --env MODE=fast",
+            "%flyte serve my-app --engine cluster",
+        ),
     ),
     Command(
-        "%flyte stop NAME | --all",
-        "stop a served app, or all of them",
+        "%flyte stop NAME [--engine local|cluster] | --all",
+        "stop a served app, or all of this machine",
         _stop,
         ("%flyte stop my-app", "%flyte stop --all"),
     ),
-    Command("%flyte apps", "the apps that are served, by other kernels too", _apps, ("%flyte apps",)),
     Command(
-        "%flyte logs RUN|APP [--action ID] [--last N]",
+        "%flyte apps [--engine local|cluster]",
+        "the apps that are served, by other kernels too; or those that the cluster has",
+        _apps,
+        ("%flyte apps", "%flyte apps --engine cluster"),
+    ),
+    Command(
+        "%flyte logs RUN|APP [--action ID] [--last N] [--engine local|cluster]",
         "what a run printed, or one action of it; the last lines of an app's replicas",
         _logs,
         ("%flyte logs first", "%flyte logs first --action a1", "%flyte logs my-app --last 20"),

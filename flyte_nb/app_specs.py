@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ from flyte_nb.session import Session
 if TYPE_CHECKING:
     from flyte_nb.serve_context import ServeContext
 
-__all__ = ["apps_of", "command_of", "spec_of"]
+__all__ = ["apps_of", "command_of", "insist_on_a_program", "insist_on_parameters", "log_variables", "spec_of"]
 
 H2C = "h2c"  # the name of a port where HTTP/2 is spoken without TLS, as gRPC does
 #: what an app's command is run as, by its first word; the rest of the words follow
@@ -53,7 +54,7 @@ def spec_of(session: Session, app: AppEnvironment, how: ServeContext) -> Spec:
         When a value is given for a parameter that it does not have.
     """
     command = command_of(app)
-    _insist_it_can_be_served(app, command)
+    _insist_it_can_be_served(app)
     bundle = session.shipping.bundle([app])
     apps = apps_of(session)
     apps.prepare()
@@ -73,7 +74,7 @@ def spec_of(session: Session, app: AppEnvironment, how: ServeContext) -> Spec:
         scaling=app.scaling,
         request_timeout=request.total_seconds() if isinstance(request, timedelta) else request,
         requires_auth=app.requires_auth and not guard(app),
-        env_vars={**(app.env_vars or {}), **guard(app), **_log_variables(how), **(how.env_vars or {})},
+        env_vars={**(app.env_vars or {}), **guard(app), **log_variables(how), **(how.env_vars or {})},
         image=_image(app),
         resources=app.resources,
         secrets=tuple(secrets_from_request(app.secrets)),
@@ -90,10 +91,21 @@ def spec_of(session: Session, app: AppEnvironment, how: ServeContext) -> Spec:
     )
 
 
-def _insist_it_can_be_served(app: AppEnvironment, command: tuple[str, ...]) -> None:
-    if app._server is None and not command:
+def insist_on_a_program(app: AppEnvironment) -> None:
+    """Refuse an app that has neither a server nor a command.
+
+    Raises
+    ------
+    UsageError
+        With what to give it.
+    """
+    if app._server is None and not command_of(app):
         raise UsageError(f"app {app.name!r} has nothing to serve with; give it @{app.name.replace('-', '_')}.server, "
                          "a command or args")  # fmt: skip
+
+
+def _insist_it_can_be_served(app: AppEnvironment) -> None:
+    insist_on_a_program(app)
     if app.get_port().name == H2C and app.requires_auth and not guard(app):
         raise UsageError(f"app {app.name!r} speaks HTTP/2, as the name 'h2c' of its port says, and its gateway cannot "
                          "look into that for a token; say requires_auth=False, and where others use this machine have "
@@ -119,21 +131,33 @@ def _limits(how: ServeContext) -> Limits:
     )
 
 
-def _log_variables(how: ServeContext) -> dict[str, str]:
+def log_variables(how: ServeContext) -> dict[str, str]:
+    """Give the variables that say what is logged."""
     levels = {"LOG_LEVEL": how.log_level, "USER_LOG_LEVEL": how.user_log_level}
     told = {name: str(level) for name, level in levels.items() if level is not None}
     return {**told, "LOG_FORMAT": how.log_format} if told or how.log_format != "console" else told
 
 
 def _parameters(app: AppEnvironment, values: dict[str, Any]) -> tuple[Parameter, ...]:
-    names = [str(parameter.name) for parameter in app.parameters]
-    for name in values:
-        if name not in names:
-            raise UnknownNameError(f"parameter of app {app.name!r}", name, names)
+    insist_on_parameters(app, values)
     return tuple(
         replace(parameter, value=values[str(parameter.name)]) if str(parameter.name) in values else parameter
         for parameter in app.parameters
     )
+
+
+def insist_on_parameters(app: AppEnvironment, values: Iterable[str]) -> None:
+    """Refuse values of parameters that an app does not have.
+
+    Raises
+    ------
+    UnknownNameError
+        With the parameters that it has.
+    """
+    names = [str(parameter.name) for parameter in app.parameters]
+    for name in values:
+        if name not in names:
+            raise UnknownNameError(f"parameter of app {app.name!r}", name, names)
 
 
 def _output(session: Session, asked: object) -> object:

@@ -12,6 +12,7 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class
 from flyte_nb import (
     app_commands,
     clone_commands,
+    connect_commands,
     deploy_commands,
     doctor_commands,
     edit_commands,
@@ -75,6 +76,7 @@ VERBS = by_name(
         *run_commands.COMMANDS,
         *app_commands.COMMANDS,
         *secret_commands.COMMANDS,
+        *connect_commands.COMMANDS,
         *doctor_commands.COMMANDS,
         Command(
             "%flyte help [VERB]",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flyte_nb import run_commands
+from flyte_nb.cluster_serving import all_apps, app_named
 from flyte_nb.commands import Parser, key_values
 from flyte_nb.engine.local.apps.log import tail_of
 from flyte_nb.engine.local.apps.serving import apps_with_logs, log_of, served_elsewhere
@@ -28,6 +31,7 @@ def serve_app(words: list[str], session: Session) -> View:
         "--parameter", action="append", default=[], metavar="NAME=VALUE", help="the value of a parameter"
     )
     parser.add_argument("--text", action="store_true", help="show it once, as text")
+    _engine_option(parser)
     options = parser.parse_args(words)
     app = _app(session, options.name)
     given = key_values(options.parameter, "%flyte serve --parameter NAME=VALUE")
@@ -35,6 +39,7 @@ def serve_app(words: list[str], session: Session) -> View:
         env_vars=key_values(options.env, "%flyte serve --env NAME=VALUE") or None,
         parameter_values={app.name: given} if given else None,
         port=options.port,
+        engine=options.engine,
     )
     served = how.serve(app)
     return Text(served.card().text()) if options.text else served.card()
@@ -56,7 +61,10 @@ def stop_app(words: list[str], session: Session) -> View:
     parser = _parser("stop")
     parser.add_argument("name", nargs="?", metavar="APP", help="the name of an app that is served")
     parser.add_argument("--all", action="store_true", help="all that are served by this kernel")
+    _engine_option(parser)
     options = parser.parse_args(words)
+    if options.engine == "cluster":
+        return _stop_there(parser, options, session)
     known = handles(session)
     if options.name is not None and options.name not in known:
         raise UnknownNameError("served app", options.name, known)
@@ -68,9 +76,21 @@ def stop_app(words: list[str], session: Session) -> View:
     return Text(f"stopped {', '.join(chosen)}")
 
 
+def _stop_there(parser: Parser, options: Any, session: Session) -> View:
+    """Stop an app of the cluster, where it stays."""
+    if options.all or options.name is None:
+        parser.error("name one app of the cluster; %flyte apps --engine cluster lists them")
+    app_named(session, options.name).deactivate(wait=True)
+    return Text(f"stopped {options.name} at the cluster; it stays there and can be started again")
+
+
 def list_apps(words: list[str], session: Session) -> View:
     """List the apps that are served."""
-    _parser("apps").parse_args(words)
+    parser = _parser("apps")
+    _engine_option(parser)
+    if parser.parse_args(words).engine == "cluster":
+        there = [app.last_record() for app in all_apps(session)]
+        return views.apps(there, []) if there else Text("the project has no app at the cluster")
     records = [handle.record() for handle in handles(session).values()]
     return views.apps(records, list(served_elsewhere(session.store.home)))
 
@@ -81,7 +101,10 @@ def logs(words: list[str], session: Session) -> View:
     parser.add_argument("name", metavar="RUN|APP", help="the name of a run or of an app")
     parser.add_argument("--last", type=int, default=50, metavar="N", help="how many lines of an app; 50 by default")
     parser.add_argument("--action", help="one of a run's actions, as %%flyte runs RUN lists them")
+    _engine_option(parser)
     options = parser.parse_args(words)
+    if options.engine == "cluster":
+        return Text(app_named(session, options.name).logs(options.last))
     if is_plain(options.name) and (file := log_of(session.store.home, options.name)).exists():
         return Text("\n".join(tail_of(file, options.last)))
     chosen = ["--action", options.action] if options.action is not None else []
@@ -91,6 +114,12 @@ def logs(words: list[str], session: Session) -> View:
         raise UnknownNameError(
             "run, and no app with a log,", error.name, [*error.known, *apps_with_logs(session.store.home)]
         ) from None
+
+
+def _engine_option(parser: Parser) -> None:
+    parser.add_argument(
+        "--engine", choices=("local", "cluster"), default="local", help="on this machine, or at the Flyte cluster"
+    )
 
 
 def _parser(verb: str) -> Parser:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import contextlib
 import functools
@@ -11,13 +12,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from flyte_nb.app_specs import apps_of, spec_of
+from flyte_nb.cluster_app import ClusterApp
+from flyte_nb.cluster_serving import Asked, serve_there
+from flyte_nb.engine.cluster.connection import connected
 from flyte_nb.engine.definition import refuse_while_loading
 from flyte_nb.engine.local.apps.service import Service
 from flyte_nb.engine.local.apps.serving import Apps
 from flyte_nb.engine.local.apps.spec import AppPhase, Spec
 from flyte_nb.environments.app import AppEnvironment
 from flyte_nb.environments.declaration import Check, Declaration, refuse
-from flyte_nb.errors import InitializationError, UsageError, UsageTypeError
+from flyte_nb.errors import UsageError, UsageTypeError
 from flyte_nb.plan.graph import order
 from flyte_nb.portal import Relay, Verb
 from flyte_nb.rolling import Rolling, line_on_stderr
@@ -58,19 +62,20 @@ Seconds = Annotated[float | None, Check(_seconds, "seconds above 0, or None")]
 class ServeContext(Declaration):
     """How an app is served.
 
-    Serving on this machine honours the parameters up to ``fit``; the others are for a cluster: they are checked and
-    kept.
+    Serving on this machine honours the parameters up to ``fit``. A cluster takes ``env_vars``, ``parameter_values``,
+    ``activate_timeout``, the levels of the logs, ``project``, ``domain``, ``version``, ``cluster_pool`` and
+    ``cluster``; the others are checked and kept.
 
     Parameters
     ----------
     mode : {"local", "remote"}, optional
-        Where it is served; ``"local"`` by default. ``"remote"`` needs a control plane.
+        Where it is served; ``"local"`` by default. ``"remote"`` is the SDK's word for ``engine="cluster"``.
     env_vars : dict of str to str, optional
         Environment variables of the app's processes, over those of its declaration.
     parameter_values : dict, optional
         By the app's name a dict of values by the parameter's name: text, File or Dir.
     activate_timeout : float, optional
-        Seconds until a replica answers; 60 by default.
+        Seconds until a replica answers; 60 by default, and 600 at a cluster.
     deactivate_timeout : float, optional
         Seconds for the server to end when it is stopped; 6 by default. The shutdown hook has 5 more.
     health_check_path : str, optional
@@ -81,7 +86,7 @@ class ServeContext(Declaration):
     raw_data_path : str, optional
         What ``flyte.app.ctx().raw_data_path`` gives; a folder of the app by default.
     project, domain : str, optional
-        What ``flyte.app.ctx()`` says of them.
+        What ``flyte.app.ctx()`` says of them; at a cluster where the app belongs, those connected to by default.
     log_level, user_log_level : int, optional
         The level of the logs of Flyte and of the app's code, in the variables ``LOG_LEVEL`` and ``USER_LOG_LEVEL``.
     log_format : {"console", "json"}
@@ -92,13 +97,16 @@ class ServeContext(Declaration):
         The port of the app's address; any that is free by default.
     fit : {"clamp", "strict", "ignore"}
         What becomes of a request for more than this machine has, as in ``flyte.with_runcontext``.
+    engine : {"local", "cluster"}
+        Where it is served: on this machine, or at the Flyte cluster that this process knows.
     version, copy_style, dry_run, cluster_pool, cluster, interactive_mode, copy_bundle_to
         What a cluster needs to know.
 
     Raises
     ------
     DeclarationError
-        When a parameter is not what it accepts, or a cluster is given with another pool than ``"default"``.
+        When a parameter is not what it accepts, a cluster is given with another pool than ``"default"``, or what is of
+        this machine alone with ``engine="cluster"``.
     TypeError
         For an unknown parameter.
     """
@@ -120,6 +128,7 @@ class ServeContext(Declaration):
     host: str = "127.0.0.1"
     port: Annotated[int, Check(_port, "a port from 1 to 65535, or 0 for any")] = 0
     fit: Literal["clamp", "strict", "ignore"] = "clamp"
+    engine: Literal["local", "cluster"] = "local"
 
     version: str | None = None
     copy_style: Literal["loaded_modules", "all", "none"] = "loaded_modules"
@@ -133,30 +142,54 @@ class ServeContext(Declaration):
         super().__post_init__()
         if self.cluster is not None and self.cluster_pool not in (None, "default"):
             raise refuse(self, "cluster_pool", self.cluster_pool, "'default' or None", "a cluster is given too")
+        if self.engine == "cluster" and self.mode == "local":
+            raise refuse(self, "mode", self.mode, "'remote' or None", "engine='cluster' is given too")
+        if self.is_there:
+            for name in ("host", "port", "fit"):
+                if (given := getattr(self, name)) != type(self).__dataclass_fields__[name].default:
+                    raise refuse(self, name, given, "nothing", "it is of this machine, and the app is for a cluster")
 
     @property
-    def serve(self) -> Verb[[AppEnvironment], ServedApp]:
+    def is_there(self) -> bool:
+        """Whether a cluster is to serve it."""
+        return self.engine == "cluster" or self.mode == "remote"
+
+    @property
+    def serve(self) -> Verb[[AppEnvironment], ServedApp | ClusterApp]:
         """Serve an app this way: ``serve(app_env)``, or ``await serve.aio(app_env)``.
 
-        Raises as ``flyte.serve``, and `InitializationError` for ``mode="remote"``.
+        Raises as ``flyte.serve``.
         """
 
-        async def serve(relay: Relay, app_env: AppEnvironment) -> ServedApp:
+        async def serve(relay: Relay, app_env: AppEnvironment) -> ServedApp | ClusterApp:
             """Serve an app, as ``flyte.serve`` does, in this context."""
             return await self.served(relay, app_env)
 
         return Verb(serve, portal)
 
-    async def served(self, relay: Relay, app_env: AppEnvironment) -> ServedApp:
+    async def served(self, relay: Relay, app_env: AppEnvironment) -> ServedApp | ClusterApp:
         """Serve an app in this context, waiting with a relay."""
         refuse_while_loading("serve")
-        self._refuse_remote()
         if not isinstance(app_env, AppEnvironment):
             raise UsageTypeError(f"flyte.serve: given {app_env!r:.80}; accepted: an AppEnvironment")
         if self.dry_run:
             raise UsageError("flyte.serve: nothing is served with dry_run=True; flyte.plan(app) shows what would be")
         session = current_session()
-        specs = [spec_of(session, app, self) for app in self._with_needed(session, app_env)]
+        needed = self._with_needed(session, app_env)
+        return await (self._served_there if self.is_there else self._served_here)(relay, session, needed)
+
+    async def _served_there(self, relay: Relay, session: Session, needed: list[AppEnvironment]) -> ClusterApp:
+        """Have the cluster serve an app, the last of some."""
+        with Starting(_line(session)) as line:
+            line.begins_there(needed[-1].name)
+            connection = await relay(lambda tell: asyncio.to_thread(connected), line.look)
+            asked = Asked(session, needed, self)
+            return await relay(lambda tell: serve_there(asked, connection, tell), line.look)
+
+    async def _served_here(self, relay: Relay, session: Session, needed: list[AppEnvironment]) -> ServedApp:
+        """Serve an app on this machine, the last of some; the others first, where they are not yet."""
+        app_env = needed[-1]
+        specs = [spec_of(session, app, self) for app in needed]
         apps = apps_of(session)
         with Starting(_line(session)) as line:
             service = await relay(lambda tell: self._serve_all(apps, specs, line.begins), line.look)
@@ -165,14 +198,6 @@ class ServeContext(Declaration):
         handle = ServedApp(session.portal, apps, service, lambda: spec_of(session, newest(session, app_env), self))
         _handles[app_env.name] = handle
         return handle
-
-    def _refuse_remote(self) -> None:
-        if self.mode == "remote":
-            raise InitializationError(
-                "NotInitialized", "user",
-                "mode 'remote' needs a connection to a Flyte control plane, and this process has none; "
-                "leave mode out to serve on this machine",
-            )  # fmt: skip
 
     def _with_needed(self, session: Session, app: AppEnvironment) -> list[AppEnvironment]:
         """Give the apps that an app depends on, and the app last."""

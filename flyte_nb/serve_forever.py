@@ -31,7 +31,9 @@ def serve_named(name: str, port: int = 0) -> ServedApp:
     found = {env.name: env for env in current_registry().values() if isinstance(env, AppEnvironment)}
     if name not in found:
         raise UnknownNameError("app", name, found)
-    return with_servecontext(port=port).serve(found[name])
+    served = with_servecontext(port=port).serve(found[name])
+    assert isinstance(served, ServedApp)
+    return served
 
 
 def follow(handle: ServedApp, link: Callable[[str], None], line: Callable[[str], None], over: threading.Event) -> str:

@@ -145,6 +145,7 @@ class Shipping:
             lambda task: policy_of(task).to_json(),
             self._included(ordered),
             self._variables(ordered),
+            {env.name: self._served([env]).names for env in ordered if isinstance(env, ConnectorEnvironment)},
         )
 
     def _variables(self, environments: list[Environment]) -> dict[str, str]:

@@ -32,17 +32,23 @@ class Starting:
         self._show, self._clock = show, clock
         self._began = clock()
         self._change: Callable[[Text], None] | None = None
-        self._service: Service | None = None
+        self._name = self._heard = ""
+        self._line: Callable[[], str] = lambda: self._heard
 
     def begins(self, service: Service) -> None:
         """Hear which app starts now; the one asked for is the last."""
-        self._service = service
+        self._name, self._line = service.spec.name, lambda: next(iter(_last(service)), "")
 
-    def look(self, _: object = None) -> None:
-        """Show how it stands; called every second."""
-        if self._show is None or self._service is None or self._clock() - self._began < FIRST:
+    def begins_there(self, name: str) -> None:
+        """Hear which app starts at a cluster; `look` is told how that goes."""
+        self._name = name
+
+    def look(self, said: object = None) -> None:
+        """Show how it stands; called every second, and with what is said."""
+        self._heard = said if isinstance(said, str) else self._heard
+        if self._show is None or not self._name or self._clock() - self._began < FIRST:
             return
-        line = Text(self._told("starts", next(iter(self._last(self._service)), "")))
+        line = Text(self._told("starts", self._line()))
         if self._change is None:
             self._change = self._show(line)
         else:
@@ -58,11 +64,11 @@ class Starting:
             self._change(Text(self._told("serves" if kind is None else "did not start")))
 
     def _told(self, state: str, line: str = "") -> str:
-        assert self._service is not None
         seconds = self._clock() - self._began
-        return f"app {self._service.spec.name}: {state}, after {seconds:.0f} s" + (f" · {line}" if line else "")
+        return f"app {self._name}: {state}, after {seconds:.0f} s" + (f" · {line[:LONGEST]}" if line else "")
 
-    def _last(self, service: Service) -> list[str]:
-        """Give the lines that were printed and say something, the newest first."""
-        lines = [line[:LONGEST] for line in service.log.last(20) if line.partition("|")[2].strip()]
-        return lines[::-1]
+
+def _last(service: Service) -> list[str]:
+    """Give the lines that were printed and say something, the newest first."""
+    lines = [line[:LONGEST] for line in service.log.last(20) if line.partition("|")[2].strip()]
+    return lines[::-1]

@@ -109,6 +109,13 @@ def missing() -> list[str]:
     return [f"{row.declaration}.{row.field}" for row in rows() if row.missing]
 
 
+def rows() -> list[tuple[str, str, bool]]:
+    """Give every row of the table of fields, and whether the installed version lacks it."""
+    from flyte_nb.engine.cluster import table
+
+    return [(row.declaration, row.field, row.missing) for row in table.rows()]
+
+
 def version() -> str:
     from flyte_nb.engine.cluster import sdk
 

@@ -64,6 +64,8 @@ LAYERS = [
     ["made_of"],
     [
         "verbs",
+        "cluster_app",
+        "connecting",
         "planning",
         "comparing",
         "cloning",
@@ -77,6 +79,7 @@ LAYERS = [
         "watching",
     ],
     ["deployed_tasks", "deploying", "app_specs", "editing"],
+    ["cluster_serving"],
     ["serve_context"],
     ["prepared"],
     [
@@ -95,6 +98,7 @@ LAYERS = [
         "deploy_commands",
         "plan_commands",
         "clone_commands",
+        "connect_commands",
         "edit_commands",
         "doctor_commands",
     ],
@@ -119,6 +123,8 @@ DEFERRED = {
     ("browsing", "app_specs"): "most kernels serve no app",
     ("showing", "app_specs"): "most kernels serve no app",
     ("browsing", "serving"): "most kernels serve no app",
+    ("connect_commands", "connecting"): "most kernels need no cluster",
+    ("connect_commands", "widgets"): "most kernels need no cluster",
     ("edit_commands", "editing"): "most kernels edit nothing",
     ("doctor_commands", "doctor"): "most kernels need no doctor",
     ("doctor_commands", "widgets"): "most kernels need no doctor",

@@ -16,6 +16,7 @@ __all__ = [
     "current_project",
     "is_control_plane_available",
     "is_initialized",
+    "note_connected",
     "remember",
     "remembered",
 ]
@@ -49,6 +50,7 @@ class Settings:
 
 
 _remembered: Settings | None = None
+_connected: Settings | None = None  # those that a control plane was found with
 
 
 def remember(settings: Settings | None) -> None:
@@ -70,10 +72,22 @@ def is_initialized() -> bool:
     return _remembered is not None
 
 
+def note_connected() -> None:
+    """Take it that a control plane was found with the settings that there are."""
+    global _connected
+    _connected = remembered()
+
+
 def is_control_plane_available() -> bool:
-    """Tell whether this process was initialized with a Flyte control plane, which ``engine="cluster"`` connects to."""
-    settings = remembered()
-    return bool(settings.endpoint or settings.options.get("api_key"))
+    """Tell whether runs can go to a Flyte cluster: ``flyte.init`` or ``%flyte connect`` named one, or found it.
+
+    A task that runs on this machine is told that there is none, as by the Flyte SDK.
+    """
+    if current_context.get() is not None:
+        return False
+    told = remembered()
+    is_named = bool(told.endpoint or told.config or told.options.get("api_key"))
+    return is_named or (_connected is not None and _connected == told)
 
 
 def current_project() -> str:

@@ -13,6 +13,7 @@
     │   └── ParameterError               a notebook parameter that does not fit
     ├── UsageError                       a verb, a magic or a command used wrongly
     │   ├── InputError                   inputs that do not fit a task
+    │   ├── OnlyLocalError               something of this machine, asked of a cluster (AttributeError)
     │   ├── UnknownNameError             no environment, task, option or file of that name
     │   └── UsageTypeError               an argument of the wrong type (TypeError)
     ├── StoreError                       the local store cannot be read or written
@@ -63,6 +64,7 @@ from flyte_nb.errors.notebook import (
     FlyteError,
     InputError,
     NotebookError,
+    OnlyLocalError,
     ParameterError,
     SliceError,
     StoreError,
@@ -167,6 +169,7 @@ __all__ = [
     "NotebookError",
     "OOMError",
     "OnlyAsyncIOSupportedError",
+    "OnlyLocalError",
     "ParameterError",
     "ParameterMaterializationError",
     "PrimaryContainerNotFoundError",

@@ -100,6 +100,10 @@ class UsageTypeError(UsageError, TypeError):
     """An argument of a verb that is of the wrong type."""
 
 
+class OnlyLocalError(UsageError, AttributeError):
+    """Something that there is on this machine only, asked of what runs at a cluster."""
+
+
 class UnknownNameError(UsageError, LookupError):
     """No such name; the nearest ones are suggested.
 

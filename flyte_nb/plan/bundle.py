@@ -134,6 +134,7 @@ def bundle_for(
     policy: Callable[[TaskTemplate], str] = lambda task: "",
     included: Mapping[str, Sequence[Shipped]] = MappingProxyType({}),
     variables: Mapping[str, str] = MappingProxyType({}),
+    used: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> Bundle:
     """Make the bundle of some environments, in the order given.
 
@@ -153,6 +154,8 @@ def bundle_for(
         For each environment, those of the files that it includes.
     variables : mapping of str to str
         For environments whose declaration does not tell their name, a variable that it binds.
+    used : mapping of str to sequence of str
+        For environments that use definitions which they do not name, those.
 
     Raises
     ------
@@ -160,7 +163,7 @@ def bundle_for(
         For a version that cannot be the name of a folder.
     """
     files = tuple(files)
-    contents = Contents(module, files, included, variables)
+    contents = Contents(module, files, included, variables, used)
     rows = tuple(_row(env, contents, policy) for env in environments)
     if version is None:
         version = _content(module, rows, files)[:12]

@@ -31,6 +31,8 @@ class Contents:
         For each environment, those of the files that it includes.
     variables : mapping of str to str
         For environments whose declaration does not tell their name, a variable that it binds.
+    used : mapping of str to sequence of str
+        For environments that use definitions which they do not name, those: a server of connectors, its connectors.
     """
 
     def __init__(
@@ -39,8 +41,9 @@ class Contents:
         files: Iterable[Shipped] = (),
         included: Mapping[str, Sequence[Shipped]] = MappingProxyType({}),
         variables: Mapping[str, str] = MappingProxyType({}),
+        used: Mapping[str, Sequence[str]] = MappingProxyType({}),
     ) -> None:
-        self._found = definitions(module)
+        self._found, self._used = definitions(module), used
         self._included, self._variables = included, variables
         self._local = {PurePosixPath(file.path).parts[0].partition(".")[0] for file in files}
         self._members: dict[str, list[str]] = {}
@@ -66,9 +69,13 @@ class Contents:
         if not own:
             return self._everything(frozenset(tasks))
         parts = [key for one in own for key in self._found[one].reads if not key.startswith(ENVIRONMENT)]
+        parts += self._used_by(env)
         without = frozenset([*own, *tasks])
         found = reads_of(self._found, [*parts, *self._members_of(own)], without)
         return {**{key: self._found[key].digest for key in own}, **found}
+
+    def _used_by(self, env: Environment) -> list[str]:
+        return [key for key in self._used.get(env.name, ()) if key in self._found]
 
     def _own(self, env: Environment) -> list[str]:
         """Give the key of an environment's declaration; none where it cannot be told from others."""
@@ -101,7 +108,12 @@ class Contents:
     def _imported(self, env: Environment, tasks: Iterable[str]) -> Iterator[str]:
         """Give the dotted names of the local modules that an environment and its tasks import."""
         own = self._own(env)
-        roots = [*own, *self._members_of(own), *(key for task in tasks for key in self._of_task(task))]
+        roots = [
+            *own,
+            *self._used_by(env),
+            *self._members_of(own),
+            *(key for task in tasks for key in self._of_task(task)),
+        ]
         names = imported(self._found, roots if own else self._found)
         return (name for name in names if name.partition(".")[0] in self._local)
 

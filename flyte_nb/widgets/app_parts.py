@@ -6,7 +6,7 @@ from datetime import datetime
 
 from flyte_nb.engine.local.apps.spec import AppPhase
 from flyte_nb.views import Table, escape, shown
-from flyte_nb.widgets.apps import AppRecord, told_latency, told_replicas, told_requests
+from flyte_nb.widgets.apps import AppRecord, label_of, told_callers, told_latency, told_replicas, told_requests
 from flyte_nb.widgets.sparkline import picture
 from flyte_nb.widgets.tail import pre
 
@@ -41,16 +41,20 @@ def head(app: AppRecord) -> str:
     """Show what an app is: its name, where it stands, its address and pages."""
     pills = "".join(f'<span style="{_PILL};{_MUTED}">{escape(word)}</span>' for word in ("app", marked(app.phase)))
     way = ": Open gives a way in" if app.has_pages else ""
-    note = f"asks for the token{way}" if app.needs_token else "anybody on this machine may call"
+    note = told_callers(app) + (way if app.needs_token else "")
     can_open = app.has_pages and app.phase not in (AppPhase.STOPPED, AppPhase.FAILED)
     pages = [(f"{app.url.rstrip('/')}/{path.lstrip('/')}", title) for path, title in app.links]
     lines = [f"<strong>{escape(app.name)}</strong>{pills}"]
     lines += [
         f'{_address(url, can_open)} <span style="{_MUTED}">{escape(text)}</span>'
-        for url, text in [(app.url, note), *pages]
+        for url, text in [(app.url or "no address yet", note), *pages]
     ]
-    if app.why:
+    if app.place:
+        lines.append(f'<span style="{_MUTED}">served by</span> {escape(app.place)}')
+    if app.why and app.phase is AppPhase.FAILED:
         lines.append(f'<span style="color:var(--jp-error-color1,#c62828)">✗ failed:</span> {escape(app.why)}')
+    elif app.why:
+        lines.append(f'<span style="{_MUTED}">{label_of(app)}</span> {escape(app.why)}')
     return _block("".join(f"<div>{line}</div>" for line in lines))
 
 
@@ -65,6 +69,8 @@ def _address(url: str, can_open: bool) -> str:
 
 def traffic(app: AppRecord) -> str:
     """Show what there is to do, and what there was in the last minute."""
+    if app.load is None:
+        return ""
     rates, latencies = app.history
     words = told_requests(app.load)
     latency = told_latency(app.load)
@@ -84,7 +90,7 @@ def traffic(app: AppRecord) -> str:
 
 def replicas(app: AppRecord) -> str:
     """Show the replicas, a line each."""
-    if not app.replicas:
+    if not app.replicas or app.load is None:
         return _block(f'<div style="{_MUTED}">replicas: {escape(told_replicas(app))}</div>')
     rows = [
         (r.id, marked(r.phase), f"since {_clock(r.since)}", str(app.load.per_backend.get(r.id, 0)), str(r.pid or ""),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.server
 import json
 import socket
 import sqlite3
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flyte_nb.doctor import cluster, front_end, secrets, stores, workers
+from flyte_nb.doctor import cluster, front_end, secrets, stores, versions, workers
 from flyte_nb.doctor.examination import PROBES, Probe, examine
 from flyte_nb.doctor.finding import Finding, Patient, State, is_well
 from flyte_nb.engine.local.secrets import Secrets
@@ -157,8 +158,10 @@ def configured(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> Find
     monkeypatch.delenv("FLYTECTL_CONFIG", raising=False)
     if text:
         (folder / "config.yaml").write_text(text)
-    (one,) = cluster.look(Patient(None, folder, Secrets()))
-    return one
+    for name in ("FLYTE_ADMIN_ENDPOINT", "FLYTE_ADMIN_INSECURE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(cluster, "_PATIENCE", 0.5)
+    return next(cluster.look(Patient(None, folder, Secrets())))
 
 
 @pytest.mark.parametrize(
@@ -180,6 +183,86 @@ def test_the_cluster(
     assert one.state is state
     assert told.replace("PORT", str(endpoint)) in one.found
     assert "v4lue" not in one.found
+
+
+def test_variables_name_a_cluster_too(endpoint: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert configured(tmp_path, monkeypatch, "").found == "none configured"
+    monkeypatch.setenv("FLYTE_ADMIN_ENDPOINT", f"127.0.0.1:{endpoint}")
+    one = next(cluster.look(Patient(None, tmp_path, Secrets())))
+    assert one.found.startswith(f"127.0.0.1:{endpoint} of FLYTE_ADMIN_ENDPOINT answers after")
+
+
+class Answer(http.server.BaseHTTPRequestHandler):
+    """Answers as the path's first part says: what is asked for comes after it."""
+
+    def do_POST(self) -> None:
+        status, body = ANSWERS[self.path.split("/")[1]]
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None: ...
+
+
+ANSWERS = {
+    "two": (200, b'{"projects": {"projects": [{"id": "shop", "name": "Shop"}, {"id": "lab"}]}}'),
+    "none": (200, b"{}"),
+    "signed": (401, b'{"code": "unauthenticated", "message": "who are you, v4lue?"}'),
+    "denied": (403, b'{"code": "permission_denied"}'),
+    "other": (404, b"404 page not found"),
+    "page": (200, b"<html>welcome</html>"),
+    "list": (200, b"[]"),
+}
+
+
+@pytest.fixture(scope="module")
+def answering() -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("path", "state", "told"),
+    [
+        ("two", State.OK, "2: shop, lab"),
+        ("none", State.OK, "none that it shows"),
+        ("signed", State.OK, "it asks for a sign-in"),
+        ("denied", State.OK, "it asks for a sign-in"),
+        ("other", State.NOTICE, "it answers with 404 Not Found, as no control plane"),
+        ("page", State.NOTICE, "does not speak Flyte's protocol"),
+        ("list", State.NOTICE, "does not speak Flyte's protocol"),
+    ],
+)
+def test_a_control_plane_is_asked_for_its_projects(answering: str, path: str, state: State, told: str) -> None:
+    one = cluster.spoken(f"{answering}/{path}")
+    assert (one.what, one.state) == ("projects", state)
+    assert told in one.found
+    assert "v4lue" not in f"{one.found} {one.advice}"
+
+
+def test_one_that_says_nothing_is_not_waited_for(endpoint: int) -> None:
+    one = cluster.spoken(f"http://127.0.0.1:{endpoint}", 0.2)
+    assert (one.state, "timed out" in one.found) == (State.NOTICE, True)
+    assert cluster.spoken("https://127.0.0.1:1", 0.2).state is State.NOTICE
+
+
+@pytest.mark.parametrize(
+    ("installed", "state", "told"),
+    [
+        ("", State.OK, "pip install 'flyte_nb[cluster]'"),
+        ("2.6.5", State.OK, "one of the tested versions (2.3.9, 2.6.5, 2.12.1)"),
+        ("2.8.0", State.OK, "and those between are expected to work"),
+        ("2.3.1", State.NOTICE, "tested are 2.3.9"),
+        ("3.0.0b1", State.NOTICE, "tested are 2.3.9"),
+    ],
+)
+def test_the_version_of_the_sdk(installed: str, state: State, told: str) -> None:
+    one = versions.sdk_found(installed)
+    assert (one.what, one.state) == ("Flyte SDK", state)
+    assert told in one.found
 
 
 @pytest.mark.parametrize(

@@ -159,4 +159,6 @@ class AppLogs(AppLogsService):
         if container is None:
             raise ConnectError(Code.NOT_FOUND, f"app {request.app_id.name!r} has no log")
         async for lines in followed(container.log, lambda: container.has_ended):
-            yield logs.TailLogsResponse(log_lines=logs.LogLines(lines=lines))
+            answer = logs.TailLogsResponse()
+            answer.batches.logs.add(lines=lines).replica_id.name = "r1"
+            yield answer

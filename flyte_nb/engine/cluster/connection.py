@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from flyte_nb.context.settings import Settings, remember, remembered
+from flyte_nb.context.settings import Settings, note_connected, remember, remembered
 from flyte_nb.engine.cluster import failures, sdk
 from flyte_nb.engine.cluster.hearing import hearing
 from flyte_nb.errors import FlyteError, InitializationError
@@ -209,6 +209,7 @@ def _made_known(settings: Settings) -> Connection:
         if settings != remembered():
             remember(settings)
         _known = (settings, made)
+        note_connected()
         return made
 
 

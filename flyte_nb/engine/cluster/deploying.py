@@ -14,12 +14,13 @@ from typing import Any
 from flyte_nb.engine.base import Deployment, Deployments, Progress, Step, Tell
 from flyte_nb.engine.cluster import sdk
 from flyte_nb.engine.cluster.connection import Connection
+from flyte_nb.engine.cluster.containers import as_served
 from flyte_nb.engine.cluster.translation import Translation
 from flyte_nb.engine.store import Store
 from flyte_nb.errors import DeploymentError, UnionRpcError
 from flyte_nb.plan.bundle import Bundle
 
-__all__ = ["Deploying", "place_of"]
+__all__ = ["UPLOAD", "Deploying", "place_of", "uploaded"]
 
 AT_ONCE = 16  # environments that are deployed at a time
 UPLOAD = 600.0  # seconds that building images and the upload may take
@@ -82,7 +83,7 @@ class Deploying:
         """Build the images and upload the bundle, and give what the SDK writes its messages with."""
         self._tell(Progress("", Step.BUNDLING, "begins"))
         return await self._connection.call(
-            "uploading the code", _uploaded, self._translation, self._connection, self._bundle.version,
+            "uploading the code", uploaded, self._translation, self._connection, self._bundle.version,
             patience=UPLOAD, hear=lambda said: self._tell(Progress("", Step.BUNDLING, said)),
         )  # fmt: skip
 
@@ -106,7 +107,7 @@ class Deploying:
         name = target.environment
         self._tell(Progress(name, Step.DEPLOYING))
         await self._connection.call(
-            f"deploying {name!r}", _deployed, self._translation.environments[name], context,
+            f"deploying {name!r}", _deployed, self._translation, name, context,
             hear=lambda said: self._tell(Progress(name, Step.DEPLOYING, said)),
         )  # fmt: skip
         self._done.append(name)
@@ -139,7 +140,8 @@ def targets(store: Store, connection: Connection, bundle: Bundle) -> Deployments
 # --- what runs on the SDK's own loop ---
 
 
-async def _uploaded(translation: Translation, connection: Connection, version: str) -> Any:
+async def uploaded(translation: Translation, connection: Connection, version: str) -> Any:
+    """Build the images and upload the files, and give what the SDK writes its messages with; on the SDK's own loop."""
     config = _found("flyte._initialize.get_init_config")()
     plan = _found("flyte._deploy.DeploymentPlan")(dict(translation.environments))
     images = await _found("flyte._deploy._build_images")(plan, config.images, "all")
@@ -152,9 +154,10 @@ async def _uploaded(translation: Translation, connection: Connection, version: s
     )  # fmt: skip
 
 
-async def _deployed(env: Any, context: Any) -> None:
-    deployer = _found("flyte._deployer.get_deployer")(type(env))
-    await deployer(_found("flyte._deployer.DeploymentContext")(environment=env, serialization_context=context))
+async def _deployed(translation: Translation, name: str, context: Any) -> None:
+    async with as_served(translation, name) as env:
+        deployer = _found("flyte._deployer.get_deployer")(type(env))
+        await deployer(_found("flyte._deployer.DeploymentContext")(environment=env, serialization_context=context))
 
 
 def _found(path: str) -> Callable[..., Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import importlib.util
 import os
@@ -67,6 +68,8 @@ def digest_of(source: str, beside: Mapping[str, str]) -> str:
 def imported(file: Path, beside: set[str]) -> tuple[ModuleType, dict[str, ModuleType], dict[str, Any]]:
     """Import a module, once; give it, the modules beside it, and the SDK's environments that it declares, by name.
 
+    Whether it registers connectors is noted in it, as ``__connectors__``.
+
     Parameters
     ----------
     file : Path
@@ -88,7 +91,7 @@ def imported(file: Path, beside: set[str]) -> tuple[ModuleType, dict[str, Module
         raise DeploymentError(f"{file} is no module")
     module = sys.modules[file.stem] = importlib.util.module_from_spec(spec)
     try:
-        with _first(file.parent, beside) as own:
+        with _first(file.parent, beside) as own, _connectors_apart(module):
             spec.loader.exec_module(module)
     except BaseException as error:
         del sys.modules[file.stem], known[before:]
@@ -117,6 +120,35 @@ def _first(folder: Path, names: set[str]) -> Iterator[dict[str, ModuleType]]:
         sys.path.remove(str(folder))
         own.update(taken())
         sys.modules.update(before)
+
+
+@contextmanager
+def _connectors_apart(module: ModuleType) -> Iterator[None]:
+    """Let a module register connectors that another one registers, too, as it was before a cell changed it.
+
+    Nobody serves them in this process: they are forgotten here.
+    """
+    before = _registered()
+    try:
+        yield
+    finally:
+        known = _registered()
+        module.__dict__["__connectors__"] = known[:1] != before[:1]
+        if known:
+            for registry, kept in zip(_registries(), before or ({}, {}), strict=True):
+                registry.clear()
+                registry.update(kept)
+
+
+def _registered() -> tuple[dict[Any, Any], ...]:
+    """Copy what connectors are registered, and what is told of them; nothing where none can be."""
+    return tuple(copy.copy(registry) for registry in _registries())
+
+
+def _registries() -> tuple[dict[Any, Any], ...]:
+    loaded = sys.modules.get("flyte.connectors._connector")
+    registry = getattr(loaded, "ConnectorRegistry", None)
+    return () if registry is None else (registry._REGISTRY, registry._METADATA)
 
 
 def _told(error: Exception, file: Path) -> str:

@@ -37,11 +37,14 @@ class Translation(NamedTuple):
         The SDK's environments by name, each after those that it depends on.
     modules : dict
         What stands in the place of each module of this process: of ``__main__``, and of the local modules beside.
+    declared : dict of str to Environment
+        The same as they are declared.
     """
 
     file: Path
     environments: dict[str, Any]
     modules: dict[str, ModuleType]
+    declared: dict[str, Environment]
 
     @property
     def root(self) -> Path:
@@ -91,8 +94,9 @@ def translation_of(project: Project, modules: Path) -> Translation:
         module, beside, found = imported(file, _beside(project))
     for env in project.environments:
         _match(env, declared[env.name], found.get(env.name))
-    own = dict.fromkeys(("__main__", project.name), module)
-    return Translation(file, {env.name: found[env.name] for env in project.environments}, own | beside)
+    own = dict.fromkeys(("__main__", project.name), module) | beside
+    named = {env.name: env for env in project.environments}
+    return Translation(file, {name: found[name] for name in named}, own, named)
 
 
 def _written(project: Project, modules: Path) -> Path:
