@@ -1,0 +1,106 @@
+"""A Dask cluster around a task: its scheduler in the task's process, its workers in processes of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Any
+
+from flyte_nb.context.notices import notice
+from flyte_nb.environments.resources import Resources
+from flyte_nb.errors import NonRecoverableError, RuntimeUserError
+from flyte_nb.plugins.dask.config import Dask
+from flyte_nb.plugins.dask.shape import Shape, shape_of
+from flyte_nb.plugins.room import size
+
+__all__ = ["cluster"]
+
+PATIENCE = 30.0  # seconds for workers to start, and to end
+
+
+@contextmanager
+def cluster(config: Dask, resources: Resources | None, name: str) -> Iterator[Mapping[str, Any]]:
+    """Have a Dask cluster; a client of it is the default of this process meanwhile.
+
+    Parameters
+    ----------
+    config : Dask
+        What is declared.
+    resources : Resources, optional
+        What the task may have of this machine beside the workers.
+    name : str
+        The task.
+
+    Raises
+    ------
+    NonRecoverableError
+        When distributed is not installed.
+    RuntimeUserError
+        When a worker ends again and again while it computes something.
+    """
+    insist(name)
+    import dask
+    from distributed import Client, KilledWorker, LocalCluster
+
+    shape = shape_of(config, resources)
+    with contextlib.ExitStack() as held:
+        folder = tempfile.mkdtemp(prefix="flyte-nb-dask-")
+        held.callback(shutil.rmtree, folder, ignore_errors=True)
+        local = LocalCluster(**_settings(shape, folder))
+        held.callback(local.close, PATIENCE)
+        held.enter_context(dask.config.set({"scheduler-address": local.scheduler_address}))
+        client = held.enter_context(Client(local))
+        client.wait_for_workers(shape.workers, PATIENCE)
+        _tell(shape, local)
+        try:
+            yield {}
+        except KilledWorker as error:
+            raise _killed(error, name, shape) from error
+
+
+def insist(name: str) -> None:
+    """Make sure that Dask is installed.
+
+    Raises
+    ------
+    NonRecoverableError
+        Saying how to get it.
+    """
+    if find_spec("distributed") is None:
+        raise NonRecoverableError(
+            f"{name} has a Dask cluster, and distributed is not installed: pip install 'flyte_nb[dask]'; for an image, "
+            "with_pip_packages('distributed')",
+            "PackageMissing",
+        )
+
+
+def _settings(shape: Shape, folder: str) -> dict[str, Any]:
+    """Give what a cluster on this machine is made with; nobody else's machine reaches it."""
+    page = "127.0.0.1:0" if find_spec("bokeh") is not None else None
+    return {
+        "n_workers": shape.workers, "threads_per_worker": shape.threads, "memory_limit": shape.memory,
+        "host": "127.0.0.1", "dashboard_address": page, "local_directory": folder,
+    }  # fmt: skip
+
+
+def _tell(shape: Shape, local: Any) -> None:
+    """Tell what the cluster is, and where its pages are."""
+    import distributed
+
+    for text in shape.notices:
+        notice(text)
+    page = f"; its dashboard: {local.dashboard_link}" if find_spec("bokeh") is not None else ""
+    notice(f"Dask {distributed.__version__}: {shape} on this machine{page}")
+
+
+def _killed(error: Any, name: str, shape: Shape) -> RuntimeUserError:
+    """Word the end of workers that computed one thing, one after the other."""
+    return RuntimeUserError(
+        "KilledWorker",
+        f"{name}: the workers of its Dask cluster ended one after the other while they computed {error.task}; perhaps "
+        f"{size(shape.memory)} of memory is too little for one: WorkerGroup(resources=Resources(memory=…)) asks for more",
+    )

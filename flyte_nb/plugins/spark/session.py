@@ -1,0 +1,230 @@
+"""A Spark session around a task: started with what is declared, and ended with the Java that runs it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from flyte_nb.context.notices import notice
+from flyte_nb.environments.resources import Resources
+from flyte_nb.errors import NonRecoverableError, RuntimeUserError
+from flyte_nb.plugins.spark.config import Spark
+from flyte_nb.plugins.spark.shape import Shape, shape_of
+
+__all__ = ["session"]
+
+GRACE = 5.0  # seconds for Java to end by itself
+
+
+@contextmanager
+def session(config: Spark, resources: Resources | None, name: str) -> Iterator[Mapping[str, Any]]:
+    """Have a Spark session; gives it as ``spark_session``.
+
+    Parameters
+    ----------
+    config : Spark
+        What is declared.
+    resources : Resources, optional
+        What the task may have of this machine.
+    name : str
+        The task.
+
+    Raises
+    ------
+    NonRecoverableError
+        When pyspark or Java is not installed.
+    ResourceError
+        When there is too little memory for a session.
+    RuntimeUserError
+        When the session cannot be started, or its Java ends while the task runs.
+    """
+    insist(name)
+    from pyspark import SparkContext
+    from pyspark.sql import SparkSession
+
+    if SparkContext._active_spark_context is not None:
+        notice("this process has a Spark session already: it is taken as it is")
+        yield {"spark_session": SparkSession.builder.getOrCreate()}
+        return
+    shape = shape_of(config, resources, name)
+    with _folder() as folder, _variables(_environment(config, shape)):
+        settings = {"spark.local.dir": folder, **_paths(shape), **shape.settings}
+        spark = _started(SparkSession.builder, settings, name)
+        java = getattr(SparkContext._gateway, "proc", None)
+        try:
+            _tell(spark, shape)
+            yield {"spark_session": spark}
+        except Exception as error:
+            if _has_ended(java):
+                raise _lost(java, name) from error
+            raise
+        finally:
+            _stop(spark, SparkContext)
+
+
+def insist(name: str) -> None:
+    """Make sure that what a session needs is installed.
+
+    Raises
+    ------
+    NonRecoverableError
+        Naming what is missing and how to get it.
+    """
+    if find_spec("pyspark") is None:
+        raise NonRecoverableError(
+            f"{name} has a Spark session, and pyspark is not installed: pip install 'flyte_nb[spark]'; for an image, "
+            "with_pip_packages('pyspark')",
+            "PackageMissing",
+        )
+    if _java() is None:
+        home = os.environ.get("JAVA_HOME")
+        where = f"JAVA_HOME is {home!r}, where there is none" if home else "JAVA_HOME is not set and none is on the PATH"
+        raise NonRecoverableError(
+            f"{name} has a Spark session, which runs in Java, and there is no java here ({where}). Install Java 17 or "
+            "later, such as: apt-get install openjdk-17-jre-headless, brew install openjdk@17, or "
+            "conda install openjdk=17; or set JAVA_HOME",
+            "JavaMissing",
+        )
+
+
+def _java() -> str | None:
+    """Find the Java that Spark would start."""
+    home = os.environ.get("JAVA_HOME")
+    return shutil.which("java", path=str(Path(home, "bin"))) if home else shutil.which("java")
+
+
+@contextmanager
+def _folder() -> Iterator[str]:
+    """Give a folder for what Spark writes meanwhile."""
+    folder = tempfile.mkdtemp(prefix="flyte-nb-spark-")
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _environment(config: Spark, shape: Shape) -> dict[str, str]:
+    """Give the variables that Spark reads as it starts."""
+    path = config.executor_path
+    if path is not None and not shape.joined and shutil.which(path) is None:
+        notice(f"executor_path {path} is not here: the Python of the task runs in its place")
+        path = None
+    variables = {"PYSPARK_PYTHON": path or sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable}
+    if not shape.joined:
+        variables["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
+    if shape.settings.get("spark.driver.bindAddress") == "127.0.0.1":
+        variables["SPARK_LOCAL_IP"] = "127.0.0.1"  # its pages, too, are for this machine only
+    return variables
+
+
+def _paths(shape: Shape) -> dict[str, str]:
+    """Give where the Pythons of executors on this machine find modules."""
+    on_this = shape.joined and shape.settings.get("spark.driver.host") == "127.0.0.1"
+    return {"spark.executorEnv.PYTHONPATH": os.pathsep.join(filter(None, sys.path))} if on_this else {}
+
+
+@contextmanager
+def _variables(given: dict[str, str]) -> Iterator[None]:
+    """Have variables in the environment of this process."""
+    before = {name: os.environ.get(name) for name in given}
+    os.environ.update(given)
+    try:
+        yield
+    finally:
+        for name, text in before.items():
+            if text is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = text
+
+
+def _started(builder: Any, settings: dict[str, str], name: str) -> Any:
+    """Start a session.
+
+    Raises
+    ------
+    RuntimeUserError
+        With what Java said.
+    """
+    try:
+        return builder.config(map=settings).getOrCreate()
+    except Exception as error:  # of py4j, of pyspark, of the system: there are many
+        from pyspark import SparkContext
+
+        _end_java(SparkContext)
+        told = str(error).strip() or type(error).__name__
+        why = f"{_version()}; what it said is in the output of the task" if "JAVA_GATEWAY" in told else _cause(told)
+        raise RuntimeUserError("SparkNotStarted", f"the Spark session of {name} did not start: {why}") from error
+
+
+def _cause(told: str) -> str:
+    """Give the line of Java's report that says why."""
+    lines = [line.strip() for line in told.splitlines() if line.strip()]
+    return next((line.removeprefix(": ") for line in lines if line.startswith(":")), lines[0])[:500]
+
+
+def _version() -> str:
+    """Say which Java there is."""
+    said = subprocess.run([_java() or "java", "-version"], capture_output=True, text=True, check=False).stderr
+    return f"its Java ended at once ({said.splitlines()[0] if said else 'which does not tell its version'})"
+
+
+def _tell(spark: Any, shape: Shape) -> None:
+    """Tell what the session is, and where its pages are."""
+    for text in shape.notices:
+        notice(text)
+    page = spark.sparkContext.uiWebUrl
+    notice(f"Spark {spark.version}: {shape.told}{f'; its UI: {page}' if page else ''}")
+
+
+def _has_ended(java: Any) -> bool:
+    if java is None:
+        return False
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        java.wait(0.5)
+    return java.poll() is not None
+
+
+def _lost(java: Any, name: str) -> RuntimeUserError:
+    """Word the end of the session's Java in the middle of the task."""
+    code = java.returncode
+    how = f"signal {-code}" if code < 0 else f"exit code {code}"
+    return RuntimeUserError(
+        "SparkEnded",
+        f"the Java of the Spark session of {name} ended while the task ran ({how}); if it had too little memory, ask "
+        "for more: resources=Resources(memory=…), or spark.driver.memory in spark_conf",
+    )
+
+
+def _stop(spark: Any, context: Any) -> None:
+    """Stop a session, and end the Java that runs it."""
+    with contextlib.suppress(Exception):  # its Java may have ended
+        spark.stop()
+    _end_java(context)
+
+
+def _end_java(context: Any) -> None:
+    """End the Java of this process, so that another session starts anew."""
+    gateway = context._gateway
+    java = getattr(gateway, "proc", None)
+    if java is None:  # none has started, or it is not ours
+        return
+    with contextlib.suppress(Exception):
+        gateway.shutdown()
+    with contextlib.suppress(OSError):
+        java.stdin.close()  # it ends at the end of its input
+    try:
+        java.wait(GRACE)
+    except subprocess.TimeoutExpired:
+        java.kill()
+        java.wait()
+    context._gateway = context._jvm = None
