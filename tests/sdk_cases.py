@@ -182,6 +182,33 @@ result = extras.FastAPIAppEnvironment('f', app=application, uvicorn_config=uvico
                                       type='own', links=[flyte.app.Link('/a', 'b')])
 """,
 ]
+#: what a plugin of the SDK is configured with; one that is not installed there is refused by name
+PLUGINS = [
+    """
+result = flyte.TaskEnvironment('ray', plugin_config=ray.RayJobConfig(
+    worker_node_config=[ray.WorkerNodeConfig('a', 2, 1, 3, {'num-cpus': '1'}, requests=flyte.Resources(cpu=1),
+                                             limits=flyte.Resources(cpu=2), pod_template=flyte.PodTemplate())],
+    head_node_config=ray.HeadNodeConfig({'num-cpus': '0'}, flyte.PodTemplate(labels={'a': 'b'}),
+                                        flyte.Resources(memory='1Gi'), flyte.Resources(memory='2Gi')),
+    runtime_env={'pip': ['a']}, enable_autoscaling=True, shutdown_after_job_finishes=True,
+    ttl_seconds_after_finished=60, address='head:6379',
+    autoscaler_options=ray.AutoscalerOptionsConfig(ray.AutoscalerOptionsConfig.UpscalingMode.AGGRESSIVE, 60, 'image',
+                                                   {'A': 'b'}, flyte.Resources(cpu='500m'))))
+@result.task
+def f(x: int) -> int: ...
+""",
+    """
+result = flyte.TaskEnvironment('ray', plugin_config=ray.RayJobConfig([ray.WorkerNodeConfig('a', 2)]),
+                               reusable=flyte.ReusePolicy(1))
+@result.task
+async def f() -> None: ...
+""",
+]
+PLUGIN_HEAD = """
+def plugin(name):
+    return m(f'flyteplugins.{name}' if flyte.__name__ == 'flyte' else f'flyte_nb.plugins.{name}')
+ray = plugin('ray')
+"""
 HEAD = """
 from datetime import timedelta as td
 from importlib import import_module as m
@@ -195,4 +222,5 @@ CASES = [
     *(f"{HEAD}\nresult = {value}" for value in VALUES),
     *(f"{HEAD}\nresult = flyte.Image.{image}" for image in IMAGES),
     *(f"{HEAD}\n{environment}" for environment in ENVIRONMENTS),
+    *(f"{HEAD}{PLUGIN_HEAD}{environment}" for environment in PLUGINS),
 ]

@@ -39,6 +39,7 @@ from flyte_nb.environments.calling import current_runner
 from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import BaseRuntimeError, RuntimeUserError, UsageError
 from flyte_nb.plan.bundle import Bundle
+from flyte_nb.plugins.surrounding import surrounded
 from flyte_nb.report import Report
 
 __all__ = ["InlineEngine"]
@@ -196,7 +197,7 @@ class InlineRunner:
         self.enter(action, Phase.RUNNING)
         token = current_runner.set(self)
         try:
-            with entered(context):
+            with entered(context), surrounded(task, lambda text: self.notice(action, text)):
                 value = (task.execute if getattr(task, "is_connected", False) else task.forward)(**inputs)
                 if inspect.isawaitable(value):
                     value = await value
@@ -209,6 +210,11 @@ class InlineRunner:
         self.enter(action, Phase.SUCCEEDED)
         return value
 
+    def notice(self, action: Action, text: str) -> None:
+        """Record and tell something that whoever looks at the run should know."""
+        action.notice = "\n".join(filter(None, (action.notice, text)))
+        self._tell(action)
+
     def enter(self, action: Action, phase: Phase, error: str = "") -> None:
         """Record a phase and tell of it."""
         action.phase, action.error = phase, error
@@ -216,6 +222,9 @@ class InlineRunner:
             action.ended = now()
         else:
             action.started = now()
+        self._tell(action)
+
+    def _tell(self, action: Action) -> None:
         self._store.put_action(self._run.name, action)
         event = Event(self._run.name, replace(action))
         self._emit(event)

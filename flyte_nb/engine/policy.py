@@ -12,6 +12,7 @@ from flyte_nb.environments.cache import Cache, VersionParameters
 from flyte_nb.environments.declaration import Declaration
 from flyte_nb.environments.durations import duration
 from flyte_nb.environments.forms import from_dict
+from flyte_nb.environments.function_task import AsyncFunctionTaskTemplate
 from flyte_nb.environments.image import Image
 from flyte_nb.environments.policies import RetryStrategy, ReusePolicy, Timeout, timeout_from_request
 from flyte_nb.environments.resources import Resources
@@ -58,7 +59,9 @@ class Policy:
         Whether its function is a coroutine function.
     connector : bool
         Whether a connector does its work.
-    resources, reusable, image
+    resources : Resources, optional
+        What it takes of the machine: as declared, with what a plugin's engine takes.
+    reusable, image
         As declared.
     retries : RetryStrategy
         How often a failed attempt is tried again.
@@ -123,7 +126,7 @@ def policy_of(task: TaskTemplate) -> Policy:
         environment=task.parent_env_name or "",
         is_async=bool(getattr(task, "is_async", False)) or connector,
         connector=connector,
-        resources=task.resources,
+        resources=task.local_resources() if isinstance(task, AsyncFunctionTaskTemplate) else task.resources,
         reusable=task.reusable,
         image=task.image if task.image is not None and task.image != _auto() else None,
         retries=task.retries if task.retries.count else None,

@@ -76,6 +76,10 @@ class ChildRunner:
         assert context is not None
         return Step(self._link, context, f"{context.action.name}.{next(self._steps)}", name)
 
+    def notice(self, text: str) -> None:
+        """Tell whoever looks at the run something of the running task."""
+        self._link.send({"op": "step", "id": current_call.get(), "notice": text})
+
     def _asked(self, task: TaskTemplate, inputs: dict[str, Any]) -> Asked:
         """Put together what a call needs, whichever way it goes."""
         parts, _ = codec.encode(inputs, vars(sys.modules[MAIN]))

@@ -24,6 +24,7 @@ from flyte_nb.environments.function_task import AsyncFunctionTaskTemplate
 from flyte_nb.environments.interface import check_value
 from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import BaseRuntimeError, RuntimeUserError, UnknownNameError
+from flyte_nb.plugins.surrounding import surrounded
 from flyte_nb.report import Report, current_report
 from flyte_nb.report import flush as flush_report
 
@@ -112,7 +113,7 @@ def running(head: Mapping[str, Any], task: TaskTemplate, runner: ChildRunner) ->
     """Be in the context of a call: its run, its number, and who runs the tasks that it calls."""
     number, within = current_call.set(head["id"]), current_runner.set(runner)
     try:
-        with entered(context_of(head["context"], Report(task.name))):
+        with entered(context_of(head["context"], Report(task.name))), surrounded(task, runner.notice):
             yield
             if task.report and current_report().has_content():
                 flush_report()

@@ -1,0 +1,44 @@
+"""The tasks of an environment with a `RayJobConfig`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from flyte_nb.environments.declaration import refuse
+from flyte_nb.environments.function_task import AsyncFunctionTaskTemplate
+from flyte_nb.environments.plugin_registry import TaskPluginRegistry
+from flyte_nb.environments.policies import ReusePolicy
+from flyte_nb.plugins.ray.config import RayJobConfig
+
+__all__ = ["RayFunctionTask"]
+
+
+@dataclass(kw_only=True, repr=False)
+class RayFunctionTask(AsyncFunctionTaskTemplate):
+    """A task with a Ray cluster around it; the task itself is the driver, which ``ray.get`` and its like work in."""
+
+    plugin_config: RayJobConfig
+    task_type: str = "ray"
+    supports_reuse_policy: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.reusable is not None and (why := self.refused_reuse(self.plugin_config, self.reusable)):
+            raise refuse(self, "reusable", self.reusable, "ReusePolicy(1), or None", why)
+
+    @classmethod
+    def refused_reuse(cls, config: Any, policy: ReusePolicy) -> str:
+        """Say why a policy cannot be had: there is one cluster, which one task at a time has, and which stays."""
+        if policy.max_replicas != 1:
+            return f"there is one Ray cluster to share, not {policy.max_replicas}: write ReusePolicy(1)"
+        if policy.concurrency != 1:
+            return f"one task at a time has the Ray cluster, not {policy.concurrency}: leave concurrency at 1"
+        if config.shutdown_after_job_finishes:
+            return "a Ray cluster that is shared outlives its tasks: leave out shutdown_after_job_finishes"
+        if config.ttl_seconds_after_finished is not None:
+            return "idle_ttl of the policy says when it goes: leave out ttl_seconds_after_finished"
+        return ""
+
+
+TaskPluginRegistry.register(RayJobConfig, RayFunctionTask)
