@@ -53,7 +53,8 @@ def cluster(config: Dask, resources: Resources | None, name: str) -> Iterator[Ma
         local = LocalCluster(**_settings(shape, folder))
         held.callback(local.close, PATIENCE)
         held.enter_context(dask.config.set({"scheduler-address": local.scheduler_address}))
-        client = held.enter_context(Client(local))
+        client = Client(local)
+        held.callback(_close_clients, Client, local.scheduler_address)
         client.wait_for_workers(shape.workers, PATIENCE)
         _tell(shape, local)
         try:
@@ -85,6 +86,13 @@ def _settings(shape: Shape, folder: str) -> dict[str, Any]:
         "n_workers": shape.workers, "threads_per_worker": shape.threads, "memory_limit": shape.memory,
         "host": "127.0.0.1", "dashboard_address": page, "local_directory": folder,
     }  # fmt: skip
+
+
+def _close_clients(kind: Any, address: str) -> None:
+    """Close the clients of a cluster, those that the task has made and left open, too: else they look for it."""
+    for client in list(getattr(kind, "_instances", ())):
+        if not client.asynchronous and client.scheduler is not None and client.scheduler.address == address:
+            client.close()
 
 
 def _tell(shape: Shape, local: Any) -> None:

@@ -22,6 +22,7 @@ from flyte_nb.plugins.spark.shape import Shape, shape_of
 
 __all__ = ["session"]
 
+LONGEST = 4000  # characters of what Spark says of an error
 GRACE = 5.0  # seconds for Java to end by itself
 
 
@@ -56,17 +57,15 @@ def session(config: Spark, resources: Resources | None, name: str) -> Iterator[M
         yield {"spark_session": SparkSession.builder.getOrCreate()}
         return
     shape = shape_of(config, resources, name)
-    with _folder() as folder, _variables(_environment(config, shape)):
-        settings = {"spark.local.dir": folder, **_paths(shape), **shape.settings}
-        spark = _started(SparkSession.builder, settings, name)
+    with _folder() as folder, _variables(_environment(config, shape, folder)):
+        _travel_by_value()
+        spark = _started(SparkSession.builder, {**_paths(shape), **shape.settings}, name)
         java = getattr(SparkContext._gateway, "proc", None)
         try:
             _tell(spark, shape)
             yield {"spark_session": spark}
         except Exception as error:
-            if _has_ended(java):
-                raise _lost(java, name) from error
-            raise
+            raise _plain(error, java, name).with_traceback(error.__traceback__) from error.__cause__
         finally:
             _stop(spark, SparkContext)
 
@@ -112,13 +111,24 @@ def _folder() -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _environment(config: Spark, shape: Shape) -> dict[str, str]:
+def _travel_by_value() -> None:
+    """Let what a script defines go to the Pythons of Spark as a value: they do not run the script."""
+    main = sys.modules["__main__"]
+    if main.__name__ != "__main__":
+        from pyspark import cloudpickle
+
+        cloudpickle.register_pickle_by_value(main)
+
+
+def _environment(config: Spark, shape: Shape, folder: str) -> dict[str, str]:
     """Give the variables that Spark reads as it starts."""
     path = config.executor_path
     if path is not None and not shape.joined and shutil.which(path) is None:
         notice(f"executor_path {path} is not here: the Python of the task runs in its place")
         path = None
     variables = {"PYSPARK_PYTHON": path or sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable}
+    if "spark.local.dir" not in shape.settings:
+        variables["SPARK_LOCAL_DIRS"] = folder
     if not shape.joined:
         variables["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
     if shape.settings.get("spark.driver.bindAddress") == "127.0.0.1":
@@ -184,6 +194,19 @@ def _tell(spark: Any, shape: Shape) -> None:
         notice(text)
     page = spark.sparkContext.uiWebUrl
     notice(f"Spark {spark.version}: {shape.told}{f'; its UI: {page}' if page else ''}")
+
+
+def _plain(error: Exception, java: Any, name: str) -> Exception:
+    """Give an error that can be read without the session: Spark's own ask its Java for their words."""
+    package = type(error).__module__.partition(".")[0]
+    if package not in ("pyspark", "py4j") and not isinstance(error, ConnectionError):
+        return error
+    if _has_ended(java):
+        return _lost(java, name)
+    if package not in ("pyspark", "py4j"):
+        return error
+    lines = [line for line in str(error).splitlines() if line.strip() and not line.lstrip().startswith("at ")]
+    return RuntimeUserError(type(error).__name__, "\n".join(lines)[:LONGEST])
 
 
 def _has_ended(java: Any) -> bool:
