@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -51,7 +53,7 @@ def cluster(config: Dask, resources: Resources | None, name: str) -> Iterator[Ma
         folder = tempfile.mkdtemp(prefix="flyte-nb-dask-")
         held.callback(shutil.rmtree, folder, ignore_errors=True)
         local = LocalCluster(**_settings(shape, folder))
-        held.callback(local.close, PATIENCE)
+        held.callback(_close, local)
         held.enter_context(dask.config.set({"scheduler-address": local.scheduler_address}))
         client = Client(local)
         held.callback(_close_clients, Client, local.scheduler_address)
@@ -60,7 +62,7 @@ def cluster(config: Dask, resources: Resources | None, name: str) -> Iterator[Ma
         try:
             yield {}
         except KilledWorker as error:
-            raise _killed(error, name, shape) from error
+            raise _killed(error, name, shape).with_traceback(error.__traceback__) from None
 
 
 def insist(name: str) -> None:
@@ -95,6 +97,17 @@ def _close_clients(kind: Any, address: str) -> None:
             client.close()
 
 
+def _close(local: Any) -> None:
+    """End a cluster; where Dask does not, as when a worker is just being started again, its processes are killed."""
+    workers = list(local.workers.values())
+    try:
+        local.close(PATIENCE)
+    except Exception:  # an assertion of its own, or no time left
+        for pid in filter(None, (getattr(worker, "pid", None) for worker in workers)):
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+
+
 def _tell(shape: Shape, local: Any) -> None:
     """Tell what the cluster is, and where its pages are."""
     import distributed
@@ -110,5 +123,6 @@ def _killed(error: Any, name: str, shape: Shape) -> RuntimeUserError:
     return RuntimeUserError(
         "KilledWorker",
         f"{name}: the workers of its Dask cluster ended one after the other while they computed {error.task}; perhaps "
-        f"{size(shape.memory)} of memory is too little for one: WorkerGroup(resources=Resources(memory=…)) asks for more",
+        f"{size(shape.memory)} of memory is too little for one; ask for more: "
+        "WorkerGroup(resources=Resources(memory=…))",
     )

@@ -112,13 +112,13 @@ class Spark(Declaration):
     """
 
     spark_conf: Annotated[
-        dict[str, str] | None, Check(_of_spark, "settings of Spark by name, such as {'spark.executor.memory': '1g'}, as "
-                                                "texts", before=True)
-    ] = None  # fmt: skip
+        dict[str, str] | None,
+        Check(_of_spark, "settings of Spark by name, as texts, such as {'spark.executor.memory': '1g'}", before=True),
+    ] = None
     hadoop_conf: Annotated[
-        dict[str, str] | None, Check(_of_hadoop, "settings of Hadoop by name, such as {'fs.s3a.endpoint': 'http://…'}, "
-                                                 "as texts", before=True)
-    ] = None  # fmt: skip
+        dict[str, str] | None,
+        Check(_of_hadoop, "settings of Hadoop by name, as texts, such as {'fs.s3a.endpoint': '…'}", before=True),
+    ] = None
     executor_path: Path = None
     applications_path: Path = None
     driver_pod: PodTemplate | None = None

@@ -86,7 +86,7 @@ def insist(name: str) -> None:
         )
     if _java() is None:
         home = os.environ.get("JAVA_HOME")
-        where = f"JAVA_HOME is {home!r}, where there is none" if home else "JAVA_HOME is not set and none is on the PATH"
+        where = f"JAVA_HOME is {home!r}, which has none" if home else "JAVA_HOME is not set, and the PATH has none"
         raise NonRecoverableError(
             f"{name} has a Spark session, which runs in Java, and there is no java here ({where}). Install Java 17 or "
             "later, such as: apt-get install openjdk-17-jre-headless, brew install openjdk@17, or "

@@ -125,8 +125,8 @@ def _heap(declared: Mapping[str, str], room: Room) -> tuple[int, str]:
     if asked <= most:
         return asked, ""
     whose = "the task may have" if room.limited else "there is here"
-    return most, f"memory {size(asked << 20)} asked by spark_conf, {size(most << 20)} of the {size(room.memory)} that " \
-                 f"{whose} can be Spark's: clamped"  # fmt: skip
+    given = f"{size(most << 20)} of the {size(room.memory)} that {whose} can be Spark's: clamped"
+    return most, f"memory {size(asked << 20)} asked by spark_conf, {given}"
 
 
 def _unreachable(master: str) -> str:
@@ -155,4 +155,5 @@ def _addresses(master: str) -> list[tuple[str, int]]:
 
 
 def _is_loopback(master: str) -> bool:
-    return all(host == "localhost" or host.startswith("127.") for host, _ in _addresses(master)) if ":" in master else False
+    hosts = [host for host, _ in _addresses(master)] if ":" in master else [""]
+    return all(host == "localhost" or host.startswith("127.") for host in hosts)
