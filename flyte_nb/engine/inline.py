@@ -197,7 +197,7 @@ class InlineRunner:
         self.enter(action, Phase.RUNNING)
         token = current_runner.set(self)
         try:
-            with entered(context), surrounded(task, lambda text: self.notice(action, text)):
+            with entered(context), surrounded(task, InlineHearing(self, action)):
                 value = (task.execute if getattr(task, "is_connected", False) else task.forward)(**inputs)
                 if inspect.isawaitable(value):
                     value = await value
@@ -229,6 +229,22 @@ class InlineRunner:
         event = Event(self._run.name, replace(action))
         self._emit(event)
         self._run.observers.tell(event)
+
+
+@dataclass(frozen=True)
+class InlineHearing:
+    """Hears of a task that runs here."""
+
+    runner: InlineRunner
+    action: Action
+
+    def notice(self, text: str) -> None:
+        """Take something that whoever looks at the run should know."""
+        self.runner.notice(self.action, text)
+
+    def give_up(self, error: BaseException) -> None:
+        """Say so: what runs in this process's own thread cannot be ended from another."""
+        self.notice(str(error))
 
 
 @dataclass(frozen=True)

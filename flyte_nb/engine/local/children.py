@@ -76,9 +76,9 @@ class ChildRunner:
         assert context is not None
         return Step(self._link, context, f"{context.action.name}.{next(self._steps)}", name)
 
-    def notice(self, text: str) -> None:
-        """Tell whoever looks at the run something of the running task."""
-        self._link.send({"op": "step", "id": current_call.get(), "notice": text})
+    def tell(self, head: dict[str, Any], parts: Sequence[codec.Part] = ()) -> None:
+        """Tell the engine something of a running call, from any thread."""
+        self._link.send(head, parts)
 
     def _asked(self, task: TaskTemplate, inputs: dict[str, Any]) -> Asked:
         """Put together what a call needs, whichever way it goes."""

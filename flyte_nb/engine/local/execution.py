@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
@@ -17,6 +18,8 @@ from flyte_nb.context.task_context import TaskContext, context_from, entered
 from flyte_nb.engine import codec
 from flyte_nb.engine.definition import MAIN, module_of, tasks_in
 from flyte_nb.engine.local.children import ChildRunner, current_call
+from flyte_nb.engine.local.link import end_group
+from flyte_nb.engine.local.printing import flush
 from flyte_nb.engine.outputs import checked
 from flyte_nb.engine.segments import as_bytes, release, tracked
 from flyte_nb.environments.calling import current_runner
@@ -108,12 +111,30 @@ def begun(task: TaskTemplate, inputs: dict[str, Any]) -> Any:
     return task.forward(**inputs)
 
 
+@dataclass(frozen=True)
+class Told:
+    """Tells the engine of a call that runs here."""
+
+    runner: ChildRunner
+    number: str
+
+    def notice(self, text: str) -> None:
+        """Tell whoever looks at the run something."""
+        self.runner.tell({"op": "step", "id": self.number, "notice": text})
+
+    def give_up(self, error: BaseException) -> None:
+        """Give the call's result while it does not return, and end this process."""
+        flush()
+        self.runner.tell({**failure(error), "op": "result", "id": self.number, "released": False}, pickled(error))
+        end_group()
+
+
 @contextmanager
 def running(head: Mapping[str, Any], task: TaskTemplate, runner: ChildRunner) -> Iterator[None]:
     """Be in the context of a call: its run, its number, and who runs the tasks that it calls."""
     number, within = current_call.set(head["id"]), current_runner.set(runner)
     try:
-        with entered(context_of(head["context"], Report(task.name))), surrounded(task, runner.notice):
+        with entered(context_of(head["context"], Report(task.name))), surrounded(task, Told(runner, head["id"])):
             yield
             if task.report and current_report().has_content():
                 flush_report()

@@ -19,6 +19,7 @@ from flyte_nb.engine.local.redactor import Redactor
 from flyte_nb.engine.local.secrets import Secrets
 from flyte_nb.environments.image import Image
 from flyte_nb.environments.secrets import Secret
+from flyte_nb.plugins.share import SHARE
 
 if TYPE_CHECKING:
     from flyte_nb.engine.local.images.environment import Interpreter
@@ -68,7 +69,11 @@ class Surroundings:
             call.notice(text)
         async with await admission.acquire(demand, lambda why: self._waiting(call, why), call.parent_lease) as lease:
             call.lease = lease
-            variables = {**env_vars_of(policy.image), **admission.environment(lease, policy.resources)}
+            variables = {
+                **env_vars_of(policy.image),
+                **admission.environment(lease, policy.resources),
+                SHARE: f"{demand.cpu_limit} {demand.memory_limit or 0}",
+            }
             with self._given_secrets(call) as secrets:
                 env = self._variables(call, variables, secrets)
                 yield _need(env, interpreter, demand, lease, policy.reusable is None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -9,7 +11,10 @@ from flyte_nb.environments.declaration import refuse
 from flyte_nb.environments.function_task import AsyncFunctionTaskTemplate
 from flyte_nb.environments.plugin_registry import TaskPluginRegistry
 from flyte_nb.environments.policies import ReusePolicy
+from flyte_nb.environments.resources import Resources
 from flyte_nb.plugins.ray.config import RayJobConfig
+from flyte_nb.plugins.ray.connecting import connected, is_elsewhere
+from flyte_nb.plugins.ray.shape import declared, total
 
 __all__ = ["RayFunctionTask"]
 
@@ -39,6 +44,16 @@ class RayFunctionTask(AsyncFunctionTaskTemplate):
         if config.ttl_seconds_after_finished is not None:
             return "idle_ttl of the policy says when it goes: leave out ttl_seconds_after_finished"
         return ""
+
+    def local_resources(self) -> Resources | None:
+        """Give what all nodes of the cluster ask for together; the task's own where it joins another cluster."""
+        if is_elsewhere(self.plugin_config):
+            return self.resources
+        return total(declared(self.plugin_config, self.resources))
+
+    def around(self) -> AbstractContextManager[Mapping[str, Any]]:
+        """Give the connection to the Ray cluster, which is started for it unless it runs already."""
+        return connected(self.plugin_config, self.resources, warm=self.reusable is not None)
 
 
 TaskPluginRegistry.register(RayJobConfig, RayFunctionTask)
