@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any
 
 from flyte_nb.context.notices import notice
 from flyte_nb.environments.resources import Resources
-from flyte_nb.errors import NonRecoverableError, RuntimeUserError
+from flyte_nb.errors import RuntimeUserError
+from flyte_nb.plugins.amounts import size
 from flyte_nb.plugins.dask.config import Dask
 from flyte_nb.plugins.dask.shape import Shape, shape_of
-from flyte_nb.plugins.room import size
+from flyte_nb.plugins.missing import insist_on
+from flyte_nb.plugins.scratch import scratch
+from flyte_nb.plugins.share import Share
 
 __all__ = ["cluster"]
 
@@ -39,20 +41,16 @@ def cluster(config: Dask, resources: Resources | None, name: str) -> Iterator[Ma
 
     Raises
     ------
-    NonRecoverableError
-        When distributed is not installed.
     RuntimeUserError
-        When a worker ends again and again while it computes something.
+        When distributed is not installed, or a worker ends again and again while it computes something.
     """
-    insist(name)
+    insist_on("distributed", "dask", "Dask")
     import dask
     from distributed import Client, KilledWorker, LocalCluster
 
-    shape = shape_of(config, resources)
+    shape = shape_of(config, resources, Share.here())
     with contextlib.ExitStack() as held:
-        folder = tempfile.mkdtemp(prefix="flyte-nb-dask-")
-        held.callback(shutil.rmtree, folder, ignore_errors=True)
-        local = LocalCluster(**_settings(shape, folder))
+        local = LocalCluster(**_settings(shape, str(held.enter_context(scratch("dask")))))
         held.callback(_close, local)
         held.enter_context(dask.config.set({"scheduler-address": local.scheduler_address}))
         client = Client(local)
@@ -63,22 +61,6 @@ def cluster(config: Dask, resources: Resources | None, name: str) -> Iterator[Ma
             yield {}
         except KilledWorker as error:
             raise _killed(error, name, shape).with_traceback(error.__traceback__) from None
-
-
-def insist(name: str) -> None:
-    """Make sure that Dask is installed.
-
-    Raises
-    ------
-    NonRecoverableError
-        Saying how to get it.
-    """
-    if find_spec("distributed") is None:
-        raise NonRecoverableError(
-            f"{name} has a Dask cluster, and distributed is not installed: pip install 'flyte_nb[dask]'; for an image, "
-            "with_pip_packages('distributed')",
-            "PackageMissing",
-        )
 
 
 def _settings(shape: Shape, folder: str) -> dict[str, Any]:
@@ -110,12 +92,10 @@ def _close(local: Any) -> None:
 
 def _tell(shape: Shape, local: Any) -> None:
     """Tell what the cluster is, and where its pages are."""
-    import distributed
-
     for text in shape.notices:
         notice(text)
     page = f"; its dashboard: {local.dashboard_link}" if find_spec("bokeh") is not None else ""
-    notice(f"Dask {distributed.__version__}: {shape} on this machine{page}")
+    notice(f"Dask {version('distributed')}: {shape} on this machine{page}")
 
 
 def _killed(error: Any, name: str, shape: Shape) -> RuntimeUserError:

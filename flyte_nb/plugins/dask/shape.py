@@ -7,8 +7,9 @@ import math
 from dataclasses import dataclass
 
 from flyte_nb.environments.resources import Resources
+from flyte_nb.plugins.amounts import bounded, cores_of, memory_of, size
 from flyte_nb.plugins.dask.config import Dask
-from flyte_nb.plugins.room import Room, cores_of, memory_of, size
+from flyte_nb.plugins.share import Share
 
 __all__ = ["Shape", "shape_of", "together"]
 
@@ -38,22 +39,33 @@ class Shape:
         return _worded(self.workers, self.threads, self.memory)
 
 
-def shape_of(config: Dask, resources: Resources | None) -> Shape:
-    """Give the shape of the cluster of a task on this machine."""
-    room = Room.here(together(config, resources))
+def shape_of(config: Dask, resources: Resources | None, share: Share) -> Shape:
+    """Give the shape of the cluster of a task on this machine.
+
+    Parameters
+    ----------
+    config : Dask
+        What is declared.
+    resources : Resources, optional
+        What the task asks for, beside its workers.
+    share : Share
+        What all of them may have of the machine.
+    """
+    both = together(config, resources)
+    share = bounded(share, both)
     each = _each(config, resources)
     asked, threads, memory = _workers(config), math.ceil(cores_of(each) or 1), memory_of(each)
-    workers = min(asked, room.cores)
-    free = room.memory - (memory_of(resources) or 0) if room.limited else room.memory
+    workers = min(asked, share.cores)
+    free = share.memory - (memory_of(resources) or 0) if memory_of(both) is not None else share.memory
     shape = Shape(
         workers,
-        max(1, min(threads, room.cores // workers)),
+        max(1, min(threads, share.cores // workers)),
         max(LEAST, min(memory or free, free // workers)),
         tuple(_images(config)),
     )
     if (shape.workers, shape.threads) == (asked, threads) and shape.memory >= (memory or 0):
         return shape
-    told = f"Dask: {_worded(asked, threads, memory)} asked, {_here(room)} here: clamped to {shape}"
+    told = f"Dask: {_worded(asked, threads, memory)} asked, {_here(share)} here: clamped to {shape}"
     return dataclasses.replace(shape, notices=(told, *shape.notices))
 
 
@@ -95,5 +107,5 @@ def _worded(workers: int, threads: int, memory: int | None) -> str:
     return f"{count} of {cores}{f' and {size(memory)}' if memory else ''}"
 
 
-def _here(room: Room) -> str:
-    return f"{room.cores} core{'s' * (room.cores != 1)} and {size(room.memory)}"
+def _here(share: Share) -> str:
+    return f"{share.cores} core{'s' * (share.cores != 1)} and {size(share.memory)}"

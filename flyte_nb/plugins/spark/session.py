@@ -7,16 +7,17 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from flyte_nb.context.notices import notice
 from flyte_nb.environments.resources import Resources
-from flyte_nb.errors import NonRecoverableError, RuntimeUserError
+from flyte_nb.errors import RuntimeUserError
+from flyte_nb.plugins.missing import insist_on
+from flyte_nb.plugins.scratch import scratch
+from flyte_nb.plugins.share import Share
 from flyte_nb.plugins.spark.config import Spark
 from flyte_nb.plugins.spark.shape import Shape, shape_of
 
@@ -41,14 +42,13 @@ def session(config: Spark, resources: Resources | None, name: str) -> Iterator[M
 
     Raises
     ------
-    NonRecoverableError
-        When pyspark or Java is not installed.
     ResourceError
         When there is too little memory for a session.
     RuntimeUserError
-        When the session cannot be started, or its Java ends while the task runs.
+        When pyspark or Java is not installed, the session cannot be started, or its Java ends while the task runs.
     """
-    insist(name)
+    insist_on("pyspark", "spark", "Spark")
+    insist_on_java()
     from pyspark import SparkContext
     from pyspark.sql import SparkSession
 
@@ -56,8 +56,8 @@ def session(config: Spark, resources: Resources | None, name: str) -> Iterator[M
         notice("this process has a Spark session already: it is taken as it is")
         yield {"spark_session": SparkSession.builder.getOrCreate()}
         return
-    shape = shape_of(config, resources, name)
-    with _folder() as folder, _variables(_environment(config, shape, folder)):
+    shape = shape_of(config, resources, Share.here(), name)
+    with scratch("spark") as folder, _variables(_environment(config, shape, str(folder))):
         _travel_by_value()
         spark = _started(SparkSession.builder, {**_paths(shape), **shape.settings}, name)
         java = getattr(SparkContext._gateway, "proc", None)
@@ -70,28 +70,21 @@ def session(config: Spark, resources: Resources | None, name: str) -> Iterator[M
             _stop(spark, SparkContext)
 
 
-def insist(name: str) -> None:
-    """Make sure that what a session needs is installed.
+def insist_on_java() -> None:
+    """Make sure that there is a Java.
 
     Raises
     ------
-    NonRecoverableError
-        Naming what is missing and how to get it.
+    RuntimeUserError
+        With the code ``JavaMissing``, saying where it was looked for and how to get it.
     """
-    if find_spec("pyspark") is None:
-        raise NonRecoverableError(
-            f"{name} has a Spark session, and pyspark is not installed: pip install 'flyte_nb[spark]'; for an image, "
-            "with_pip_packages('pyspark')",
-            "PackageMissing",
-        )
     if _java() is None:
         home = os.environ.get("JAVA_HOME")
         where = f"JAVA_HOME is {home!r}, which has none" if home else "JAVA_HOME is not set, and the PATH has none"
-        raise NonRecoverableError(
-            f"{name} has a Spark session, which runs in Java, and there is no java here ({where}). Install Java 17 or "
-            "later, such as: apt-get install openjdk-17-jre-headless, brew install openjdk@17, or "
-            "conda install openjdk=17; or set JAVA_HOME",
+        raise RuntimeUserError(
             "JavaMissing",
+            f"Spark runs in Java, and there is none here ({where}): install Java 17 or later, such as with apt-get "
+            "install openjdk-17-jre-headless, brew install openjdk@17 or conda install openjdk=17; or set JAVA_HOME",
         )
 
 
@@ -99,16 +92,6 @@ def _java() -> str | None:
     """Find the Java that Spark would start."""
     home = os.environ.get("JAVA_HOME")
     return shutil.which("java", path=str(Path(home, "bin"))) if home else shutil.which("java")
-
-
-@contextmanager
-def _folder() -> Iterator[str]:
-    """Give a folder for what Spark writes meanwhile."""
-    folder = tempfile.mkdtemp(prefix="flyte-nb-spark-")
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _travel_by_value() -> None:

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 from flyte_nb.environments.resources import Resources
 from flyte_nb.errors import ResourceError
-from flyte_nb.plugins.room import Room, size
+from flyte_nb.plugins.amounts import bounded, size
+from flyte_nb.plugins.share import Share
 from flyte_nb.plugins.spark.config import Spark, mebibytes
 
 __all__ = ["Shape", "shape_of"]
@@ -47,8 +48,19 @@ class Shape:
     notices: tuple[str, ...] = ()
 
 
-def shape_of(config: Spark, resources: Resources | None, name: str) -> Shape:
+def shape_of(config: Spark, resources: Resources | None, share: Share, name: str) -> Shape:
     """Give the shape of the session of a task on this machine.
+
+    Parameters
+    ----------
+    config : Spark
+        What is declared.
+    resources : Resources, optional
+        What the task asks for.
+    share : Share
+        What it may have of the machine.
+    name : str
+        The task.
 
     Raises
     ------
@@ -64,9 +76,9 @@ def shape_of(config: Spark, resources: Resources | None, name: str) -> Shape:
         if _is_loopback(master):
             settings = {**_loopback(), **settings}
         return Shape(settings, True, f"joins {master}")
-    room = Room.here(resources)
-    cores, told = _cores(declared, room)
-    heap, more = _heap(declared, room)
+    share = bounded(share, resources)
+    cores, told = _cores(declared, share)
+    heap, more = _heap(declared, share, resources is not None and resources.memory is not None)
     settings = {**_loopback(), **settings, MASTER: f"local[{cores}]", DRIVER: f"{heap}m"}
     words = f"{cores} {'thread' if cores == 1 else 'threads'} on this machine, {size(heap << 20)} of memory"
     gone = f"spark.master {master} is not here ({away}): the session is one of this machine" if away else ""
@@ -77,12 +89,12 @@ def _loopback() -> dict[str, str]:
     return {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
 
 
-def _cores(declared: Mapping[str, str], room: Room) -> tuple[int, str]:
+def _cores(declared: Mapping[str, str], share: Share) -> tuple[int, str]:
     """Give the number of threads, and what there is to tell of it."""
     asked, words = _asked_cores(declared)
-    if asked is None or asked <= room.cores:
-        return asked or room.cores, ""
-    return room.cores, f"{words} asked, {_counted(room.cores, 'core')} here: clamped"
+    if asked is None or asked <= share.cores:
+        return asked or share.cores, ""
+    return share.cores, f"{words} asked, {_counted(share.cores, 'core')} here: clamped"
 
 
 def _asked_cores(declared: Mapping[str, str]) -> tuple[int | None, str]:
@@ -104,7 +116,7 @@ def _counted(number: int, word: str) -> str:
     return f"{number} {word}{'' if number == 1 else 's'}"
 
 
-def _heap(declared: Mapping[str, str], room: Room) -> tuple[int, str]:
+def _heap(declared: Mapping[str, str], share: Share, limited: bool) -> tuple[int, str]:
     """Give the mebibytes of Java's heap, in which the driver and the executors are one here, and what there is to tell.
 
     Raises
@@ -112,20 +124,20 @@ def _heap(declared: Mapping[str, str], room: Room) -> tuple[int, str]:
     ResourceError
         When there is too little memory for a session.
     """
-    if room.memory < LEAST:
+    if share.memory < LEAST:
         raise ResourceError(
-            f"memory {size(room.memory)} is too little for a Spark session, which needs {size(LEAST)} here; ask for "
+            f"memory {size(share.memory)} is too little for a Spark session, which needs {size(LEAST)} here; ask for "
             'more: resources=Resources(memory="2Gi")'
         )
-    most = int(room.memory * SHARE) >> 20
+    most = int(share.memory * SHARE) >> 20
     parts = [declared.get(DRIVER), *[declared.get(EXECUTOR)] * _executors(declared)]
     asked = sum(mebibytes(text) for text in parts if text)
     if not asked:
-        return (most if room.limited else min(USUAL, most)), ""
+        return (most if limited else min(USUAL, most)), ""
     if asked <= most:
         return asked, ""
-    whose = "the task may have" if room.limited else "there is here"
-    given = f"{size(most << 20)} of the {size(room.memory)} that {whose} can be Spark's: clamped"
+    whose = "the task may have" if limited else "there is here"
+    given = f"{size(most << 20)} of the {size(share.memory)} that {whose} can be Spark's: clamped"
     return most, f"memory {size(asked << 20)} asked by spark_conf, {given}"
 
 

@@ -1,42 +1,23 @@
-"""Room: how much of this machine the engine of a task's plugin may take."""
+"""Amounts: what resources say in cores and bytes, and a share of the machine bounded by them."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
-import os
-from dataclasses import dataclass
 
 from flyte_nb.environments.quantity import Quantity
 from flyte_nb.environments.resources import Resources
+from flyte_nb.plugins.share import Share
 
-__all__ = ["Room", "cores_of", "memory_of", "size"]
+__all__ = ["bounded", "cores_of", "memory_of", "size"]
 
 
-@dataclass(frozen=True)
-class Room:
-    """What there is for an engine in this process and for all that it starts.
-
-    Parameters
-    ----------
-    cores : int
-        How many it may use at a time.
-    memory : int
-        Bytes of memory.
-    limited : bool
-        Whether the memory is what the task's resources say; else it is that of the machine.
-    """
-
-    cores: int
-    memory: int
-    limited: bool = False
-
-    @classmethod
-    def here(cls, resources: Resources | None = None) -> Room:
-        """Look at this machine, and at what a task asks of it: the cores that this process may run on are its own."""
-        here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        cores, limit = cores_of(resources), memory_of(resources)
-        return cls(min(here, math.ceil(cores or here)), min(memory, limit or memory), limit is not None)
+def bounded(share: Share, resources: Resources | None) -> Share:
+    """Give a share that is no more than what resources say, as where nobody shares out the machine."""
+    cores, memory = cores_of(resources), memory_of(resources)
+    return dataclasses.replace(
+        share, cores=min(share.cores, math.ceil(cores or share.cores)), memory=min(share.memory, memory or share.memory)
+    )
 
 
 def cores_of(resources: Resources | None) -> float | None:
