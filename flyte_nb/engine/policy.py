@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import functools
 import json
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from typing import Any
 
+from flyte_nb import pickling
 from flyte_nb.environments.cache import Cache, VersionParameters
 from flyte_nb.environments.declaration import Declaration
 from flyte_nb.environments.durations import duration
@@ -19,7 +21,7 @@ from flyte_nb.environments.resources import Resources
 from flyte_nb.environments.secrets import Secret, secrets_from_request
 from flyte_nb.environments.template import TaskTemplate
 
-__all__ = ["Caching", "Policy", "policy_of", "seconds"]
+__all__ = ["Caching", "Policy", "configured", "policy_of", "seconds"]
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ class Policy:
         What it is given.
     caching : Caching
         How its outputs are kept.
+    plugin : str
+        The configuration of its plugin where an override gave it, pickled, as text; its module does not say it then.
     """
 
     environment: str = ""
@@ -83,6 +87,7 @@ class Policy:
     timeout: Timeout | None = None
     secrets: tuple[Secret, ...] = ()
     caching: Caching = Caching()
+    plugin: str = field(default="", repr=False)
 
     def to_json(self) -> str:
         """Give it as JSON, without what is at its default; empty when nothing is asked."""
@@ -133,7 +138,17 @@ def policy_of(task: TaskTemplate) -> Policy:
         timeout=limits if limits is not None and any(map(seconds, _limits(limits))) else None,
         secrets=tuple(secrets_from_request(task.secrets)),
         caching=_caching(task),
+        plugin=_plugin(task) if "plugin_config" in task.override_settings else "",
     )
+
+
+def _plugin(task: TaskTemplate) -> str:
+    return base64.b64encode(pickling.steady_dumps(getattr(task, "plugin_config", None))[0]).decode()
+
+
+def configured(task: TaskTemplate, plugin: str) -> TaskTemplate:
+    """Give a task with the configuration of its plugin that a policy says; as it is where it says none."""
+    return task.override(plugin_config=pickling.loads(base64.b64decode(plugin))) if plugin else task
 
 
 @functools.cache

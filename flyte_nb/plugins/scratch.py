@@ -48,19 +48,20 @@ def _root() -> Path:
 def _sweep(root: Path, prefix: str) -> None:
     for folder in root.glob(f"{prefix}*"):
         with contextlib.suppress(OSError):
-            if folder.stat().st_uid == os.getuid() and time.time() - folder.stat().st_mtime > YOUNG:
-                _remove_left(folder)
+            if folder.stat().st_uid == os.getuid() and _is_left(folder):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
-def _remove_left(folder: Path) -> None:
-    """Remove a folder unless somebody holds its lock."""
+def _is_left(folder: Path) -> bool:
+    """Tell whether nobody holds the lock of a folder; a new one may be without its lock still."""
     try:
         lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
-        shutil.rmtree(folder, ignore_errors=True)
-        return
+        return time.time() - folder.stat().st_mtime > YOUNG
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(folder, ignore_errors=True)
+    except BlockingIOError:
+        return False
     finally:
         os.close(lock)
+    return True

@@ -39,6 +39,9 @@ FULL = RayJobConfig(
         (lambda: WorkerNodeConfig("a", 2, min_replicas=3), "WorkerNodeConfig.min_replicas.*at most replicas, 2"),
         (lambda: WorkerNodeConfig("a", 2, max_replicas=1), "WorkerNodeConfig.max_replicas.*at least replicas, 2"),
         (lambda: WorkerNodeConfig("a", 2, ray_start_params={"--num-cpus": "1"}), "without dashes"),
+        (lambda: HeadNodeConfig({"num-cpus": "many"}), "HeadNodeConfig.ray_start_params"),
+        (lambda: HeadNodeConfig({"resources": "fast"}), "resources is no JSON object of numbers"),
+        (lambda: HeadNodeConfig({"resources": '["fast"]'}), "resources is no JSON object of numbers"),
         (
             lambda: HeadNodeConfig(requests=flyte.Resources(cpu=4), limits=flyte.Resources(cpu=(1, 2))),
             "requests.cpu: given 4; accepted: at most limits.cpu, 2",

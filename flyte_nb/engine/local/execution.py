@@ -21,6 +21,7 @@ from flyte_nb.engine.local.children import ChildRunner, current_call
 from flyte_nb.engine.local.link import end_group
 from flyte_nb.engine.local.printing import flush
 from flyte_nb.engine.outputs import checked
+from flyte_nb.engine.policy import configured
 from flyte_nb.engine.segments import as_bytes, release, tracked
 from flyte_nb.environments.calling import current_runner
 from flyte_nb.environments.function_task import AsyncFunctionTaskTemplate
@@ -186,6 +187,7 @@ def wanted(head: Mapping[str, Any], parts: list[codec.Part]) -> tuple[TaskTempla
         For an input of the wrong type.
     """
     task = pickling.loads(as_bytes(parts.pop(0))) if head["by_value"] else find_task(head["module"], head["task"])
+    task = configured(task, head.get("plugin", ""))
     inputs = codec.decode(parts)
     if head["texts"]:
         return task, task.interface.complete(**task.interface.parse(inputs))

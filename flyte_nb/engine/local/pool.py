@@ -29,7 +29,8 @@ MOST = max(32, 4 * (os.cpu_count() or 1))
 #: tasks that wait for their children at a time, each with a process of its own
 MOST_WAITING = 500
 R = TypeVar("R", bound=Replica)
-_KERNEL_ONLY = ("JPY_", "PYDEVD", "IPYKERNEL", "FLYTE_NB_NOTEBOOK")
+#: what marks a kernel, and what importing Ray leaves, as when an error of it is read: no reason to start workers again
+_KERNEL_ONLY = ("JPY_", "PYDEVD", "IPYKERNEL", "FLYTE_NB_NOTEBOOK", "RAY_CLIENT_MODE")
 
 
 class Given(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -12,11 +13,20 @@ from flyte_nb.environments.pod_template import PodTemplate
 from flyte_nb.environments.quantity import Quantity
 from flyte_nb.environments.resources import Resources
 
-__all__ = ["AutoscalerOptionsConfig", "HeadNodeConfig", "RayJobConfig", "WorkerNodeConfig"]
+__all__ = [
+    "AMOUNTS",
+    "AutoscalerOptionsConfig",
+    "HeadNodeConfig",
+    "RayJobConfig",
+    "WorkerNodeConfig",
+    "custom_resources",
+]
 
 _LABEL = re.compile(r"[A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?")
 _OPTION = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
 _ADDRESS = re.compile(r"auto|local|(ray://)?(\[[0-9A-Fa-f:.]+\]|[^\s/:\[\]]+):([0-9]{1,5})")
+#: options of ``ray start`` that are amounts
+AMOUNTS = ("num-cpus", "num-gpus", "memory", "object-store-memory")
 _MODES = ("UNSPECIFIED", "DEFAULT", "AGGRESSIVE", "CONSERVATIVE")
 
 
@@ -39,7 +49,26 @@ def _options(value: dict[str, str] | None) -> dict[str, str] | None:
     for name in value or ():
         if not _OPTION.fullmatch(name):
             raise ValueError(f"{name!r} is no option of ray start; write it without dashes before it")
+        if name.replace("_", "-") in AMOUNTS:
+            Quantity.parse((value or {})[name])
+    custom_resources(value or {})
     return value
+
+
+def custom_resources(options: Mapping[str, str]) -> dict[str, float]:
+    """Read the resources of one's own names in options; quoted once more, as for a shell, they are the same.
+
+    Raises
+    ------
+    ValueError
+        When they are no JSON object of numbers.
+    """
+    try:
+        found = json.loads(options.get("resources", "{}"))
+        found = json.loads(found) if isinstance(found, str) else found
+        return {str(name): float(amount) for name, amount in found.items()}
+    except (AttributeError, TypeError, ValueError):
+        raise ValueError("resources is no JSON object of numbers, such as '{\"fast\": 1}'") from None
 
 
 def _mode(value: str | None) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -10,7 +9,7 @@ from typing import Any
 
 from flyte_nb.environments.quantity import Quantity
 from flyte_nb.environments.resources import Resources
-from flyte_nb.plugins.ray.config import HeadNodeConfig, RayJobConfig, WorkerNodeConfig
+from flyte_nb.plugins.ray.config import AMOUNTS, HeadNodeConfig, RayJobConfig, WorkerNodeConfig, custom_resources
 from flyte_nb.plugins.share import Share
 
 __all__ = ["OVERHEAD", "Node", "declared", "fitted", "total", "words"]
@@ -20,7 +19,6 @@ _LEAST_NODE = 1 << 28  # bytes of the machine below which no further node is sta
 _LEAST_STORE = 80_000_000  # bytes; Ray refuses less
 _STORE = 0.3  # of the memory, as in Ray
 _HEAD = "head"
-_OPTIONS = ("num-cpus", "num-gpus", "memory", "object-store-memory", "resources")
 
 
 @dataclass(frozen=True)
@@ -79,8 +77,8 @@ def _node(group: str, config: HeadNodeConfig | WorkerNodeConfig, default: Resour
         _whole(options.get("num-gpus") or (device.quantity if device is not None else 0)),
         None if memory is None else _whole(memory),
         None if store is None else _whole(store),
-        _custom(options.get("resources", "{}")),
-        tuple(sorted(name for name in options if name not in _OPTIONS)),
+        custom_resources(options),
+        tuple(sorted(name for name in options if name not in (*AMOUNTS, "resources"))),
     )
 
 
@@ -95,15 +93,6 @@ def _first(asked: Iterable[Resources | None], name: str) -> Any:
 
 def _whole(amount: Any) -> int:
     return math.ceil(Quantity.parse(amount).value)
-
-
-def _custom(text: str) -> dict[str, float]:
-    """Read resources of one's own names; quoted once more, as for a shell, they are the same."""
-    try:
-        found = json.loads(text)
-        return dict(json.loads(found) if isinstance(found, str) else found)
-    except (TypeError, ValueError):
-        return {}
 
 
 def total(nodes: Iterable[Node]) -> Resources:
