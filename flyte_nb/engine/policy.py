@@ -11,6 +11,7 @@ from typing import Any
 
 from flyte_nb import pickling
 from flyte_nb.environments.cache import Cache, VersionParameters
+from flyte_nb.environments.container_task import ContainerTask
 from flyte_nb.environments.declaration import Declaration
 from flyte_nb.environments.durations import duration
 from flyte_nb.environments.forms import from_dict
@@ -61,6 +62,8 @@ class Policy:
         Whether its function is a coroutine function.
     connector : bool
         Whether a connector does its work.
+    container : bool
+        Whether it is a command in a container of its image.
     resources : Resources, optional
         What it takes of the machine: as declared, with what a plugin's engine takes.
     reusable, image
@@ -80,6 +83,7 @@ class Policy:
     environment: str = ""
     is_async: bool = False
     connector: bool = False
+    container: bool = False
     resources: Resources | None = None
     reusable: ReusePolicy | None = None
     image: Image | None = field(default=None, repr=False)
@@ -127,13 +131,15 @@ def policy_of(task: TaskTemplate) -> Policy:
     """Give the policy of a task as its settings are now."""
     limits = timeout_from_request(task.timeout) if task.timeout else None
     connector = bool(getattr(task, "is_connected", False))
+    container = isinstance(task, ContainerTask)
     return Policy(
         environment=task.parent_env_name or "",
         is_async=bool(getattr(task, "is_async", False)) or connector,
         connector=connector,
+        container=container,
         resources=task.local_resources() if isinstance(task, AsyncFunctionTaskTemplate) else task.resources,
         reusable=task.reusable,
-        image=task.image if task.image is not None and task.image != _auto() else None,
+        image=task.image if task.image is not None and not container and task.image != _auto() else None,
         retries=task.retries if task.retries.count else None,
         timeout=limits if limits is not None and any(map(seconds, _limits(limits))) else None,
         secrets=tuple(secrets_from_request(task.secrets)),
