@@ -78,6 +78,8 @@ class Policy:
         How its outputs are kept.
     plugin : str
         The configuration of its plugin where an override gave it, pickled, as text; its module does not say it then.
+    processes : int
+        How many processes and threads its plugin's engine may have, beside those of every task.
     """
 
     environment: str = ""
@@ -92,6 +94,7 @@ class Policy:
     secrets: tuple[Secret, ...] = ()
     caching: Caching = Caching()
     plugin: str = field(default="", repr=False)
+    processes: int = 0
 
     def to_json(self) -> str:
         """Give it as JSON, without what is at its default; empty when nothing is asked."""
@@ -132,18 +135,20 @@ def policy_of(task: TaskTemplate) -> Policy:
     limits = timeout_from_request(task.timeout) if task.timeout else None
     connector = bool(getattr(task, "is_connected", False))
     container = isinstance(task, ContainerTask)
+    function = task if isinstance(task, AsyncFunctionTaskTemplate) else None
     return Policy(
         environment=task.parent_env_name or "",
         is_async=bool(getattr(task, "is_async", False)) or connector,
         connector=connector,
         container=container,
-        resources=task.local_resources() if isinstance(task, AsyncFunctionTaskTemplate) else task.resources,
+        resources=task.resources if function is None else function.local_resources(),
         reusable=task.reusable,
         image=task.image if task.image is not None and not container and task.image != _auto() else None,
         retries=task.retries if task.retries.count else None,
         timeout=limits if limits is not None and any(map(seconds, _limits(limits))) else None,
         secrets=tuple(secrets_from_request(task.secrets)),
         caching=_caching(task),
+        processes=0 if function is None else function.local_processes(),
         plugin=_plugin(task) if "plugin_config" in task.override_settings else "",
     )
 

@@ -102,6 +102,10 @@ class AsyncFunctionTaskTemplate(RuntimeTaskTemplate):
         """Give what a run takes of this machine: the task's resources, and those of its engine. For plugins."""
         return self.resources
 
+    def local_processes(self) -> int:
+        """Give how many processes and threads a run may have beside what every task may: its engine's. For plugins."""
+        return 0
+
     def around(self) -> AbstractContextManager[Mapping[str, Any]]:
         """Give what is around an execution on this machine, such as an engine that runs meanwhile. For plugins.
 

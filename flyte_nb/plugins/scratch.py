@@ -14,7 +14,7 @@ from pathlib import Path
 
 __all__ = ["scratch"]
 
-LONGEST = 40  # characters of the temporary folder's path; engines put sockets below it, whose paths must be short
+LONGEST = 16  # characters of the folder for temporary files; engines put sockets below it, whose paths must be short
 YOUNG = 60.0  # seconds in which a folder may still be without its lock
 _LOCK = "lock"
 

@@ -6,6 +6,7 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,12 +77,13 @@ class Surroundings:
             }
             with self._given_secrets(call) as secrets:
                 env = self._variables(call, variables, secrets)
-                yield _need(env, interpreter, demand, lease, policy.reusable is None)
+                need = _need(env, interpreter, demand, lease, policy.reusable is None)
+                yield replace(need, processes=policy.processes) if policy.processes else need
 
     def plain(self, call: Call) -> Need | None:
         """Give what the process of a call needs where it asks for nothing in particular; else None."""
         policy = call.work.policy
-        if policy.image is None and policy.resources is None and not policy.secrets:
+        if policy.image is None and policy.resources is None and not policy.secrets and not policy.processes:
             return Need(self._variables(call, {}, {}))
         return None
 

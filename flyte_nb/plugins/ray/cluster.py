@@ -79,7 +79,7 @@ def started(nodes: list[Node], runtime_env: dict[str, Any] | None) -> Iterator[C
     with scratch("ray") as folder:
         try:
             try:
-                ours = _start(nodes, runtime_env, folder)
+                ours = _start(nodes, runtime_env, folder / "r")  # Ray lets everybody write into its own
             except Exception as error:  # whatever Ray raises
                 raise RuntimeSystemError("RayNotStarted", f"Ray did not start: {error}") from error
             with _watched(ours):

@@ -18,6 +18,8 @@ from flyte_nb.plugins.ray.shape import declared, total
 
 __all__ = ["RayFunctionTask"]
 
+OF_NODE, OF_CORE = 1024, 256  # processes and threads, above what was seen
+
 
 @dataclass(kw_only=True, repr=False)
 class RayFunctionTask(AsyncFunctionTaskTemplate):
@@ -50,6 +52,13 @@ class RayFunctionTask(AsyncFunctionTaskTemplate):
         if is_elsewhere(self.plugin_config):
             return self.resources
         return total(declared(self.plugin_config, self.resources))
+
+    def local_processes(self) -> int:
+        """Give what the nodes start: of each its own processes, and of each core Ray's workers, with their threads."""
+        if is_elsewhere(self.plugin_config):
+            return 0
+        nodes = declared(self.plugin_config, self.resources)
+        return OF_NODE * len(nodes) + OF_CORE * sum(node.cpus for node in nodes)
 
     def around(self) -> AbstractContextManager[Mapping[str, Any]]:
         """Give the connection to the Ray cluster, which is started for it unless it runs already."""
