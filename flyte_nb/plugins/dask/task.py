@@ -15,6 +15,8 @@ from flyte_nb.plugins.dask.shape import together
 
 __all__ = ["DaskTask"]
 
+OF_WORKER = 128  # processes and threads, above what was seen
+
 
 @dataclass(kw_only=True, repr=False)
 class DaskTask(AsyncFunctionTaskTemplate):
@@ -26,6 +28,10 @@ class DaskTask(AsyncFunctionTaskTemplate):
     def local_resources(self) -> Resources | None:
         """Give what a run takes of this machine: that of the task, and that of each worker."""
         return together(self.plugin_config, self.resources)
+
+    def local_processes(self) -> int:
+        """Give how many processes and threads the workers may have."""
+        return OF_WORKER * (self.plugin_config.workers.number_of_workers or 1)
 
     def around(self) -> AbstractContextManager[Mapping[str, Any]]:
         """Give the cluster, which is ended however the task ends."""

@@ -13,6 +13,8 @@ from flyte_nb.plugins.spark.config import Spark
 
 __all__ = ["PysparkFunctionTask"]
 
+OF_SESSION = 1024  # processes and threads, above what was seen
+
 
 @dataclass(kw_only=True, repr=False)
 class PysparkFunctionTask(AsyncFunctionTaskTemplate):
@@ -20,6 +22,10 @@ class PysparkFunctionTask(AsyncFunctionTaskTemplate):
 
     plugin_config: Spark
     task_type: str = "spark"
+
+    def local_processes(self) -> int:
+        """Give how many processes and threads Java may have, and the Pythons of the executors."""
+        return OF_SESSION
 
     def around(self) -> AbstractContextManager[Mapping[str, Any]]:
         """Give the session, which is ended however the task ends."""
