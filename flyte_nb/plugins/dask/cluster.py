@@ -23,7 +23,7 @@ from flyte_nb.plugins.share import Share
 
 __all__ = ["cluster"]
 
-PATIENCE = 30.0  # seconds for workers to start, and to end
+PATIENCE = 60.0  # seconds for workers to start, and to end
 
 
 @contextmanager
@@ -42,7 +42,7 @@ def cluster(config: Dask, resources: Resources | None, name: str) -> Iterator[Ma
     Raises
     ------
     RuntimeUserError
-        When distributed is not installed, or a worker ends again and again while it computes something.
+        When distributed is not installed, the cluster cannot be started, or workers end while they compute one thing.
     """
     insist_on("distributed", "dask", "Dask")
     import dask
@@ -50,12 +50,17 @@ def cluster(config: Dask, resources: Resources | None, name: str) -> Iterator[Ma
 
     shape = shape_of(config, resources, Share.here())
     with contextlib.ExitStack() as held:
-        local = LocalCluster(**_settings(shape, str(held.enter_context(scratch("dask")))))
-        held.callback(_close, local)
+        settings = _settings(shape, str(held.enter_context(scratch("dask"))))
+        try:
+            local = LocalCluster(**settings)
+            held.callback(_close, local)
+            client = Client(local)
+            held.callback(_close_clients, Client, local.scheduler_address)
+            client.wait_for_workers(shape.workers, PATIENCE)
+        except (OSError, RuntimeError, TimeoutError) as error:
+            told = f"the Dask cluster of {name} did not start: {str(error) or type(error).__name__:.500}"
+            raise RuntimeUserError("DaskNotStarted", told) from error
         held.enter_context(dask.config.set({"scheduler-address": local.scheduler_address}))
-        client = Client(local)
-        held.callback(_close_clients, Client, local.scheduler_address)
-        client.wait_for_workers(shape.workers, PATIENCE)
         _tell(shape, local)
         try:
             yield {}

@@ -65,7 +65,10 @@ def session(config: Spark, resources: Resources | None, name: str) -> Iterator[M
             _tell(spark, shape)
             yield {"spark_session": spark}
         except Exception as error:
-            raise _plain(error, java, name).with_traceback(error.__traceback__) from error.__cause__
+            plain = _plain(error, java, name)
+            if plain is error:
+                raise
+            raise plain.with_traceback(error.__traceback__) from None
         finally:
             _stop(spark, SparkContext)
 
@@ -112,7 +115,7 @@ def _environment(config: Spark, shape: Shape, folder: str) -> dict[str, str]:
     variables = {"PYSPARK_PYTHON": path or sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable}
     if "spark.local.dir" not in shape.settings:
         variables["SPARK_LOCAL_DIRS"] = folder
-    if not shape.joined:
+    if not shape.joined and path is None:
         variables["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
     if shape.settings.get("spark.driver.bindAddress") == "127.0.0.1":
         variables["SPARK_LOCAL_IP"] = "127.0.0.1"  # its pages, too, are for this machine only
