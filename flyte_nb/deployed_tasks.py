@@ -148,8 +148,10 @@ def deployed(name: str, version: str | None = None) -> Deployed:
     store = current_session().store
     environment, _, _ = name.rpartition(".")
     if environment not in store.current():
-        known = [task for env in store.current() for task in store.deployed(env)["tasks"]]
-        raise UnknownNameError("deployed task", name, known)
+        owners = {task: env for env in store.current() for task in store.deployed(env)["tasks"]}
+        if name not in owners:
+            raise UnknownNameError("deployed task", name, owners)
+        environment = owners[name]  # a task of ``TaskEnvironment.from_task`` keeps its own name
     row = store.deployed(environment, version)
     if name not in row["tasks"]:
         raise UnknownNameError("deployed task", name, row["tasks"])

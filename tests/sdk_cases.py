@@ -203,11 +203,39 @@ result = flyte.TaskEnvironment('ray', plugin_config=ray.RayJobConfig([ray.Worker
 @result.task
 async def f() -> None: ...
 """,
+    """
+result = flyte.TaskEnvironment('spark', plugin_config=spark.Spark(
+    {'spark.executor.instances': '2', 'spark.executor.memory': '1g'}, {'fs.s3a.endpoint': 'http://here'},
+    '/opt/bin/python', 'local:///opt/main.py', flyte.PodTemplate(labels={'a': 'b'}),
+    flyte.PodTemplate(labels={'c': 'd'})))
+@result.task
+def f(x: int) -> int: ...
+""",
+    """
+result = flyte.TaskEnvironment('spark', plugin_config=spark.Spark())
+@result.task(retries=2)
+async def f() -> None: ...
+""",
+    """
+result = flyte.TaskEnvironment('dask', plugin_config=dask.Dask(
+    dask.Scheduler('ghcr.io/a/b:1', flyte.Resources(cpu=1, memory='1Gi')),
+    dask.WorkerGroup(3, 'ghcr.io/c/d:2', flyte.Resources(cpu=2, memory=('1Gi', '2Gi')))))
+@result.task
+def f(x: int) -> int: ...
+""",
+    """
+result = flyte.TaskEnvironment('dask', plugin_config=dask.Dask())
+@result.task
+def f() -> None: ...
+""",
 ]
 PLUGIN_HEAD = """
 def plugin(name):
-    return m(f'flyteplugins.{name}' if flyte.__name__ == 'flyte' else f'flyte_nb.plugins.{name}')
-ray = plugin('ray')
+    try:
+        return m(f'flyteplugins.{name}' if flyte.__name__ == 'flyte' else f'flyte_nb.plugins.{name}')
+    except ImportError:
+        return None  # the cases of the others are compared all the same
+ray, spark, dask = plugin('ray'), plugin('spark'), plugin('dask')
 """
 HEAD = """
 from datetime import timedelta as td

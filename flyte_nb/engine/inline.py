@@ -36,6 +36,7 @@ from flyte_nb.engine.base import (
 from flyte_nb.engine.outputs import checked
 from flyte_nb.engine.store import Store
 from flyte_nb.environments.calling import current_runner
+from flyte_nb.environments.container_task import ContainerTask
 from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import BaseRuntimeError, RuntimeUserError, UsageError
 from flyte_nb.plan.bundle import Bundle
@@ -198,7 +199,7 @@ class InlineRunner:
         token = current_runner.set(self)
         try:
             with entered(context), surrounded(task, InlineHearing(self, action)):
-                value = (task.execute if getattr(task, "is_connected", False) else task.forward)(**inputs)
+                value = _begun(task, inputs)
                 if inspect.isawaitable(value):
                     value = await value
                 value = checked(value, task)
@@ -229,6 +230,15 @@ class InlineRunner:
         event = Event(self._run.name, replace(action))
         self._emit(event)
         self._run.observers.tell(event)
+
+
+def _begun(task: TaskTemplate, inputs: dict[str, Any]) -> Any:
+    """Begin a task: give its value, or what to await for it."""
+    if isinstance(task, ContainerTask):
+        from flyte_nb.containers.task import carry_out  # most tasks have no container
+
+        return carry_out(task, inputs)
+    return (task.execute if getattr(task, "is_connected", False) else task.forward)(**inputs)
 
 
 @dataclass(frozen=True)

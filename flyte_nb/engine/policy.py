@@ -11,6 +11,7 @@ from typing import Any
 
 from flyte_nb import pickling
 from flyte_nb.environments.cache import Cache, VersionParameters
+from flyte_nb.environments.container_task import ContainerTask
 from flyte_nb.environments.declaration import Declaration
 from flyte_nb.environments.durations import duration
 from flyte_nb.environments.forms import from_dict
@@ -61,6 +62,8 @@ class Policy:
         Whether its function is a coroutine function.
     connector : bool
         Whether a connector does its work.
+    container : bool
+        Whether it is a command in a container of its image.
     resources : Resources, optional
         What it takes of the machine: as declared, with what a plugin's engine takes.
     reusable, image
@@ -82,6 +85,7 @@ class Policy:
     environment: str = ""
     is_async: bool = False
     connector: bool = False
+    container: bool = False
     resources: Resources | None = None
     reusable: ReusePolicy | None = None
     image: Image | None = field(default=None, repr=False)
@@ -130,14 +134,16 @@ def policy_of(task: TaskTemplate) -> Policy:
     """Give the policy of a task as its settings are now."""
     limits = timeout_from_request(task.timeout) if task.timeout else None
     connector = bool(getattr(task, "is_connected", False))
+    container = isinstance(task, ContainerTask)
     function = task if isinstance(task, AsyncFunctionTaskTemplate) else None
     return Policy(
         environment=task.parent_env_name or "",
         is_async=bool(getattr(task, "is_async", False)) or connector,
         connector=connector,
+        container=container,
         resources=task.resources if function is None else function.local_resources(),
         reusable=task.reusable,
-        image=task.image if task.image is not None and task.image != _auto() else None,
+        image=task.image if task.image is not None and not container and task.image != _auto() else None,
         retries=task.retries if task.retries.count else None,
         timeout=limits if limits is not None and any(map(seconds, _limits(limits))) else None,
         secrets=tuple(secrets_from_request(task.secrets)),

@@ -6,7 +6,7 @@ from typing import Any
 
 from flyte_nb.engine.cluster import sdk
 from flyte_nb.engine.cluster.kinds import Kind
-from flyte_nb.plugins import ray
+from flyte_nb.plugins import dask, ray, spark
 
 __all__ = ["KINDS"]
 
@@ -24,4 +24,8 @@ KINDS = (
     Kind(ray.HeadNodeConfig, "flyteplugins.ray.HeadNodeConfig"),
     Kind(ray.WorkerNodeConfig, "flyteplugins.ray.WorkerNodeConfig"),
     Kind(ray.AutoscalerOptionsConfig, _AUTOSCALER, values={"upscaling_mode": _mode}),
+    Kind(spark.Spark, "flyteplugins.spark.Spark"),
+    Kind(dask.Dask, "flyteplugins.dask.Dask"),
+    Kind(dask.Scheduler, "flyteplugins.dask.Scheduler"),
+    Kind(dask.WorkerGroup, "flyteplugins.dask.WorkerGroup"),
 )

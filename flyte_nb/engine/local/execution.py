@@ -24,6 +24,7 @@ from flyte_nb.engine.outputs import checked
 from flyte_nb.engine.policy import configured
 from flyte_nb.engine.segments import as_bytes, release, tracked
 from flyte_nb.environments.calling import current_runner
+from flyte_nb.environments.container_task import ContainerTask
 from flyte_nb.environments.function_task import AsyncFunctionTaskTemplate
 from flyte_nb.environments.interface import check_value
 from flyte_nb.environments.template import TaskTemplate
@@ -107,6 +108,10 @@ async def _executed_async(head: Mapping[str, Any], parts: list[codec.Part], runn
 def begun(task: TaskTemplate, inputs: dict[str, Any]) -> Any:
     """Begin a task: call its function, or let a plugin's class execute it; give its value, or what to await for it."""
     kind = type(task)
+    if isinstance(task, ContainerTask):
+        from flyte_nb.containers.task import carry_out  # most tasks have no container
+
+        return carry_out(task, inputs)
     if any(getattr(kind, name) is not getattr(AsyncFunctionTaskTemplate, name) for name in ("execute", "pre", "post")):
         return task.execute(**inputs)
     return task.forward(**inputs)
