@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar
@@ -11,8 +12,10 @@ import flyte_nb as flyte
 import pytest
 from flyte_nb import session
 from flyte_nb.context.notices import notice
+from flyte_nb.engine.policy import policy_of
 from flyte_nb.errors import RuntimeUserError
 from flyte_nb.extend import AsyncFunctionTaskTemplate, TaskPluginRegistry
+from flyte_nb.plugins.share import Share
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +28,12 @@ class WrapTask(AsyncFunctionTaskTemplate):
     plugin_config: Wrap
     task_type: str = "wrap"
     supports_reuse_policy: ClassVar[bool] = True
+
+    def local_resources(self) -> flyte.Resources | None:
+        return flyte.Resources(cpu=1) if self.plugin_config.word == "roomy" else self.resources
+
+    def local_processes(self) -> int:
+        return 64 if self.plugin_config.word == "roomy" else 0
 
     @contextmanager
     def around(self) -> Iterator[Mapping[str, Any]]:
@@ -60,6 +69,12 @@ def bare() -> str:
     return str(flyte.ctx()["word"])
 
 
+@plain.task
+def room() -> tuple[int, int]:
+    """Give the cores that the process may run on, and how many its engine shall count."""
+    return len(os.sched_getaffinity(0)), Share.here().cores
+
+
 @pytest.fixture(autouse=True)
 def _own_session(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("FLYTE_NB_HOME", str(tmp_path_factory.mktemp("home")))
@@ -92,6 +107,15 @@ def test_an_override_brings_its_plugin(task: AsyncFunctionTaskTemplate) -> None:
 
 def test_a_task_that_is_called_has_the_plugin_of_its_override() -> None:
     assert flyte.run(words).outputs() == (["own", "child's", "own"],)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="processes cannot be bound to cores here")
+def test_an_engine_counts_its_cores_itself_and_has_room_for_its_processes() -> None:
+    cores = len(os.sched_getaffinity(0))
+    roomy = room.override(plugin_config=Wrap("roomy"))
+    assert (policy_of(roomy).resources, policy_of(roomy).processes) == (flyte.Resources(cpu=1), 64)
+    assert flyte.run(roomy).outputs() == (cores, 1)
+    assert flyte.run(room.override(resources=flyte.Resources(cpu=1))).outputs() == (1, 1)
 
 
 def test_the_inline_engine_puts_it_around_too() -> None:

@@ -66,10 +66,11 @@ def test_a_task_takes_what_its_cluster_takes_but_one_that_joins_a_cluster_takes_
     config = RayJobConfig([WorkerNodeConfig("a", 2)])
     task = TaskEnvironment("shape", plugin_config=config, resources=Resources(cpu=2)).task(lambda: 1)
     assert policy_of(task).resources == Resources(cpu=6)
+    assert policy_of(task).processes > 1000
     assert policy_of(task.override(plugin_config=RayJobConfig([], address="local"))).resources == Resources(cpu=2)
     assert policy_of(task.override(plugin_config=RayJobConfig([], address="host:1"))).resources == Resources(cpu=2)
     task = TaskEnvironment("plain", plugin_config=RayJobConfig([], address="host:1")).task(lambda: 1)
-    assert policy_of(task).resources is None
+    assert (policy_of(task).resources, policy_of(task).processes) == (None, 0)
 
 
 def test_what_fits_stays_as_declared() -> None:
