@@ -14,7 +14,6 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 BATCH, BATCHES = 100, 25
 PLAIN = """
@@ -168,7 +167,7 @@ def row(what: str, ours: list[float], plain: list[float], unit: str, scale: floa
 def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--starts", type=int, default=5, help="how often Ray is started in each way")
+    parser.add_argument("--starts", type=int, default=5, help="how often Ray is started in each way; 0 for not at all")
     count, began = parser.parse_args().starts, time.monotonic()
     with tempfile.TemporaryDirectory() as name:
         folder, scripts = Path(name), dict[str, str]()
@@ -176,13 +175,13 @@ def main() -> None:
         for script, source in {"plain": plain + STARTED, "served": plain + SERVED, "task": tasks}.items():
             scripts[script] = str(folder / f"{script}.py")
             Path(scripts[script]).write_text(source)
-        taken = starts(count, folder, scripts)
+        taken = starts(count, folder, scripts) if count else {}
         alone, through = running(folder, scripts)
     print("| what | through a task | plain Ray | ratio |\n|---|---|---|---|")
-    each: Any = lambda key, place: [figures[place] for figures in taken[key]]  # noqa: E731
-    for nodes, words in {"1": "one node", "2": "two nodes"}.items():
+    for nodes, words in {"1": "one node", "2": "two nodes"}.items() if count else ():
         for place, what in enumerate((f"Ray started on {words}", f"started and stopped, {words}")):
-            print(row(what, each(f"task {nodes}", place), each(f"plain {nodes}", place), "s", 1))
+            ours, theirs = [[figures[place] for figures in taken[f"{way} {nodes}"]] for way in ("task", "plain")]
+            print(row(what, ours, theirs, "s", 1))
     print(row("a no-op in a running cluster", [f[0] for f in through], alone, "ms", 1000 / BATCH))
     print(row(f"a task of {BATCH} no-ops, recorded", [f[1] for f in through], alone, "ms", 1000))
     print(f"\nmedians of {count} starts and of {BATCHES} batches, by turns; {time.monotonic() - began:.0f} s in all")

@@ -70,6 +70,8 @@ class Surroundings:
             call.notice(text)
         async with await admission.acquire(demand, lambda why: self._waiting(call, why), call.parent_lease) as lease:
             call.lease = lease
+            if policy.processes:  # an engine counts cores itself, and its own processes need some beside its tasks
+                lease.cores = None
             variables = {
                 **env_vars_of(policy.image),
                 **admission.environment(lease, policy.resources),
