@@ -52,8 +52,10 @@ def test_the_last_minute_is_drawn_in_characters() -> None:
 
 
 def test_an_app_of_a_cluster_shows_what_a_cluster_tells() -> None:
-    there = AppRecord("my-api", AppPhase.STARTING, "", why="pulling <image>", load=None, count=0,
-                      note="behind the cluster's own sign-in", place="shop/development at dns:///f, revision 2")  # fmt: skip
+    there = AppRecord(
+        "my-api", AppPhase.STARTING, "", why="pulling <image>", load=None, count=0,
+        note="behind the cluster's own sign-in", place="shop/development at dns:///f, revision 2",
+    )  # fmt: skip
     assert card(there).text() == (
         "my-api  (app, starting)\n"
         "  address    none yet  (behind the cluster's own sign-in)\n"
