@@ -187,8 +187,10 @@ def deployed(name: str, version: str | None = None) -> Deployed:
     if environment not in store.current() and row is not None and name in row["tasks"]:
         return Placed(name, row)
     if environment not in store.current():
-        known = [task for env in store.current() for task in store.deployed(env)["tasks"]]
-        raise UnknownNameError("deployed task", name, known)
+        owners = {task: env for env in store.current() for task in store.deployed(env)["tasks"]}
+        if name not in owners:
+            raise UnknownNameError("deployed task", name, owners)
+        environment = owners[name]  # a task of ``TaskEnvironment.from_task`` keeps its own name
     row = store.deployed(environment, version)
     if name not in row["tasks"]:
         raise UnknownNameError("deployed task", name, row["tasks"])

@@ -183,7 +183,7 @@ class RunContext(Declaration):
         """Refuse what a run in a cluster would leave aside."""
         for name, why in _LOCAL_ONLY.items():
             value = getattr(self, name)
-            if value and value != type(self).__dataclass_fields__[name].default:
+            if value and value != _default(name):
                 raise refuse(self, name, value, "nothing, with engine='cluster'", why)
 
     def _check_here(self) -> None:
@@ -213,11 +213,15 @@ class RunContext(Declaration):
             "keep": self.keep,
         }
         if self.chosen == "cluster":
-            given["cluster"] = {name: getattr(self, name) for name in _CLUSTER if getattr(self, name) is not None}
+            given["cluster"] = {name: getattr(self, name) for name in _CLUSTER if getattr(self, name) != _default(name)}
         settings = dataclasses.replace(Settings(), **{name: value for name, value in given.items() if value})
         return dataclasses.replace(
             work, settings=settings, custom_context={**get_custom_context(), **(self.custom_context or {})}
         )
+
+
+def _default(name: str) -> Any:
+    return RunContext.__dataclass_fields__[name].default
 
 
 def _work(task: TaskTemplate | Deployed, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Work:

@@ -16,6 +16,7 @@ from flyte_nb.engine.policy import policy_of
 from flyte_nb.engine.store import Store
 from flyte_nb.environments.base import Environment
 from flyte_nb.environments.connector import ConnectorEnvironment
+from flyte_nb.environments.container_task import ContainerTask
 from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import DeploymentError, UsageError
 from flyte_nb.notebook.export import Export, export_module
@@ -106,6 +107,8 @@ class Shipping:
         return _Codes(lambda: self._code(task), {one.name: self._code(one) for one in tasks if one.cache.is_enabled()})
 
     def _code(self, task: TaskTemplate) -> str:
+        if isinstance(task, ContainerTask):  # what it runs is what it says
+            return task.digest()
         if self._workbook.holds(task):
             module = self._workbook.module(tasks=[task])
         else:
@@ -167,6 +170,7 @@ class Shipping:
         own = [env for env in environments if env.name not in imports]
         tasks = [task for env in environments for task in tasks_of(env).values()]
         of_cells = [t for t in tasks if t.place.in_cell or t.name.rpartition(".")[0] not in imports]
+        of_cells = [t for t in of_cells if not isinstance(t, ContainerTask)]  # the statement of its environment has it
         served = self._served(own)
         module = self._workbook.module(names=served.names, tasks=of_cells, environments=own)
         lines = "".join(f"\n\n{line}\n" for line in (*imports.values(), "\n".join(served.lines)) if line)
@@ -326,7 +330,7 @@ def _only_file(environments: list[Environment]) -> Path:
     DeploymentError
         When there are several.
     """
-    tasks = [task for env in environments for task in tasks_of(env).values()]
+    tasks = [t for env in environments for t in tasks_of(env).values() if not isinstance(t, ContainerTask)]
     files = {task.place.file for task in tasks} or {env.place.file for env in environments}
     if len(files) != 1:
         raise DeploymentError(f"the environments are declared in {len(files)} files: {', '.join(sorted(files))}; "

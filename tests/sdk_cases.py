@@ -182,6 +182,61 @@ result = extras.FastAPIAppEnvironment('f', app=application, uvicorn_config=uvico
                                       type='own', links=[flyte.app.Link('/a', 'b')])
 """,
 ]
+#: what a plugin of the SDK is configured with; one that is not installed there is refused by name
+PLUGINS = [
+    """
+result = flyte.TaskEnvironment('ray', plugin_config=ray.RayJobConfig(
+    worker_node_config=[ray.WorkerNodeConfig('a', 2, 1, 3, {'num-cpus': '1'}, requests=flyte.Resources(cpu=1),
+                                             limits=flyte.Resources(cpu=2), pod_template=flyte.PodTemplate())],
+    head_node_config=ray.HeadNodeConfig({'num-cpus': '0'}, flyte.PodTemplate(labels={'a': 'b'}),
+                                        flyte.Resources(memory='1Gi'), flyte.Resources(memory='2Gi')),
+    runtime_env={'pip': ['a']}, enable_autoscaling=True, shutdown_after_job_finishes=True,
+    ttl_seconds_after_finished=60, address='head:6379',
+    autoscaler_options=ray.AutoscalerOptionsConfig(ray.AutoscalerOptionsConfig.UpscalingMode.AGGRESSIVE, 60, 'image',
+                                                   {'A': 'b'}, flyte.Resources(cpu='500m'))))
+@result.task
+def f(x: int) -> int: ...
+""",
+    """
+result = flyte.TaskEnvironment('ray', plugin_config=ray.RayJobConfig([ray.WorkerNodeConfig('a', 2)]),
+                               reusable=flyte.ReusePolicy(1))
+@result.task
+async def f() -> None: ...
+""",
+    """
+result = flyte.TaskEnvironment('spark', plugin_config=spark.Spark(
+    {'spark.executor.instances': '2', 'spark.executor.memory': '1g'}, {'fs.s3a.endpoint': 'http://here'},
+    '/opt/bin/python', 'local:///opt/main.py', flyte.PodTemplate(labels={'a': 'b'}),
+    flyte.PodTemplate(labels={'c': 'd'})))
+@result.task
+def f(x: int) -> int: ...
+""",
+    """
+result = flyte.TaskEnvironment('spark', plugin_config=spark.Spark())
+@result.task(retries=2)
+async def f() -> None: ...
+""",
+    """
+result = flyte.TaskEnvironment('dask', plugin_config=dask.Dask(
+    dask.Scheduler('ghcr.io/a/b:1', flyte.Resources(cpu=1, memory='1Gi')),
+    dask.WorkerGroup(3, 'ghcr.io/c/d:2', flyte.Resources(cpu=2, memory=('1Gi', '2Gi')))))
+@result.task
+def f(x: int) -> int: ...
+""",
+    """
+result = flyte.TaskEnvironment('dask', plugin_config=dask.Dask())
+@result.task
+def f() -> None: ...
+""",
+]
+PLUGIN_HEAD = """
+def plugin(name):
+    try:
+        return m(f'flyteplugins.{name}' if flyte.__name__ == 'flyte' else f'flyte_nb.plugins.{name}')
+    except ImportError:
+        return None  # the cases of the others are compared all the same
+ray, spark, dask = plugin('ray'), plugin('spark'), plugin('dask')
+"""
 HEAD = """
 from datetime import timedelta as td
 from importlib import import_module as m
@@ -195,4 +250,5 @@ CASES = [
     *(f"{HEAD}\nresult = {value}" for value in VALUES),
     *(f"{HEAD}\nresult = flyte.Image.{image}" for image in IMAGES),
     *(f"{HEAD}\n{environment}" for environment in ENVIRONMENTS),
+    *(f"{HEAD}{PLUGIN_HEAD}{environment}" for environment in PLUGINS),
 ]

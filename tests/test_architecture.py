@@ -41,6 +41,7 @@ LAYERS = [
     ],
     ["connectors"],
     ["registry", "notebook", "plugins", "storage"],
+    ["containers"],
     [
         "cell_line",
         "form",
@@ -114,6 +115,8 @@ DEFERRED = {
     ("cli", "verbs"): "each command loads what it needs",
     ("cli", "engine.store"): "each command loads what it needs",
     ("cli", "widgets"): "each command loads what it needs",
+    ("engine.local", "containers"): "most tasks have no container",
+    ("engine.inline", "containers"): "most tasks have no container",
     ("session", "engine.inline"): "an engine is loaded when it is first asked for",
     ("session", "engine.cluster"): "an engine is loaded when it is first asked for",
     ("session", "engine.local"): "an engine is loaded when it is first asked for",

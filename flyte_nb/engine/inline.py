@@ -36,9 +36,11 @@ from flyte_nb.engine.base import (
 from flyte_nb.engine.outputs import checked
 from flyte_nb.engine.store import Store
 from flyte_nb.environments.calling import current_runner
+from flyte_nb.environments.container_task import ContainerTask
 from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import BaseRuntimeError, RuntimeUserError, UsageError
 from flyte_nb.plan.bundle import Bundle
+from flyte_nb.plugins.surrounding import surrounded
 from flyte_nb.report import Report
 
 __all__ = ["InlineEngine"]
@@ -206,8 +208,8 @@ class InlineRunner:
         self.enter(action, Phase.RUNNING)
         token = current_runner.set(self)
         try:
-            with entered(context):
-                value = (task.execute if getattr(task, "is_connected", False) else task.forward)(**inputs)
+            with entered(context), surrounded(task, InlineHearing(self, action)):
+                value = _begun(task, inputs)
                 if inspect.isawaitable(value):
                     value = await value
                 value = checked(value, task)
@@ -219,6 +221,11 @@ class InlineRunner:
         self.enter(action, Phase.SUCCEEDED)
         return value
 
+    def notice(self, action: Action, text: str) -> None:
+        """Record and tell something that whoever looks at the run should know."""
+        action.notice = "\n".join(filter(None, (action.notice, text)))
+        self._tell(action)
+
     def enter(self, action: Action, phase: Phase, error: str = "") -> None:
         """Record a phase and tell of it."""
         action.phase, action.error = phase, error
@@ -226,10 +233,38 @@ class InlineRunner:
             action.ended = now()
         else:
             action.started = now()
+        self._tell(action)
+
+    def _tell(self, action: Action) -> None:
         self._store.put_action(self._run.name, action)
         event = Event(self._run.name, replace(action))
         self._emit(event)
         self._run.observers.tell(event)
+
+
+def _begun(task: TaskTemplate, inputs: dict[str, Any]) -> Any:
+    """Begin a task: give its value, or what to await for it."""
+    if isinstance(task, ContainerTask):
+        from flyte_nb.containers.task import carry_out  # most tasks have no container
+
+        return carry_out(task, inputs)
+    return (task.execute if getattr(task, "is_connected", False) else task.forward)(**inputs)
+
+
+@dataclass(frozen=True)
+class InlineHearing:
+    """Hears of a task that runs here."""
+
+    runner: InlineRunner
+    action: Action
+
+    def notice(self, text: str) -> None:
+        """Take something that whoever looks at the run should know."""
+        self.runner.notice(self.action, text)
+
+    def give_up(self, error: BaseException) -> None:
+        """Say so: what runs in this process's own thread cannot be ended from another."""
+        self.notice(str(error))
 
 
 @dataclass(frozen=True)

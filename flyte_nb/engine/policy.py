@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import base64
 import functools
 import json
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from typing import Any
 
+from flyte_nb import pickling
 from flyte_nb.environments.cache import Cache, VersionParameters
+from flyte_nb.environments.container_task import ContainerTask
 from flyte_nb.environments.declaration import Declaration
 from flyte_nb.environments.durations import duration
 from flyte_nb.environments.forms import from_dict
+from flyte_nb.environments.function_task import AsyncFunctionTaskTemplate
 from flyte_nb.environments.image import Image
 from flyte_nb.environments.policies import RetryStrategy, ReusePolicy, Timeout, timeout_from_request
 from flyte_nb.environments.resources import Resources
 from flyte_nb.environments.secrets import Secret, secrets_from_request
 from flyte_nb.environments.template import TaskTemplate
 
-__all__ = ["Caching", "Policy", "policy_of", "seconds"]
+__all__ = ["Caching", "Policy", "configured", "policy_of", "seconds"]
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,11 @@ class Policy:
         Whether its function is a coroutine function.
     connector : bool
         Whether a connector does its work.
-    resources, reusable, image
+    container : bool
+        Whether it is a command in a container of its image.
+    resources : Resources, optional
+        What it takes of the machine: as declared, with what a plugin's engine takes.
+    reusable, image
         As declared.
     retries : RetryStrategy
         How often a failed attempt is tried again.
@@ -68,11 +76,16 @@ class Policy:
         What it is given.
     caching : Caching
         How its outputs are kept.
+    plugin : str
+        The configuration of its plugin where an override gave it, pickled, as text; its module does not say it then.
+    processes : int
+        How many processes and threads its plugin's engine may have, beside those of every task.
     """
 
     environment: str = ""
     is_async: bool = False
     connector: bool = False
+    container: bool = False
     resources: Resources | None = None
     reusable: ReusePolicy | None = None
     image: Image | None = field(default=None, repr=False)
@@ -80,6 +93,8 @@ class Policy:
     timeout: Timeout | None = None
     secrets: tuple[Secret, ...] = ()
     caching: Caching = Caching()
+    plugin: str = field(default="", repr=False)
+    processes: int = 0
 
     def to_json(self) -> str:
         """Give it as JSON, without what is at its default; empty when nothing is asked."""
@@ -119,18 +134,32 @@ def policy_of(task: TaskTemplate) -> Policy:
     """Give the policy of a task as its settings are now."""
     limits = timeout_from_request(task.timeout) if task.timeout else None
     connector = bool(getattr(task, "is_connected", False))
+    container = isinstance(task, ContainerTask)
+    function = task if isinstance(task, AsyncFunctionTaskTemplate) else None
     return Policy(
         environment=task.parent_env_name or "",
         is_async=bool(getattr(task, "is_async", False)) or connector,
         connector=connector,
-        resources=task.resources,
+        container=container,
+        resources=task.resources if function is None else function.local_resources(),
         reusable=task.reusable,
-        image=task.image if task.image is not None and task.image != _auto() else None,
+        image=task.image if task.image is not None and not container and task.image != _auto() else None,
         retries=task.retries if task.retries.count else None,
         timeout=limits if limits is not None and any(map(seconds, _limits(limits))) else None,
         secrets=tuple(secrets_from_request(task.secrets)),
         caching=_caching(task),
+        processes=0 if function is None else function.local_processes(),
+        plugin=_plugin(task) if "plugin_config" in task.override_settings else "",
     )
+
+
+def _plugin(task: TaskTemplate) -> str:
+    return base64.b64encode(pickling.steady_dumps(getattr(task, "plugin_config", None))[0]).decode()
+
+
+def configured(task: TaskTemplate, plugin: str) -> TaskTemplate:
+    """Give a task with the configuration of its plugin that a policy says; as it is where it says none."""
+    return task.override(plugin_config=pickling.loads(base64.b64decode(plugin))) if plugin else task
 
 
 @functools.cache

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from flyte_nb.environments.policies import ReusePolicy
+from flyte_nb.environments.resources import Resources
 from flyte_nb.environments.runtime_task import RuntimeTaskTemplate
 
 __all__ = ["AsyncFunctionTaskTemplate"]
@@ -89,6 +92,27 @@ class AsyncFunctionTaskTemplate(RuntimeTaskTemplate):
         """The file of the function."""
         code = getattr(inspect.unwrap(self.func), "__code__", None)
         return str(Path(code.co_filename)) if code is not None else None
+
+    @classmethod
+    def refused_reuse(cls, config: Any, policy: ReusePolicy) -> str:
+        """Say why tasks with a configuration cannot have a reuse policy; empty where they can. For plugins."""
+        return ""
+
+    def local_resources(self) -> Resources | None:
+        """Give what a run takes of this machine: the task's resources, and those of its engine. For plugins."""
+        return self.resources
+
+    def local_processes(self) -> int:
+        """Give how many processes and threads a run may have beside what every task may: its engine's. For plugins."""
+        return 0
+
+    def around(self) -> AbstractContextManager[Mapping[str, Any]]:
+        """Give what is around an execution on this machine, such as an engine that runs meanwhile. For plugins.
+
+        What it gives on entering joins ``ctx().data``. It is entered in the thread that runs the task, and left
+        however the task ends; where its process is killed, all that it has started is killed with it.
+        """
+        return nullcontext({})
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Call the plain function: its value for a sync one, a coroutine for an async one."""

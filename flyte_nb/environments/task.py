@@ -86,9 +86,8 @@ class TaskEnvironment(Environment):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.reusable is not None and self.plugin_config is not None and not self._plugin_reuses():
-            raise refuse(self, "plugin_config", self.plugin_config, "no plugin_config, or no reusable",
-                         "its plugin does not support a reuse policy")  # fmt: skip
+        if self.reusable is not None and self.plugin_config is not None:
+            self._check_plugin(self.reusable)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -96,9 +95,14 @@ class TaskEnvironment(Environment):
             if task.parent_env is None:  # it was copied or unpickled with its environment
                 task.parent_env = weakref.ref(self)
 
-    def _plugin_reuses(self) -> bool:
+    def _check_plugin(self, policy: ReusePolicy) -> None:
+        """Refuse a reuse policy that the plugin does not support, or not with its configuration."""
         plugin = TaskPluginRegistry.find(type(self.plugin_config))
-        return bool(getattr(plugin, "supports_reuse_policy", False))
+        if not getattr(plugin, "supports_reuse_policy", False):
+            raise refuse(self, "plugin_config", self.plugin_config, "no plugin_config, or no reusable",
+                         "its plugin does not support a reuse policy")  # fmt: skip
+        if plugin is not None and (why := plugin.refused_reuse(self.plugin_config, policy)):
+            raise refuse(self, "reusable", policy, "what its plugin can keep warm", why)
 
     @property
     def tasks(self) -> dict[str, TaskTemplate]:

@@ -17,7 +17,7 @@ Target = Literal["flyte_nb", "flyte"]
 #: modules of the SDK that its root does not import by itself
 _NAMESPACES = ("app", "config", "connectors", "extend", "extras", "io", "notify", "report", "types")
 #: what only flyte_nb has
-_OWN = ("absent", "current_registry", "deployed", "edit", "export", "plan", "preview_clone", "to_flyte")
+_OWN = ("absent", "current_registry", "deployed", "edit", "export", "plan", "plugins", "preview_clone", "to_flyte")
 Imports = list[ast.Import | ast.ImportFrom]
 
 
@@ -49,19 +49,25 @@ def _for_sdk(node: ast.Import | ast.ImportFrom) -> ast.Import | ast.ImportFrom:
     if isinstance(node, ast.ImportFrom):
         module = node.module or ""
         own = node.level == 0 and module.partition(".")[0] == "flyte_nb"
-        return ast.ImportFrom("flyte" + module.removeprefix("flyte_nb"), node.names, 0) if own else node
+        return ast.ImportFrom(_module_for_sdk(module), node.names, 0) if own else node
     names = []
     for alias in node.names:
         if alias.name.partition(".")[0] == "flyte_nb":
-            name = "flyte" + alias.name.removeprefix("flyte_nb")
+            name = _module_for_sdk(alias.name)
             alias = ast.alias(name, None if alias.asname == name else alias.asname)
         names.append(alias)
     return ast.Import(names)
 
 
+def _module_for_sdk(name: str) -> str:
+    """Give the SDK's name of a module of flyte_nb; its plugins are packages of their own."""
+    rest = name.removeprefix("flyte_nb")
+    return f"flyteplugins{rest.removeprefix('.plugins')}" if rest.startswith(".plugins") else f"flyte{rest}"
+
+
 def spelled_for(target: Target, part: Part) -> Part:
     """Give a statement with the target's name for the package, in the imports of its functions, too."""
-    if target == "flyte_nb":
+    if target == "flyte_nb" or "flyte_nb" not in part.source:
         return part
     source = renamed(part.source, {"flyte_nb": "flyte"})
     inner = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Import | ast.ImportFrom)]

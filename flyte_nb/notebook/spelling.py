@@ -119,7 +119,7 @@ class Spelling:
             raise UsageError(f"{kind.__qualname__} of {kind.__module__} has no name that a cell could write")
         if name in self._namespace:
             return f"{self._module(kind.__module__)}.{name}"
-        self._import(f"from {kind.__module__} import {name}")
+        self._import(f"from {_module_of(kind)} import {name}")
         return str(name)
 
     def _object(self, value: Any) -> str:
@@ -225,6 +225,12 @@ def _makes(kind: Any, arguments: dict[str, Any], value: Any) -> bool:
 def _path_class(value: PurePath) -> Any:
     """Give the class that people write for a path."""
     return next(kind for kind in type(value).__mro__ if kind.__name__ in ("Path", "PurePath"))
+
+
+def _module_of(kind: Any) -> str:
+    """Give the module that people import a class from: for one of a plugin of this package, the plugin's own."""
+    name = str(kind.__module__)
+    return ".".join(name.split(".")[:3]) if name.startswith(f"{_PACKAGE}.plugins.") else name
 
 
 def _at(module: Any, path: str) -> Any:

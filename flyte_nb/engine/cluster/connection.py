@@ -294,7 +294,7 @@ def _refused(error: Exception, given: dict[str, Any], secrets: tuple[str, ...]) 
     endpoint = str(given.get("endpoint") or "the cluster")
     if isinstance(error, FlyteError):
         return error
-    if failures.code_of(error) == failures.BROKEN:
+    if failures.code_of(error) == failures.HERE:
         told = failures.redacted(str(error), secrets)
         return InitializationError(
             "NotConnected", "user", f"the Flyte SDK {sdk.version()} cannot connect to {endpoint}: {told}"

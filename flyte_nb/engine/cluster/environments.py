@@ -6,9 +6,9 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from flyte_nb.engine.cluster import apps, images, sdk, settings
+from flyte_nb.engine.cluster import apps, images, plugins, sdk, settings
 from flyte_nb.engine.cluster.images import image_of
-from flyte_nb.engine.cluster.kinds import KINDS, VALUES, Kind, lacks, made, same_value
+from flyte_nb.engine.cluster.kinds import KINDS, VALUES, Kind, lacks, made, same_value, translate
 from flyte_nb.environments.app import AppEnvironment
 from flyte_nb.environments.base import Environment
 from flyte_nb.environments.clustered import ClusteredSettings, ClusteredTaskEnvironment
@@ -97,7 +97,11 @@ def task_as_sdk(task: TaskTemplate, env: Any, func: Callable[..., Any] | None = 
 def _plugin_config(task: AsyncFunctionTaskTemplate) -> Any:
     """Give the configuration of a plugin: this package's own translated, another one as it is."""
     config = task.plugin_config
-    return _clustered(config) if isinstance(config, ClusteredSettings) else config
+    return _clustered(config) if isinstance(config, ClusteredSettings) else _own(config)
+
+
+def _own(config: Any) -> Any:
+    return translate(config) if type(config) in KINDS else config
 
 
 def _clustered(config: ClusteredSettings) -> Any:
@@ -126,7 +130,7 @@ def _is_class_default(task: TaskTemplate, name: str) -> bool:
 
 
 def _env_plugin_config(env: TaskEnvironment) -> Any:
-    config = env.plugin_config
+    config = _own(env.plugin_config)
     if config is not None and sdk.find("flyte.extend.TaskPluginRegistry").find(type(config)) is None:
         raise lacks(env, "plugin_config", f"plugin for {type(config).__name__}")
     return config
@@ -157,5 +161,5 @@ _KINDS = (
         values={"image": image_of},
     ),
 )
-KINDS.update({kind.declared: kind for kind in (*settings.KINDS, *images.KINDS, *apps.KINDS, *_KINDS)})
+KINDS.update({kind.declared: kind for kind in (*settings.KINDS, *images.KINDS, *apps.KINDS, *plugins.KINDS, *_KINDS)})
 VALUES.update(settings.VALUES)

@@ -34,6 +34,7 @@ SLOW = "TooSlow"
 CUT_OFF = "UploadCutOff"
 SKEW = "VersionSkew"
 BROKEN = "ControlPlaneFailed"
+HERE = "SdkFailed"
 
 #: what each answer of a control plane means
 _MEANINGS = {
@@ -63,6 +64,7 @@ _ADVICE = {
     CUT_OFF: "was cut off in the upload. Nothing was deployed from it; ask again",
     SKEW: "and the installed Flyte SDK do not understand each other. Install a version that fits the cluster",
     BROKEN: "failed at it. Its own log says more",
+    HERE: "was not asked, or its answer not understood: the installed Flyte SDK failed at it",
 }
 _HTTP = ("httpx", "httpcore")  # uploads to signed addresses
 #: what the SDK raises before it asks anybody
@@ -150,7 +152,7 @@ def _found(error: BaseException) -> tuple[str, str]:
     for one in _causes(error):
         if (code := _kind(one)) is not None:
             return code, _message(one)
-    return BROKEN, f"{type(error).__name__}: {error}"
+    return HERE, f"{type(error).__name__}: {error}"
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -124,7 +124,7 @@ def made(declared: Any, **given: Any) -> Any:
     kind = kind_of(cast("Any", type(declared)))
     target = sdk.find(kind.target)
     if target is None:
-        raise DeploymentError(f"{kind.declared.__name__}: the installed Flyte SDK {sdk.version()} has no {kind.target}")
+        raise DeploymentError(f"{kind.declared.__name__}: {_no_class(kind.target)}")
     arguments = _arguments(kind, declared, given)
     try:
         return kind.make(declared, arguments) if kind.make is not None else target(**arguments)
@@ -132,6 +132,14 @@ def made(declared: Any, **given: Any) -> Any:
         raise
     except Exception as error:  # whatever the SDK's own checks raise
         raise DeploymentError(_refused(kind, declared, error)) from error
+
+
+def _no_class(target: str) -> str:
+    """Say that there is no such class, and what to install where it is a plugin's."""
+    root, _, rest = target.partition(".")
+    if root == "flyteplugins":
+        return f"the Flyte SDK's plugin for it is not installed; pip install flyteplugins-{rest.partition('.')[0]}"
+    return f"the installed Flyte SDK {sdk.version()} has no {target}"
 
 
 class _Plan(NamedTuple):

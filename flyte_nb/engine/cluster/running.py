@@ -75,6 +75,8 @@ class Running:
         """
         asked = f"running {self._work.task}"
         values = await asyncio.to_thread(self._values)
+        if self._work.settings.name:
+            self._store.forget(self._work.settings.name)
         async with starting:
             made = await self._connection.call(
                 asked, self._started, values, patience=START, hear=lambda said: None,
@@ -84,7 +86,6 @@ class Running:
         run.log = self._store.log_of(run.name)
         root = action_of(made.pb2.action, task=self._work.task)
         root.queued = root.queued or now()
-        self._store.forget(run.name)
         self._store.add_run(run, self._work.notebook, "")
         self.recording = Recording(run, self._store, self._emit)
         self.recording.put(root, [])
@@ -151,7 +152,12 @@ class Running:
             run.error = _failure(phase, code, message, run.name, place)
             return
         value = await self._connection.call(f"reading what run {run.name!r} gave", self._outputs, patience=START)
-        value = await asyncio.to_thread(self._passing.from_sdk, value)
+        try:
+            value = await asyncio.to_thread(self._passing.from_sdk, value)
+        except Exception as error:  # the user's own classes
+            told = f"the outputs of run {run.name} cannot be read here: {error}"
+            run.error = RuntimeUserError(type(error).__name__, told)
+            return
         run.result = Outputs.of(value, self._names(value))
 
     def _names(self, value: Any) -> tuple[str, ...]:
@@ -179,11 +185,12 @@ class Running:
             "name": settings.name or None, "env_vars": dict(settings.env_vars) or None,
             "project": settings.project or self._connection.project,
             "domain": settings.domain or self._connection.domain,
-            "raw_data_path": settings.raw_data_path or None, "overwrite_cache": settings.overwrite_cache,
-            "disable_run_cache": settings.disable_run_cache, "custom_context": dict(self._work.custom_context) or None,
+            "raw_data_path": settings.raw_data_path or None, "overwrite_cache": settings.overwrite_cache or None,
+            "disable_run_cache": settings.disable_run_cache or None,
+            "custom_context": dict(self._work.custom_context) or None,
             "notifications": translate(options.get("notifications")),
         }  # fmt: skip
-        options = {name: value for name, value in options.items() if value}
+        options = {name: value for name, value in options.items() if value is not None and value != ""}
         if self._translation is None:
             self._task = sdk.find("flyte.remote.Task").get(self._work.task, version=self._work.version)
             return await self._runner(options).run.aio(self._task, **values)
@@ -197,9 +204,12 @@ class Running:
 
     def _runner(self, options: dict[str, Any]) -> Any:
         """Give the SDK's runner, which sends the code as source, in a kernel, too."""
-        runner = sdk.find("flyte._run._Runner")(
-            "remote", interactive_mode=False, preserve_original_types=True, **options
-        )
+        make = sdk.find("flyte._run._Runner")
+        for name in options.keys() - sdk.accepted(make):
+            raise UsageError(
+                f"flyte.with_runcontext({name}=): the installed Flyte SDK {sdk.version()} does not have it"
+            )
+        runner = make("remote", interactive_mode=False, preserve_original_types=True, **options)
         runner._interactive_mode = False  # a kernel counts as interactive in older versions, whatever they are told
         return runner
 

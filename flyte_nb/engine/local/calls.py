@@ -125,7 +125,10 @@ class Call:
         self.enter(Phase.ABORTED, ended=now(), error=f"ABORTED: {why}")
 
     def step(self, told: dict[str, Any]) -> None:
-        """Record a step of the task that is traced: its start or its end, as its process tells."""
+        """Record a step of the task that is traced: its start or its end, as its process tells; or a notice."""
+        if "notice" in told:
+            self.notice(self.clean(told["notice"]))
+            return
         error = told.get("error", "")
         phase = Phase(told["phase"])
         if phase is Phase.RUNNING:

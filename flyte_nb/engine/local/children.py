@@ -76,6 +76,10 @@ class ChildRunner:
         assert context is not None
         return Step(self._link, context, f"{context.action.name}.{next(self._steps)}", name)
 
+    def tell(self, head: dict[str, Any], parts: Sequence[codec.Part] = ()) -> None:
+        """Tell the engine something of a running call, from any thread."""
+        self._link.send(head, parts)
+
     def _asked(self, task: TaskTemplate, inputs: dict[str, Any]) -> Asked:
         """Put together what a call needs, whichever way it goes."""
         parts, _ = codec.encode(inputs, vars(sys.modules[MAIN]))

@@ -164,14 +164,18 @@ class LocalEngine:
 
     async def _attempt(self, call: Call) -> Outcome:
         """Carry out one attempt; in another worker, where one ends before it has read the call."""
-        for _ in range(TRIES):
-            try:
-                return await self._tried(call)
-            except Died as died:
-                ended = died
-            if not ended.unread:
-                break
-        return Outcome(error=death(ended, call.work.task))
+        try:
+            for _ in range(TRIES):
+                try:
+                    return await self._tried(call)
+                except Died as died:
+                    ended = died
+                if not ended.unread:
+                    break
+            return Outcome(error=death(ended, call.work.task))
+        finally:
+            if call.work.policy.container:  # it is no child of the worker, and may outlive it
+                await _remove_containers()
 
     async def _tried(self, call: Call) -> Outcome:
         """Wait for a place, then run in a worker."""
@@ -278,6 +282,13 @@ class LocalEngine:
         if need is None or self._surroundings.is_crowded:
             return None
         return self.pool.take_idle(call.work, need, call.journal.fit(call.work.definition), call.journal.run.name)
+
+
+async def _remove_containers() -> None:
+    """Remove the containers of workers that have ended."""
+    from flyte_nb.containers.engine import remove_left  # most tasks have no container
+
+    await asyncio.to_thread(remove_left)
 
 
 def _kept(work: Work, outcome: Outcome) -> dict[str, tuple[bytes, ...]]:

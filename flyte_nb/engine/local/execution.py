@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
@@ -17,13 +18,18 @@ from flyte_nb.context.task_context import TaskContext, context_from, entered
 from flyte_nb.engine import codec
 from flyte_nb.engine.definition import MAIN, module_of, tasks_in
 from flyte_nb.engine.local.children import ChildRunner, current_call
+from flyte_nb.engine.local.link import end_group
+from flyte_nb.engine.local.printing import flush
 from flyte_nb.engine.outputs import checked
+from flyte_nb.engine.policy import configured
 from flyte_nb.engine.segments import as_bytes, release, tracked
 from flyte_nb.environments.calling import current_runner
+from flyte_nb.environments.container_task import ContainerTask
 from flyte_nb.environments.function_task import AsyncFunctionTaskTemplate
 from flyte_nb.environments.interface import check_value
 from flyte_nb.environments.template import TaskTemplate
 from flyte_nb.errors import BaseRuntimeError, RuntimeUserError, UnknownNameError
+from flyte_nb.plugins.surrounding import surrounded
 from flyte_nb.report import Report, current_report
 from flyte_nb.report import flush as flush_report
 
@@ -102,9 +108,31 @@ async def _executed_async(head: Mapping[str, Any], parts: list[codec.Part], runn
 def begun(task: TaskTemplate, inputs: dict[str, Any]) -> Any:
     """Begin a task: call its function, or let a plugin's class execute it; give its value, or what to await for it."""
     kind = type(task)
+    if isinstance(task, ContainerTask):
+        from flyte_nb.containers.task import carry_out  # most tasks have no container
+
+        return carry_out(task, inputs)
     if any(getattr(kind, name) is not getattr(AsyncFunctionTaskTemplate, name) for name in ("execute", "pre", "post")):
         return task.execute(**inputs)
     return task.forward(**inputs)
+
+
+@dataclass(frozen=True)
+class Told:
+    """Tells the engine of a call that runs here."""
+
+    runner: ChildRunner
+    number: str
+
+    def notice(self, text: str) -> None:
+        """Tell whoever looks at the run something."""
+        self.runner.tell({"op": "step", "id": self.number, "notice": text})
+
+    def give_up(self, error: BaseException) -> None:
+        """Give the call's result while it does not return, and end this process."""
+        flush()
+        self.runner.tell({**failure(error), "op": "result", "id": self.number, "released": False}, pickled(error))
+        end_group()
 
 
 @contextmanager
@@ -112,7 +140,7 @@ def running(head: Mapping[str, Any], task: TaskTemplate, runner: ChildRunner) ->
     """Be in the context of a call: its run, its number, and who runs the tasks that it calls."""
     number, within = current_call.set(head["id"]), current_runner.set(runner)
     try:
-        with entered(context_of(head["context"], Report(task.name))):
+        with entered(context_of(head["context"], Report(task.name))), surrounded(task, Told(runner, head["id"])):
             yield
             if task.report and current_report().has_content():
                 flush_report()
@@ -164,6 +192,7 @@ def wanted(head: Mapping[str, Any], parts: list[codec.Part]) -> tuple[TaskTempla
         For an input of the wrong type.
     """
     task = pickling.loads(as_bytes(parts.pop(0))) if head["by_value"] else find_task(head["module"], head["task"])
+    task = configured(task, head.get("plugin", ""))
     inputs = codec.decode(parts)
     if head["texts"]:
         return task, task.interface.complete(**task.interface.parse(inputs))

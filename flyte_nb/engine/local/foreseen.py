@@ -14,6 +14,7 @@ from flyte_nb.engine.local.images.needs import needs_environment, safe, unmet
 from flyte_nb.engine.local.machine import Machine
 from flyte_nb.engine.local.secrets import Secrets
 from flyte_nb.environments.base import Environment
+from flyte_nb.environments.container_task import ContainerTask
 from flyte_nb.environments.declaration import same
 from flyte_nb.environments.image import Image
 from flyte_nb.environments.secrets import Secret, secrets_from_request
@@ -62,6 +63,7 @@ def foresee(environments: Iterable[Environment], source: Secrets) -> Foreseen:
     missing = [one for one in secrets if not one.source]
     notices = [
         *_clamped(asked),
+        *_without_engine(asked),
         *(f"{image.image}: {what}" for image in images for what in image.missing),
         *(f"the secret {one.key!r} is nowhere: {_names(one.used_by)} cannot run here" for one in missing),
         *unread,
@@ -74,6 +76,7 @@ class _Asked:
 
     def __init__(self, environments: Iterable[Environment]) -> None:
         self.resources, self.images, self.secrets = _Things(_json), _Things(_json), _Things(_secret)
+        self.containers: list[str] = []
         for env in environments:
             for one in (*tasks_of(env).values(),) or (env,):
                 self._take(env.name, one)
@@ -81,7 +84,10 @@ class _Asked:
     def _take(self, user: str, one: TaskTemplate | Environment) -> None:
         if one.resources is not None:
             self.resources.note(one.resources, user)
-        self.images.note(one.image if one.image is not None else "auto", user)
+        if isinstance(one, ContainerTask):
+            self.containers.append(user)
+        else:
+            self.images.note(one.image if one.image is not None else "auto", user)
         for secret in secrets_from_request(one.secrets) if one.secrets else ():
             self.secrets.note(secret, user)
 
@@ -126,6 +132,16 @@ def _clamped(asked: _Asked) -> Iterable[str]:
         except FlyteError as error:
             notices = (f"{error}: a run here would be refused",)
         yield from (f"{_names(users)}: {notice}" for notice in notices)
+
+
+def _without_engine(asked: _Asked) -> Iterable[str]:
+    """Say where commands in containers cannot run here."""
+    if not asked.containers:
+        return
+    from flyte_nb.containers.engine import why_none  # most tasks have no container
+
+    if why := why_none():
+        yield f"{_names(dict.fromkeys(asked.containers))}: {why}: its commands cannot run on this machine"
 
 
 def _image(image: Image | str, users: list[str]) -> PlannedImage:

@@ -28,6 +28,7 @@ def may_be_direct(policy: Policy) -> bool:
         policy.reusable is not None
         and policy.reusable.concurrency == 1
         and policy.caching.behavior == "disable"
+        and not policy.plugin
         and not any(need is not None for need in needs)
     )
 

@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 from flyte_nb.engine import codec
 from flyte_nb.engine.segments import Segments
 
-__all__ = ["Answer", "Link"]
+__all__ = ["Answer", "Link", "end_group"]
 
 _CHUNK = 1 << 18
 _CLOSED_BY_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)

@@ -25,6 +25,8 @@ class Need:
         Bytes at which it is ended, with all that it has started.
     cores : frozenset of int, optional
         The cores that it runs on; any by default.
+    processes : int
+        How many processes and threads it may have beside those that every task may.
     """
 
     env: dict[str, str] = field(repr=False)
@@ -32,6 +34,7 @@ class Need:
     sys_path: tuple[str, ...] | None = None
     memory: int | None = None
     cores: frozenset[int] | None = None
+    processes: int = 0
 
     def at(self, python: Path, sys_path: tuple[str, ...]) -> Need:
         """Give the same with another interpreter."""

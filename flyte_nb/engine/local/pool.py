@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 from flyte_nb.engine import codec
 from flyte_nb.engine.base import Work
-from flyte_nb.engine.local.bounds import bounded
+from flyte_nb.engine.local.bounds import PROCESSES, bounded
 from flyte_nb.engine.local.forking import Processes
 from flyte_nb.engine.local.guard import Guard
 from flyte_nb.engine.local.limits import MemoryLimit
@@ -29,7 +29,8 @@ MOST = max(32, 4 * (os.cpu_count() or 1))
 #: tasks that wait for their children at a time, each with a process of its own
 MOST_WAITING = 500
 R = TypeVar("R", bound=Replica)
-_KERNEL_ONLY = ("JPY_", "PYDEVD", "IPYKERNEL", "FLYTE_NB_NOTEBOOK")
+#: what marks a kernel, and what importing Ray leaves, as when an error of it is read: no reason to start workers again
+_KERNEL_ONLY = ("JPY_", "PYDEVD", "IPYKERNEL", "FLYTE_NB_NOTEBOOK", "RAY_CLIENT_MODE")
 
 
 class Given(Protocol):
@@ -171,7 +172,7 @@ class Pool:
             self._processes[key] = Processes(need.python, None if need.sys_path is None else list(need.sys_path))
         process = await self._processes[key].start(need.env, os.getcwd(), kind.grace)
         replica = kind(process, output, self.segments)
-        replica.watching.enter_context(bounded()).apply_to(replica.pid)
+        replica.watching.enter_context(bounded(PROCESSES + need.processes)).apply_to(replica.pid)
         if need.memory is not None:
             await replica.watching.enter_async_context(self._limits.watch(replica.pid, need.memory, replica.exceed))
         if need.cores is not None:

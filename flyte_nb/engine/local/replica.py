@@ -208,6 +208,8 @@ class Replica(asyncio.Protocol):
             "root": work.root,
             "context": context,
         }
+        if work.policy.plugin:
+            head["plugin"] = work.policy.plugin
         by_value = (definition.pickled,) if definition.pickled else ()
         try:
             if not self._send(head, (*by_value, *work.inputs)):

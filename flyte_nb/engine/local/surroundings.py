@@ -6,6 +6,7 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from flyte_nb.engine.local.redactor import Redactor
 from flyte_nb.engine.local.secrets import Secrets
 from flyte_nb.environments.image import Image
 from flyte_nb.environments.secrets import Secret
+from flyte_nb.plugins.share import SHARE
 
 if TYPE_CHECKING:
     from flyte_nb.engine.local.images.environment import Interpreter
@@ -68,15 +70,22 @@ class Surroundings:
             call.notice(text)
         async with await admission.acquire(demand, lambda why: self._waiting(call, why), call.parent_lease) as lease:
             call.lease = lease
-            variables = {**env_vars_of(policy.image), **admission.environment(lease, policy.resources)}
+            if policy.processes:  # an engine counts cores itself, and its own processes need some beside its tasks
+                lease.cores = None
+            variables = {
+                **env_vars_of(policy.image),
+                **admission.environment(lease, policy.resources),
+                SHARE: f"{demand.cpu_limit} {demand.memory_limit or 0}",
+            }
             with self._given_secrets(call) as secrets:
                 env = self._variables(call, variables, secrets)
-                yield _need(env, interpreter, demand, lease, policy.reusable is None)
+                need = _need(env, interpreter, demand, lease, policy.reusable is None)
+                yield replace(need, processes=policy.processes) if policy.processes else need
 
     def plain(self, call: Call) -> Need | None:
         """Give what the process of a call needs where it asks for nothing in particular; else None."""
         policy = call.work.policy
-        if policy.image is None and policy.resources is None and not policy.secrets:
+        if policy.image is None and policy.resources is None and not policy.secrets and not policy.processes:
             return Need(self._variables(call, {}, {}))
         return None
 

@@ -171,6 +171,22 @@ def test_a_task_that_fails_names_its_cell_and_line(kernel: Kernel) -> None:
     assert kernel.value("1 + 1") == "2"
 
 
+def test_what_is_said_of_a_run_goes_there(kernel: Kernel, plane: Plane) -> None:
+    plane.calls.clear()
+    kernel.run(
+        "flyte.with_runcontext(engine='cluster', name='mine-1', env_vars={'B': 'c'}, labels={'l': 'm'}, queue='fast',\n"
+        "    interruptible=False, overwrite_cache=True).run(double, 1)"
+    )
+    (asked,) = plane.of("RunService.CreateRun")
+    assert asked.request["run_id"]["name"] == "mine-1"
+    told = asked.request["run_spec"]
+    assert {"key": "B", "value": "c"} in told["envs"]["values"]
+    assert (told["labels"], told["queue"], told["overwrite_cache"]) == ({"values": {"l": "m"}}, "fast", True)
+    assert told["interruptible"] is False
+    again = kernel.run("flyte.with_runcontext(engine='cluster', name='mine-1').run(double, 1)", fails=True).error
+    assert "(AlreadyExists)" in again
+
+
 def test_a_run_can_be_cancelled(kernel: Kernel, plane: Plane) -> None:
     plane.calls.clear()
     kernel.run("run = flyte.with_runcontext(engine='cluster', wait=False).run(sleeps)")

@@ -30,7 +30,6 @@ NOBODYS = {
     "ContainerTask.reusable",
     "PythonWheels.package_name",
     "PythonWheels.wheel_dir",
-    "TaskEnvironment.plugin_config",
 }
 needs_sdk = pytest.mark.skipif(not has_sdk(), reason=WHY)
 

@@ -42,7 +42,7 @@ def chained(error: BaseException, cause: BaseException) -> BaseException:
         (httpx.RemoteProtocolError("cut"), "UploadCutOff"),
         (flyte.errors.RuntimeSystemError("UploadFailed", "cut"), "UploadCutOff"),
         (chained(RuntimeError("outer"), ConnectError(Code.UNAVAILABLE, "gone")), "Unreachable"),
-        (KeyError("x"), "ControlPlaneFailed"),
+        (KeyError("x"), "SdkFailed"),
     ],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__ + str(getattr(value, "code", "")),
 )
