@@ -16,6 +16,7 @@ from flyte_nb.widgets.cluster import ClusterRecord
 __all__ = ["configured", "newly_connected"]
 
 PATIENCE = 10.0  # seconds for the projects
+_SOURCES = {"flyte.init": "what flyte.init or %flyte connect was told"}
 
 
 def newly_connected(session: Session, config: str | None, given: Mapping[str, Any]) -> ClusterRecord:
@@ -70,7 +71,7 @@ def _names(session: Session, connection: Connection) -> list[str]:
 def _record(connection: Connection, names: list[str] | None, why: str = "") -> ClusterRecord:
     return ClusterRecord(
         endpoint=connection.endpoint,
-        source=connection.source,
+        source=_SOURCES.get(connection.source, connection.source),
         project=connection.project or "",
         domain=connection.domain or "",
         org=remembered().org or "",

@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 
 from flyte_nb.engine.local.apps.spec import AppPhase, ReplicaRecord
 from flyte_nb.engine.local.apps.traffic import Load
+from flyte_nb.widgets.app_parts import head, replicas, traffic
 from flyte_nb.widgets.apps import AppRecord, apps, card
 
 REPLICA = ReplicaRecord("r1", AppPhase.ACTIVE, 41, 23001, "v1", datetime.now(timezone.utc))
@@ -48,3 +49,24 @@ def test_the_last_minute_is_drawn_in_characters() -> None:
     rates = (0.0,) * 40 + (10.0,) * 10 + (5.0,) * 10
     text = card(replace(APP, history=(rates, rates))).text()
     assert f"last minute        {'·' * 20}█████▄▄▄▄▄  (requests, at most 10.0 per second)" in text
+
+
+def test_an_app_of_a_cluster_shows_what_a_cluster_tells() -> None:
+    there = AppRecord(
+        "my-api", AppPhase.STARTING, "", why="pulling <image>", load=None, count=0,
+        note="behind the cluster's own sign-in", place="shop/development at dns:///f, revision 2",
+    )  # fmt: skip
+    assert card(there).text() == (
+        "my-api  (app, starting)\n"
+        "  address    none yet  (behind the cluster's own sign-in)\n"
+        "  served by  shop/development at dns:///f, revision 2\n"
+        "  state      pulling <image>\n"
+        "  replicas   none"
+    )
+    assert "<image>" not in head(there)
+    assert "no address yet" in head(there)
+    assert (traffic(there), "replicas: none" in replicas(there)) == ("", True)
+    active = replace(there, phase=AppPhase.ACTIVE, url="https://a", why="")
+    assert "replicas   not told by the cluster" in card(active).text()
+    assert "replicas   3" in card(replace(active, count=3)).text()
+    assert "https://a" in apps([active], []).text()
