@@ -20,7 +20,9 @@ from flyte_nb.engine.policy import Policy, policy_of
 from flyte_nb.errors import RuntimeUserError
 from flyte_nb.extras import ContainerTask
 from flyte_nb.io import Dir, File
+from flyte_nb.session import current_session
 
+from kernels import Kernel
 from scripts import Bench, ran, soon, written
 
 SLOW = 120
@@ -30,6 +32,7 @@ from datetime import date
 import flyte_nb as flyte
 from flyte_nb.extras import ContainerTask
 from flyte_nb.io import Dir, File
+from flyte_nb.session import current_session
 
 IMAGE = {IMAGE!r}
 
@@ -219,3 +222,48 @@ def test_the_engine_knows_a_container_from_its_policy() -> None:
 
 def test_engines_are_looked_for_in_order() -> None:
     assert NAMES == ("docker", "podman")
+
+
+SCRIPT = f"""
+import flyte_nb as flyte
+from flyte_nb.extras import ContainerTask
+
+counts = ContainerTask("counts", {IMAGE!r}, ["sh", "-c", "echo {{{{.inputs.word}}}} | wc -c > /var/outputs/n"],
+                       {{"word": str}}, outputs={{"n": int}}, cache="auto")
+shell = flyte.TaskEnvironment.from_task("shell", counts)
+env = flyte.TaskEnvironment("env", depends_on=[shell])
+
+@env.task
+async def calls(word: str) -> int:
+    return await counts(word=word) * 10
+
+if __name__ == "__main__":
+    print(flyte.run(calls, word="abc").outputs()[0])
+    print(flyte.with_runcontext(engine="inline").run(counts, word="ab").outputs()[0])
+    flyte.deploy(env)
+    print(flyte.deployed("counts")(word="abcd"), flyte.deployed("env.calls")(word="abcde"))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(SLOW)
+@pytest.mark.usefixtures("bench")
+def test_a_task_calls_it_and_it_is_deployed(tmp_path: Path) -> None:
+    done = ran([str(written(tmp_path / "script.py", SCRIPT))], tmp_path, SLOW)
+    assert done.stdout.splitlines()[-3:] == ["40", "3", "5 60"], done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(SLOW)
+@pytest.mark.usefixtures("bench")
+def test_in_a_notebook(kernel: Kernel) -> None:
+    body, _, calls = SCRIPT.partition('if __name__ == "__main__":')
+    kernel.run(body)
+    printed = kernel.run("\n".join(line.strip() for line in calls.strip().splitlines())).printed.splitlines()
+    assert [line for line in printed if line in ("40", "3", "5 60")] == ["40", "3", "5 60"], printed
+
+
+def test_an_edited_command_is_another_one_for_the_cache() -> None:
+    session = current_session()
+    first, same, other = (ContainerTask("t", "a:1", ["echo", word]) for word in ("a", "a", "b"))
+    assert session.shipping._code(first) == session.shipping._code(same) != session.shipping._code(other)
