@@ -94,7 +94,7 @@ def complete(
         ("%flyte run double mode=", ["mode=up", "mode=down"]),
         ("%flyte run double --fast=", []),
         ("%flyte run calc.double fast=t", ["fast=true"]),
-        ("%flyte run double --engine ", ["local", "inline"]),
+        ("%flyte run double --engine ", ["local", "inline", "cluster"]),
         ("%flyte run double --keep=on", ["--keep=on-failure"]),
         ("%flyte runs na", ["named"]),
         ("%flyte logs named --action ", ["a0"]),
