@@ -155,6 +155,7 @@ LESSON = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.executable != SDK, reason="a lesson runs in the tests' own Python")
 def test_a_notebook_connects_by_its_environment(
     plane_for_notebook: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -36,7 +36,7 @@ ROOM = 88
 
 @dataclass
 class Call:
-    """One call: its number, what was asked, and how it was answered (``ok``, or the code of an error)."""
+    """One call: its number, what was asked, and the answer: ``ok``, ``open`` (of a stream), or the code of an error."""
 
     number: int
     rpc: str
@@ -74,7 +74,7 @@ class Calls(list[Call]):
         wide = max((len(call.rpc) for call in calls), default=0)
         digits = len(str(len(calls)))
         rows = (f"{call.number:>{digits}}  {call.rpc:<{wide}}  {call.main():.{ROOM}}" for call in calls)
-        answers = ("" if call.answer == "ok" else f"  -> {call.answer or 'no answer yet'}" for call in calls)
+        answers = ("" if call.answer in ("ok", "open") else f"  -> {call.answer or 'no answer yet'}" for call in calls)
         return "\n".join(f"{row}{answer}".rstrip() for row, answer in zip(rows, answers, strict=True))
 
 

@@ -15,8 +15,11 @@ WARM = Path(__file__).parents[1] / "sdk_warm.py"
 class Process(Protocol):
     """A process: its number, its exit code once it has ended, and a way to wait for that."""
 
-    pid: int
-    returncode: int | None
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def returncode(self) -> int | None: ...
 
     async def wait(self) -> int: ...
 

@@ -28,7 +28,7 @@ class Server:
 
     def __init__(self, application: Application, encryption: tuple[Path, Path] | None = None) -> None:
         self._application = application
-        self._files = {"ssl_certfile": encryption[0], "ssl_keyfile": encryption[1]} if encryption else {}
+        self._encryption = encryption
         self._listening = _listening(0)
         self.port = self._listening.getsockname()[1]
         self.endpoint = f"{'https' if encryption else 'http'}://{HOST}:{self.port}"
@@ -65,7 +65,8 @@ class Server:
             lifespan="off",
             interface="asgi3",
             ws="none",
-            **self._files,
+            ssl_certfile=self._encryption and self._encryption[0],
+            ssl_keyfile=self._encryption and str(self._encryption[1]),
         )
         self._server = uvicorn.Server(config)
         self._serving = asyncio.create_task(self._server.serve([listening]))

@@ -65,7 +65,7 @@ class Gate:
 
     async def intercept_server_stream(self, call_next: Any, request: Any, ctx: Any) -> AsyncIterator[Any]:
         call = self._noted(request, ctx)
-        cut, told = self._faults.striking("cut", call.rpc), 0
+        call.answer, cut, told = "open", self._faults.striking("cut", call.rpc), 0
         try:
             await self._struck(call, ctx)
             async for message in call_next(request, ctx):

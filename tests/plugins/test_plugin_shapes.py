@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import flyte_nb as flyte
 import pytest
@@ -14,6 +15,7 @@ from flyte_nb.plugins.dask.shape import shape_of as dask_shape
 from flyte_nb.plugins.dask.shape import together
 from flyte_nb.plugins.share import Share
 from flyte_nb.plugins.spark import Spark
+from flyte_nb.plugins.spark.logs import log_settings
 from flyte_nb.plugins.spark.shape import shape_of as spark_shape
 from hypothesis import given
 from hypothesis import strategies as st
@@ -127,6 +129,19 @@ def test_a_cluster_manager_that_answers_is_joined_with_what_is_declared(listenin
     assert shape.settings["spark.executor.memory"] == "900g"
     assert "spark.driver.memory" not in shape.settings
     assert shape.settings["spark.driver.host"] == "127.0.0.1"  # executors are on this machine
+
+
+def test_what_every_start_logs_is_left_out_unless_one_says_what_is_logged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SPARK_CONF_DIR", raising=False)
+    options = "spark.driver.extraJavaOptions"
+    file = tmp_path / "log4j2.properties"
+    assert log_settings({}, tmp_path) == {options: f"-Dlog4j2.configurationFile={file.as_uri()}"}
+    assert "rootLogger.level = warn" in file.read_text()
+    assert log_settings({options: "-Dmine=1"}, tmp_path) == {}
+    monkeypatch.setenv("SPARK_CONF_DIR", str(tmp_path))
+    assert log_settings({}, tmp_path) == {}
 
 
 # --- Dask

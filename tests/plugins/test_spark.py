@@ -99,6 +99,8 @@ def test_a_task_has_a_session_with_what_is_declared(bench: Bench, tmp_path: Path
     assert len(told["java"]) == 1
     assert all(soon(lambda pid=pid: is_gone(pid), 10) for pid in told["java"])  # type: ignore[misc]
     assert not Path(told["local"]).exists()
+    assert "log4j profile" not in bench.printed("stderr")
+    assert "NativeCodeLoader" not in bench.printed("stderr")
     notices = run.root.notice.splitlines()
     assert notices[:2] == [
         "executor_path /no/such/python is not here: the Python of the task runs in its place",

@@ -280,9 +280,9 @@ def _sdk_knows() -> bool:
 
 
 def _accepted(initialize: Callable[..., Any], given: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what is None, and refuse what the installed SDK does not take."""
+    """Leave out what is None, and refuse what the installed SDK does not take; the file tells an older one the org."""
     known = inspect.signature(initialize).parameters
-    given = {name: value for name, value in given.items() if value is not None}
+    given = {name: value for name, value in given.items() if value is not None and (name in known or name != "org")}
     for name in given.keys() - known.keys():
         raise InitializationError(
             "UnknownParameter", "user", f"flyte.init: the installed Flyte SDK {sdk.version()} has no parameter {name!r}"

@@ -19,6 +19,7 @@ from flyte_nb.plugins.missing import insist_on
 from flyte_nb.plugins.scratch import scratch
 from flyte_nb.plugins.share import Share
 from flyte_nb.plugins.spark.config import Spark
+from flyte_nb.plugins.spark.logs import log_settings
 from flyte_nb.plugins.spark.shape import Shape, shape_of
 
 __all__ = ["session"]
@@ -59,7 +60,8 @@ def session(config: Spark, resources: Resources | None, name: str) -> Iterator[M
     shape = shape_of(config, resources, Share.here(), name)
     with scratch("spark") as folder, _variables(_environment(config, shape, str(folder))):
         _travel_by_value()
-        spark = _started(SparkSession.builder, {**_paths(shape), **shape.settings}, name)
+        settings = {**log_settings(shape.settings, folder), **_paths(shape), **shape.settings}
+        spark = _started(SparkSession.builder, settings, name)
         java = getattr(SparkContext._gateway, "proc", None)
         try:
             _tell(spark, shape)
