@@ -109,11 +109,11 @@ def missing() -> list[str]:
     return [f"{row.declaration}.{row.field}" for row in rows() if row.missing]
 
 
-def rows() -> list[tuple[str, str, bool]]:
-    """Give every row of the table of fields, and whether the installed version lacks it."""
+def rows() -> list[tuple[str, str, bool, str]]:
+    """Give every row of the table of fields, whether the installed version lacks it, and the SDK's class."""
     from flyte_nb.engine.cluster import table
 
-    return [(row.declaration, row.field, row.missing) for row in table.rows()]
+    return [(row.declaration, row.field, row.missing, row.target) for row in table.rows()]
 
 
 def version() -> str:

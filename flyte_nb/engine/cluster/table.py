@@ -34,6 +34,7 @@ translate all of them with: {versions}.
   installed version lacks is refused by its name when it is translated, before anything is sent; one that leaves it at
   its default is not.
 - A field has the same name there, unless an arrow gives another one.
+- *(flyteplugins-ray)* is the package of the SDK's own plugin, which who deploys a task with such a configuration needs.
 - *Otherwise* are fields that no object of the SDK is made with, and what stands for each.
 
 Made by `python -m flyte_nb.engine.cluster.table --markdown`.
@@ -95,9 +96,9 @@ def markdown(tables: Mapping[str, Iterable[Row]]) -> str:
     values = [row for row in tables[versions[-1]] if row.declaration == _VALUES]
 
     def since(row: Row) -> str:
-        """Give the version from which on a row holds; empty where every one has it."""
-        first = next(v for v in versions if (row.declaration, row.field) not in missing[v])
-        return "" if first == versions[0] else first
+        """Give the version from which on a row holds; empty where every one has it, and for a plugin."""
+        first = next((v for v in versions if (row.declaration, row.field) not in missing[v]), "")
+        return "" if first == versions[0] or _package(row.target) else first
 
     head = _HEAD.format(versions=", ".join(versions))
     lines = [head, "| declaration | in the SDK | fields | otherwise |", "|---|---|---|---|"]
@@ -121,7 +122,14 @@ def _line(name: str, fields: list[tuple[Row, str]]) -> str:
         else:
             named.append(_code(row.field) + (f" → {_code(to)}" if to != row.field else "") + own)
     told = "; ".join(otherwise).replace("|", "\\|")
-    return f"| {_code(name)} | {_code(target)}{_from(whole)} | {', '.join(named) or '—'} | {told or '—'} |"
+    first = f"{_code(target)}{_from(whole or _package(target))}"
+    return f"| {_code(name)} | {first} | {', '.join(named) or '—'} | {told or '—'} |"
+
+
+def _package(target: str) -> str:
+    """Give the package of a class of one of the SDK's plugins; empty for one of the SDK itself."""
+    root, _, rest = target.partition(".")
+    return f"flyteplugins-{rest.partition('.')[0]}" if root == "flyteplugins" else ""
 
 
 def _code(text: str) -> str:

@@ -14,11 +14,11 @@ from flyte_nb.engine.cluster.table import Row, markdown
 from sdk_process import WHY, SdkProcess, has_sdk
 
 FIELDS = Path(flyte_nb.__file__).parent / "engine" / "cluster" / "FIELDS.md"
-_SINCE = r"(?: \*\(([\d.]+)\)\*)?"
+_SINCE = r"(?: \*\(([\d.]+|flyteplugins-\w+)\)\*)?"
 
 
 def number(version: str) -> tuple[int, ...]:
-    return tuple(map(int, version.split("."))) if version else ()
+    return tuple(map(int, version.split("."))) if version[:1].isdecimal() else ()
 
 
 def told(version: str) -> Iterator[tuple[str, str, bool]]:
@@ -43,8 +43,10 @@ def test_the_table_is_that_of_the_installed_version(tmp_path: Path) -> None:
     finally:
         process.end()
     assert version in TESTED, "run the tests with one of the versions that are said to be tested, or add this one"
-    have = {tuple(row) for row in rows if row[0] != "values"}
+    plugins = {row[0] for row in rows if row[3].startswith("flyteplugins.")}  # installed here, or not
+    have = {(name, field, missing and name not in plugins) for name, field, missing, _ in rows if name != "values"}
     assert set(told(version)) == have
+    assert plugins >= {"RayJobConfig", "Spark", "Dask"}
 
 
 def test_the_table_names_every_tested_version() -> None:
@@ -61,6 +63,8 @@ def test_what_holds_from_a_version_on_is_said_once() -> None:
     ]
     old = [row._replace(missing=row.declaration == "Later" or row.field == "name") for row in new]
     middle = [row._replace(missing=row.field == "b") for row in new]
+    new.append(Row("Ray", "a", "flyteplugins.ray.Ray.a", missing=True, target="flyteplugins.ray.Ray"))
     lines = markdown({"2.3.9": old, "2.6.5": middle, "2.12.1": new}).splitlines()
     assert "| `Port` | `flyte.app.Port` | `port`, `name` → `label` *(2.6.5)* | — |" in lines
     assert "| `Later` | `flyte.Later` *(2.6.5)* | `a`, `b` *(2.12.1)* | `c`: one \\| other |" in lines
+    assert "| `Ray` | `flyteplugins.ray.Ray` *(flyteplugins-ray)* | `a` | — |" in lines
