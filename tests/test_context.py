@@ -256,12 +256,16 @@ def test_options_for_a_cluster_are_checked_and_kept() -> None:
     assert flyte.with_runcontext("hybrid", name="x", run_base_dir="/tmp").mode == "hybrid"
 
 
-@pytest.mark.parametrize("mode", ["remote", "hybrid"])
-def test_other_modes_need_a_control_plane(mode: str) -> None:
-    context = flyte.with_runcontext(mode=mode, name="x", run_base_dir="/x")
-    with pytest.raises(InitializationError, match="leave mode out to run on this machine"):
+@pytest.mark.parametrize(("mode", "why"), [("remote", "cluster"), ("hybrid", "leave mode out to run on this machine")])
+def test_other_modes_need_a_control_plane(mode: str, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("FLYTECTL_CONFIG", "FLYTE_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    context = flyte.with_runcontext(mode=mode, name="x", run_base_dir="/x" if mode == "hybrid" else None)
+    with pytest.raises(InitializationError, match=why):
         context.run(told)
-    with pytest.raises(InitializationError):
+    with pytest.raises(InitializationError, match=why):
         asyncio.run(context.run.aio(told))
 
 
