@@ -76,7 +76,7 @@ def test_an_app_from_its_card(served: tuple[Kernel, WidgetClient]) -> None:
     assert "flyte_ticket" not in "".join(still.data.values())
     # a replica that ends is told, and the one in its place
     asked(kernel, "exit")
-    # a GET over a connection that was kept is tried once more, which ends the second replica as well
+    # a GET whose replica ends is sent to one more, which ends by it as well
     client.wait(lambda: re.search(r">r[23]<", client.html()) is not None and ">r1<" not in client.html())
     client.press("Stop")
     client.wait(lambda: "■ stopped" in client.html() and "flyte_ticket" not in client.html())

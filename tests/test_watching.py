@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from kernels import Kernel
+from scripts import soon
 from widget_client import WidgetClient, widget_kernel
 
 TASKS = """
@@ -109,7 +110,7 @@ def test_a_run_from_its_beginning_to_its_end(opened: tuple[Kernel, WidgetClient]
     assert "begins &lt;/pre&gt;&lt;script&gt;alert(1)&lt;/script&gt; \\u202e red" in html
     assert "prepared 1" in html
     assert 'class="flyte-nb-bar"' in html
-    assert kernel.value("len(run.observers)") == "0"  # it has ended: nobody listens any more
+    assert soon(lambda: kernel.value("len(run.observers)") == "0")  # it has ended: nobody listens any more
     assert client.state(description="Cancel run")["disabled"]
     # the log of one action, chosen among those that are listed
     choice = client.state(description="Log of")

@@ -48,8 +48,14 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 def guards(of: int) -> list[psutil.Process]:
     """Give the guards of a process, by their command lines."""
-    found = [p for p in psutil.Process(of).children() if not is_gone(p.pid) and any("killpg" in w for w in p.cmdline())]
-    return [p for p in found if p.pid not in _others]
+    return [p for p in psutil.Process(of).children() if p.pid not in _others and is_guard(p)]
+
+
+def is_guard(process: psutil.Process) -> bool:
+    try:
+        return not is_gone(process.pid) and any("killpg" in word for word in process.cmdline())
+    except psutil.NoSuchProcess:  # it has just ended
+        return False
 
 
 def test_a_guard_that_is_ended_is_there_again_at_once(bench: Bench) -> None:

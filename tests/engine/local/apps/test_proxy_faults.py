@@ -301,6 +301,20 @@ async def test_a_replica_that_dies_is_made_up_for_once_where_that_does_no_harm(t
 
 
 @in_loop
+async def test_a_request_that_ends_whoever_answers_it_ends_two_at_most() -> None:
+    asked: list[bytes] = []
+
+    async def dies(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+
+    async with gateway() as front, client(front.url) as http, contextlib.AsyncExitStack() as stack:
+        front.set_backends([await stack.enter_async_context(raw_replica(dies, f"r{n}")) for n in range(4)])
+        await front.taken()
+        assert (await http.get("/exit")).status_code == 502
+        assert len(asked) == 2
+
+
+@in_loop
 async def test_a_server_that_just_gives_up_a_quiet_connection_fails_nobody() -> None:
     async def hasty(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         answered = time.monotonic()

@@ -14,6 +14,7 @@ from flyte_nb.engine.local.apps.proxy.upstream import ReplicaError, Upstream
 __all__ = ["Exchange"]
 
 TRIES = 3  # replicas that a request is offered to; beyond the first only where nothing can have been done twice
+MOST_LOST = 2  # replicas that may be sent the same request, and end
 
 
 class Caller(Protocol):
@@ -57,6 +58,7 @@ class Exchange:
         self._out: list[bytes] = []
         self._sent = self._chunked = self._late = self._failed = False
         self._reused = self._fresh = False
+        self._lost = 0
         self._task: asyncio.Task[None] | None = None
         self._done: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -154,8 +156,14 @@ class Exchange:
         await self._done
 
     def _may_repeat(self, error: ReplicaError) -> bool:
-        """Tell whether a replica may be tried again: nothing can be done twice by that."""
-        return not self.answered and (not self._sent or (error.gone and self.request.is_repeatable()))
+        """Tell whether a replica may be tried again: nothing can be done twice by that.
+
+        What was sent is sent once more only: a request that ends whoever answers it shall not end them all.
+        """
+        if self._sent:
+            self._lost += 1
+        repeats = error.gone and self._lost < MOST_LOST and self.request.is_repeatable()
+        return not self.answered and (not self._sent or repeats)
 
     def _spare(self, replica: Replica, error: ReplicaError) -> None:
         """Let the same replica be tried, once, that only gave up a connection which was open already."""
