@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -21,7 +20,7 @@ from flyte_nb.engine.local.exchange import MANY, Exchange
 from flyte_nb.engine.local.failures import failure
 from flyte_nb.engine.local.line import Closed, Line, Lost
 from flyte_nb.engine.local.lines import may_be_direct
-from flyte_nb.engine.local.need import Need
+from flyte_nb.engine.local.need import Need, import_path
 from flyte_nb.engine.segments import LEAST
 
 __all__ = ["Direct", "GoesOn"]
@@ -41,7 +40,7 @@ class Fit:
     @staticmethod
     def of(work: Work, need: Need) -> Fit:
         """Give what some work asks for, as the machine is now."""
-        place = (work.definition, work.definition.stamp(), os.getcwd(), tuple(sys.path))
+        place = (work.definition, work.definition.stamp(), os.getcwd(), import_path())
         return Fit(place, need, (work.policy.environment, work.policy.reusable))
 
 

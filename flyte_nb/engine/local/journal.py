@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from typing import Any
 
 from flyte_nb.engine.base import Action, Attempt, Emit, Event, Phase, Run, Work, now
 from flyte_nb.engine.definition import Definition
+from flyte_nb.engine.local.need import import_path
 from flyte_nb.engine.local.replica import Output
 from flyte_nb.engine.store import Store
 
@@ -37,7 +37,7 @@ class Journal:
         self.run, self._work, self._store, self._emit = run, work, store, emit
         self._file = -1
         self._size = 0
-        self._place = (os.getcwd(), tuple(sys.path))
+        self._place = (os.getcwd(), import_path())
         self._fits: dict[int, tuple[Any, ...]] = {}
         settings = work.settings
         #: what every task of the run is told of it, as JSON data

@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-__all__ = ["Need"]
+__all__ = ["Need", "import_path"]
 
 
 @dataclass(frozen=True)
@@ -39,3 +39,8 @@ class Need:
     def at(self, python: Path, sys_path: tuple[str, ...]) -> Need:
         """Give the same with another interpreter."""
         return replace(self, python=python, sys_path=sys_path)
+
+
+def import_path() -> tuple[str, ...]:
+    """Give where this process finds modules, without what Ray adds as it is imported: warm workers fit all the same."""
+    return tuple(path for path in sys.path if not path.endswith("thirdparty_files"))
