@@ -23,7 +23,7 @@ Traceback (most recent call last):
               ^^^^^^^^^^^^^^^^^^^^^^^^^^^^
   File "/usr/lib/python3.11/concurrent/futures/_base.py", line 456, in result
     return self.__get_result()
-  File "/root/notebook_abc.py", line 6, in fails
+  File "/code/notebook_abc.py", line 6, in fails
     raise ValueError(y)
   File "/opt/venv/lib/python3.11/site-packages/other/it.py", line 1, in helps
     down()
